@@ -1,0 +1,25 @@
+"""Axis names and aliases used in shape annotations.
+
+| axis       | what it counts                                              |
+| ---------- | ----------------------------------------------------------- |
+| `batch`    | episodes in one update                                      |
+| `items`    | labelled examples of a support or query set                 |
+| `support`  | examples of a support set, `way * shot`                     |
+| `query`    | examples of a query set, `way * queries`                    |
+| `way`      | classes of an episode (N)                                   |
+| `time`     | steps of a recurrence                                       |
+| `slots`    | rows of a memory (l)                                        |
+| `width`    | columns of a memory (k)                                     |
+| `in`,`out` | input and output features of a module                       |
+| `features` | features of an embedding                                    |
+| `height`   | image rows                                                  |
+| `columns`  | image columns                                               |
+| `seeds`    | independent repetitions of a training                       |
+"""
+
+from jaxtyping import Array, Float, PRNGKeyArray
+
+Key = PRNGKeyArray
+Scalar = Float[Array, ""]
+
+__all__ = ["Key", "Scalar"]

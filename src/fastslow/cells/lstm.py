@@ -1,0 +1,69 @@
+"""Long short-term memory: the controller of every network here, and a baseline of its own."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._checks import check_positive
+from .._typing import Key
+from .base import AbstractCell
+
+
+class LSTMState(eqx.Module):
+    """Attributes: `hidden`, the output `h_t`; `cell`, the inner state `c_t`."""
+
+    hidden: Float[Array, " hidden"]
+    cell: Float[Array, " hidden"]
+
+
+class LSTM(AbstractCell[LSTMState]):
+    """LSTM without peepholes (Gers, Schmidhuber, Cummins 2000), gates in the order input, forget, cell, output.
+
+    `i, f, o = σ(W x + U h + b)`, `g = tanh(W x + U h + b)`, `c_t = f c_{t-1} + i g`, `h_t = o tanh(c_t)`.
+    Weights are uniform in ±1/√hidden; the forget gate's bias starts at 1, so that a fresh cell remembers.
+
+    Attributes:
+        input_weight: `W` of the four gates, stacked.
+        hidden_weight: `U` of the four gates, stacked.
+        bias: `b` of the four gates, stacked.
+    """
+
+    input_weight: Float[Array, "gates in"]
+    hidden_weight: Float[Array, "gates hidden"]
+    bias: Float[Array, " gates"]
+
+    def __init__(self, in_size: int, hidden_size: int, *, key: Key):
+        check_positive("in_size", in_size)
+        check_positive("hidden_size", hidden_size)
+        key_input, key_hidden = jax.random.split(key)
+        bound = hidden_size**-0.5
+        gates = 4 * hidden_size
+        self.input_weight = jax.random.uniform(key_input, (gates, in_size), minval=-bound, maxval=bound)
+        self.hidden_weight = jax.random.uniform(key_hidden, (gates, hidden_size), minval=-bound, maxval=bound)
+        self.bias = jnp.zeros(gates).at[hidden_size : 2 * hidden_size].set(1.0)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the output."""
+        return self.hidden_weight.shape[1]
+
+    def init_state(self) -> LSTMState:
+        zeros = jnp.zeros(self.hidden_size, self.bias.dtype)
+        return LSTMState(hidden=zeros, cell=zeros)
+
+    def __call__(self, state: LSTMState, x: Float[Array, " in"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
+        return self.advance(state, self.project(x))
+
+    def project(self, x: Float[Array, " in"]) -> Float[Array, " gates"]:
+        """The part of a step that no state enters, `W x + b`: over a whole sequence, one matrix product."""
+        return self.input_weight @ x + self.bias
+
+    def advance(
+        self, state: LSTMState, projected: Float[Array, " gates"]
+    ) -> tuple[LSTMState, Float[Array, " hidden"]]:
+        """The rest of the step, from a projected input."""
+        i, f, g, o = jnp.split(projected + self.hidden_weight @ state.hidden, 4)
+        cell = jax.nn.sigmoid(f) * state.cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+        hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        return LSTMState(hidden=hidden, cell=cell), hidden

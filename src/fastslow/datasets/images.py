@@ -1,0 +1,87 @@
+"""Drawings of any size to what the models see: 28×28, ink = 1, paper = 0.
+
+The same shrinking builds the cached Omniglot array and prepares a user's own images, bit for bit. Lanczos keeps the
+strokes sharpest of Pillow's anti-aliasing filters; its small overshoot is clipped to paper and ink.
+"""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from .._checks import bad, check_choice
+
+SIDE = 28
+"""Rows and columns of an image as the models see it."""
+
+
+def shrink(drawing: UInt8[np.ndarray, "height columns"]) -> UInt8[np.ndarray, "28 28"]:
+    """Brings one drawing to 28×28 with anti-aliasing.
+
+    A drawing that is not square is first centred on square paper, so that its proportions stay.
+
+    Args:
+        drawing: ink = 255, paper = 0, any size from 1×1.
+
+    Returns:
+        The drawing with ink = 255, paper = 0.
+    """
+    height, columns = drawing.shape
+    side = max(height, columns)
+    above, left = (side - height) // 2, (side - columns) // 2
+    if height != columns:
+        drawing = np.pad(drawing, ((above, side - height - above), (left, side - columns - left)))
+    return np.asarray(Image.fromarray(drawing).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
+def prepare_image(ink: Float[np.ndarray, "height columns"]) -> Float[np.ndarray, "28 28"]:
+    """Shrinks one image given as ink in [0, 1] (1 = full ink), exactly as the cached data sets are shrunk.
+
+    Returns:
+        float32 image in [0, 1] with ink = 1.
+
+    Raises:
+        UserError: for a value that is not finite or lies outside [0, 1].
+    """
+    return to_ink_28(ink[None], ink="light")[0]
+
+
+def to_ink_28(images: np.ndarray, ink: str = "dark") -> Float[np.ndarray, "items 28 28"]:
+    """Brings a user's images to the form that the models see.
+
+    Args:
+        images: `[items, height, columns]`, any height and columns; bool, uint8 in 0 … 255 or float in [0, 1].
+        ink: whether the strokes are the "dark" or the "light" side of the values.
+
+    Returns:
+        float32 images in [0, 1] with ink = 1.
+
+    Raises:
+        UserError: for another number of axes, an empty image, another dtype, NaN, or values outside the range.
+    """
+    check_choice("ink", ink, ("dark", "light"))
+    images = np.asarray(images)
+    if images.ndim != 3 or 0 in images.shape[1:]:
+        raise bad("images", came=images.shape, wanted="an array [items, height, columns] with no empty image")
+    values = _to_bytes(images)
+    if ink == "dark":
+        values = 255 - values
+    small = np.empty((len(values), SIDE, SIDE), np.uint8)
+    for row, drawing in zip(small, values, strict=True):
+        row[:] = shrink(drawing)
+    return small.astype(np.float32) / np.float32(255)
+
+
+def _to_bytes(images: np.ndarray) -> np.ndarray:
+    """Grey levels 0 … 255 of bool, uint8 or float images."""
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype == np.bool_:
+        return images.astype(np.uint8) * np.uint8(255)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise bad("images", came=str(images.dtype), wanted="bool, uint8 in 0 … 255 or float in [0, 1]")
+    if not np.isfinite(images).all():
+        raise bad("images", came="NaN or infinite pixels", wanted="finite values in [0, 1]")
+    if images.size and (images.min() < 0 or images.max() > 1):
+        came = f"float values from {images.min():g} to {images.max():g}"
+        raise bad("images", came=came, wanted="float values in [0, 1]", remedy="divide by 255, or pass uint8")
+    return np.rint(images * 255).astype(np.uint8)

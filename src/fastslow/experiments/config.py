@@ -1,0 +1,106 @@
+"""What one training is made of, as a configuration, and how it is built from it."""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import jax
+
+from .._typing import Key
+from ..cells.nmn import NMN, Compose, LabelInput
+from ..feedback.synthetic import SyntheticGradients
+from ..learners.adapting import initial_rates
+from ..learners.optimiser import OptimiserConfig, build_optimiser
+from ..learners.recurrent import Parameters, RecurrentLearner
+from ..learners.regimes import AdaptConfig, FeedbackConfig, check_combination
+from ..memory.slots import InitialMemory, KeyValueSlots, SoftSlots
+from ..models.embed import ConvEmbedding
+from ..models.heads import Categorical
+from ..models.sequence import Network
+from .._checks import check_choice
+from typing import Literal
+
+MemoryKind = Literal["soft", "key-value"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network: `f_E`, controllers, memory, `f_D`."""
+
+    features: int = 64
+    """Size of an embedding, `x_t`."""
+    channels: int = 64
+    """Filters of each convolution block."""
+    blocks: int = 3
+    """Convolution blocks; each halves the image."""
+    width: int = 64
+    """k, size of a slot and of every controller's output."""
+    slots: int = 10
+    """l, rows of the memory."""
+    memory: MemoryKind = "soft"
+    """soft: the paper's soft overwrite (eq. 3, 4, 7); key-value: cosine read, least-used write."""
+    initial: InitialMemory = "learned"
+    """The memory before the first step: learned, constant, or random (drawn once and stored with the model)."""
+    compose: Compose = "query"
+    """What the output controller reads. memory: the attended slots, as printed; query: those and the query."""
+    label_input: LabelInput = "none"
+    """Where labels enter the network. none: nowhere; input: with the features; write: at the write controller."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything the recurrent learner is built from."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+
+def build_parameters(key: Key, *, model: ModelConfig, adapt: AdaptConfig, path: FeedbackConfig, way: int) -> Parameters:
+    """Draws the initial parameters of a network for `way` classes."""
+    key_embed, key_cell, key_memory, key_head, key_predictors = jax.random.split(key, 5)
+    check_choice("memory", model.memory, ("soft", "key-value"))
+    slots = SoftSlots if model.memory == "soft" else KeyValueSlots
+    cell = NMN(
+        model.features,
+        model.width,
+        slots(model.slots, model.width, model.initial, key=key_memory),
+        labels=way,
+        compose=model.compose,
+        label_input=model.label_input,
+        key=key_cell,
+    )
+    network = Network(
+        embed=ConvEmbedding(model.features, model.channels, model.blocks, key=key_embed),
+        cell=cell,
+        head=Categorical(model.width, way, key=key_head),
+    )
+    predictors = None
+    if path.regime != "true":
+        predictors = SyntheticGradients(
+            model.width, way, kind=path.predictor, hidden=path.hidden, key=key_predictors
+        )
+    rates = initial_rates(network, adapt) if adapt.protocol == "fine-tune" else None
+    return Parameters(network=network, predictors=predictors, rates=rates)
+
+
+def build_learner(config: NetworkConfig, *, way: int, steps: int) -> RecurrentLearner:
+    """Builds the learner of a configuration.
+
+    Args:
+        config: model, protocol, regime, optimiser.
+        way: classes of an episode.
+        steps: updates of the training, for the schedule.
+
+    Raises:
+        UserError: choices that do not go together.
+    """
+    check_combination(config.feedback, config.adapt, config.model.label_input)
+    build = partial(build_parameters, model=config.model, adapt=config.adapt, path=config.feedback, way=way)
+    return RecurrentLearner(
+        build=build,
+        optimiser=build_optimiser(config.optimiser, steps),
+        adaptation=config.adapt,
+        path=config.feedback,
+        way=way,
+    )

@@ -1,0 +1,157 @@
+"""Tables of the documents, rendered from the result files.
+
+A document marks a table's place with two comments, `table:NAME` before it and `end:NAME` after it; NAME is a folder
+under `results/`. What lies between them belongs to this module.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from .._checks import UserError, bad
+from .results import ResultRow, read_rows
+
+_MARKER = re.compile(r"^<!-- (table|end):([A-Za-z0-9_./-]+) -->[ \t]*$", re.MULTILINE)
+_NONE = "–"
+
+
+def render(root: Path) -> list[Path]:
+    """Renders every table anew.
+
+    Args:
+        root: the repository's folder, with `README.md`, `docs/` and `results/`.
+
+    Returns:
+        The documents that changed.
+
+    Raises:
+        UserError: if a marker has no partner, or a result file is not valid.
+    """
+    changed = []
+    for document, text in _documents(root).items():
+        new = _rendered(root, document, text)
+        if new != text:
+            document.write_text(new, encoding="utf-8")
+            changed.append(document)
+    return changed
+
+
+def check(root: Path) -> list[str]:
+    """Names the tables that are out of date, as `docs/reproduce.md: table:NAME`; an empty list is good news.
+
+    Raises:
+        UserError: as `render` does.
+    """
+    stale = []
+    for document, text in _documents(root).items():
+        for name, start, end in _regions(document, text):
+            if text[start:end] != _body(root, name):
+                stale.append(f"{document.relative_to(root).as_posix()}: table:{name}")
+    return stale
+
+
+def _documents(root: Path) -> dict[Path, str]:
+    readme = root / "README.md"
+    if not readme.is_file():
+        raise bad("root", came=str(root), wanted="the repository's folder, which holds README.md")
+    paths = [readme, *sorted((root / "docs").rglob("*.md"))]
+    return {path: path.read_text(encoding="utf-8") for path in paths}
+
+
+def _regions(document: Path, text: str) -> list[tuple[str, int, int]]:
+    """Name, start and end of what lies between each pair of markers."""
+    markers = list(_MARKER.finditer(text))
+    regions = []
+    for opening, closing in zip(markers[::2], [*markers[1::2], None], strict=False):
+        pair = [f"{marker[1]}:{marker[2]}" for marker in (opening, closing) if marker]
+        if closing is None or pair != [f"table:{opening[2]}", f"end:{opening[2]}"]:
+            raise bad(document.name, came=" ".join(pair), wanted="table:NAME followed by end:NAME with the same name")
+        regions.append((opening[2], opening.end(), closing.start()))
+    return regions
+
+
+def _rendered(root: Path, document: Path, text: str) -> str:
+    for name, start, end in reversed(_regions(document, text)):
+        text = text[:start] + _body(root, name) + text[end:]
+    return text
+
+
+def _body(root: Path, name: str) -> str:
+    rows = _rows(root / "results" / name, name)
+    return f"\n{table(rows) if rows else f'No results yet: `fastslow reproduce {name}` measures them.'}\n"
+
+
+def _rows(folder: Path, name: str) -> list[ResultRow]:
+    """The rows of all files of one experiment: files by name, rows as they stand in their file."""
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        for row in read_rows(path):
+            if row.experiment != name:
+                raise UserError(f"{path}: row {row.row!r} is of experiment {row.experiment!r}, but lies in {name!r}.")
+            rows.append(row)
+    return rows
+
+
+def table(rows: list[ResultRow]) -> str:
+    """A Markdown table, and below it what all of its rows share.
+
+    Args:
+        rows: at least one row, in the order to be shown. Accuracies are shown in percent.
+    """
+    columns: list[tuple[str, list[str]]] = [("", [row.row for row in rows])]
+    shared = []
+    for title, cell in _SETTINGS:
+        cells = [cell(row) for row in rows]
+        if len(set(cells)) > 1:
+            columns.append((title, cells))
+        elif cells[0] != _NONE:
+            shared.append(f"{title}: {cells[0]}")
+    columns.append(("measured, 95 % interval", [_measured(row) for row in rows]))
+    if any(row.paper_value is not None for row in rows):
+        columns.append(("paper", [_paper(row) for row in rows]))
+        columns.append(("difference", [_difference(row) for row in rows]))
+    lines = [f"| {' | '.join(line)} |" for line in zip(*([title, *cells] for title, cells in columns), strict=True)]
+    lines.insert(1, "|" + " --- |" * len(columns))
+    note = f"\n\n{'; '.join(shared)}." if shared else ""
+    return "\n".join(lines) + note
+
+
+def _digits(row: ResultRow, value: float) -> str:
+    """An accuracy in percent with one decimal; all else with as many as give the row's value three digits."""
+    if row.metric.startswith("accuracy"):
+        return f"{100 * value:.1f}"
+    magnitude = math.floor(math.log10(abs(row.value))) if row.value else 0
+    return f"{value:.{max(0, 2 - magnitude)}f}"
+
+
+def _measured(row: ResultRow) -> str:
+    low, high = row.ci95
+    return f"{_digits(row, row.value)} ± {_digits(row, max(row.value - low, high - row.value))}"
+
+
+def _paper(row: ResultRow) -> str:
+    return _NONE if row.paper_value is None else _digits(row, row.paper_value)
+
+
+def _difference(row: ResultRow) -> str:
+    if row.paper_value is None:
+        return _NONE
+    text = _digits(row, row.value - row.paper_value)
+    return f"+{text}" if not text.startswith("-") else f"−{text[1:]}"
+
+
+def _chance(row: ResultRow) -> str:
+    return _NONE if row.chance is None else _digits(row, row.chance)
+
+
+_SETTINGS: list[tuple[str, Callable[[ResultRow], str]]] = [
+    ("metric", lambda row: row.metric + (", %" if row.metric.startswith("accuracy") else "")),
+    ("protocol", lambda row: row.protocol or _NONE),
+    ("regime", lambda row: row.regime or _NONE),
+    ("transductive", lambda row: "yes" if row.transductive else "no"),
+    ("chance", _chance),
+    ("episodes", lambda row: f"{row.episodes:,}"),
+    ("seeds", lambda row: str(len(row.seeds))),
+    ("data", lambda row: f"{row.data['name']}, {row.data['split']}"),
+]

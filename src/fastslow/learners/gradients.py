@@ -1,0 +1,155 @@
+"""One gradient step's worth of feedback for one episode, in each regime (fast-slow section 3.2)."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._typing import Scalar
+from ..cells.nmn import NMN, PerController, Tap
+from ..cells.passage import Forked
+from ..feedback.inject import injection
+from ..feedback.local import local_gradients
+from ..feedback.probes import traced_walk, zero_taps
+from ..feedback.synthetic import SyntheticGradients, detached, regression_loss
+from ..models.heads import Categorical, cross_entropy
+from .regimes import FeedbackConfig
+
+
+class Lesson(eqx.Module):
+    """Labelled steps of one episode, and which of them are scored.
+
+    Attributes:
+        inputs: rows of cell inputs for trunk and branches.
+        labels: one-hot rows `y_t` for trunk and branches.
+        scored: the part whose predictions make the loss.
+    """
+
+    inputs: Forked
+    labels: Forked
+    scored: str = eqx.field(static=True)
+
+
+class Learnable(eqx.Module):
+    """What a gradient is taken of. Attributes: `cell`, `head`; `inputs`, the cell's inputs, for what made them."""
+
+    cell: NMN
+    head: Categorical
+    inputs: Forked
+
+
+class Feedback(eqx.Module):
+    """What one lesson teaches.
+
+    Attributes:
+        loss: the task loss, without any synthetic gradient.
+        logits: of the scored part.
+        gradients: shaped as `Learnable`, after the regime has had its say on the controllers.
+        true: `δL/δc_t` of every controller and step, `None` where the regime takes no such pass.
+        synthetic: what the predictors said, `None` in regime `true`.
+        regression: `L_SG` (eq. 11); zero where there is nothing to regress on.
+    """
+
+    loss: Scalar
+    logits: Float[Array, "items way"]
+    gradients: Learnable
+    true: Any
+    synthetic: Any
+    regression: Scalar
+
+
+def objective(
+    learnable: Learnable, taps: Forked | None, lesson: Lesson, tap: Tap = jnp.add
+) -> tuple[Scalar, tuple[Forked, Array]]:
+    """Task loss of a lesson walked from the initial state; also its record and the logits of its scored part."""
+    cell = learnable.cell
+    _, record = traced_walk(cell, cell.init_state(), learnable.inputs, taps, tap)
+    logits = jax.vmap(learnable.head)(getattr(record, lesson.scored).outputs.output)
+    return cross_entropy(logits, getattr(lesson.labels, lesson.scored)), (record, logits)
+
+
+def feedback(
+    cell: NMN, head: Categorical, predictors: SyntheticGradients | None, lesson: Lesson, config: FeedbackConfig
+) -> Feedback:
+    """Gradients of one lesson by the regime.
+
+    Everything is differentiable again, so that an outer loop may learn through it; only regimes whose predictors are
+    trained by eq. 11 alone close them to that loop.
+    """
+    learnable = Learnable(cell=cell, head=head, inputs=lesson.inputs)
+    if predictors is None:
+        (loss, (_, logits)), gradients = _with_gradient(learnable, None, lesson)
+        return Feedback(loss, logits, gradients, None, None, jnp.zeros_like(loss))
+    if config.regime == "meta":
+        return _meta(learnable, predictors, lesson, config)
+    return _regressed(learnable, predictors, lesson, config)
+
+
+def _with_gradient(learnable: Learnable, taps: Forked | None, lesson: Lesson, tap: Tap = jnp.add) -> Any:
+    return eqx.filter_value_and_grad(objective, has_aux=True)(learnable, taps, lesson, tap)
+
+
+def _probed(learnable: Learnable, lesson: Lesson) -> Any:
+    """Loss, record, gradients and the true gradient at every controller's output, from one backward pass."""
+    probes = zero_taps(learnable.cell.width, learnable.inputs)
+
+    def probed(both: tuple[Learnable, Forked]) -> Any:
+        return objective(both[0], both[1], lesson)
+
+    return eqx.filter_value_and_grad(probed, has_aux=True)((learnable, probes))
+
+
+def _replace(gradients: Learnable, controllers: PerController) -> Learnable:
+    return eqx.tree_at(lambda g: g.cell.controllers, gradients, controllers)
+
+
+def _regressed(
+    learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, config: FeedbackConfig
+) -> Feedback:
+    """Regimes `both` and `synthetic`: predictors regress on the true gradient and teach beside it or instead."""
+    (loss, (record, logits)), (gradients, true) = _probed(learnable, lesson)
+    outputs = Forked(trunk=record.trunk.outputs, branches=record.branches.outputs)
+    synthetic = detached(predictors)(outputs, lesson.labels)
+    # α · SG_C(c_t, y_t)
+    scaled = jax.tree.map(lambda g: config.alpha * g, synthetic)
+    if config.reach == "local":
+        fast = local_gradients(learnable.cell.controllers, record, scaled)
+        if config.regime == "both":
+            fast = jax.tree.map(jnp.add, gradients.cell.controllers, fast)
+        gradients = _replace(gradients, fast)
+    else:
+        # the true gradient above was taken without injection: a target holding synthetic gradient chases itself
+        _, gradients = _with_gradient(learnable, scaled, lesson, injection(config.regime == "both"))
+    regression = regression_loss(predictors(detached(outputs), lesson.labels), true)
+    return Feedback(loss, logits, gradients, true, synthetic, regression)
+
+
+def _meta(
+    learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, config: FeedbackConfig
+) -> Feedback:
+    """Regime `meta`: no backward pass through the decoder; the decoder takes its own local gradient."""
+    cell, head = learnable.cell, learnable.head
+    if config.regression > 0:
+        (_, (record, _)), (_, true) = _probed(learnable, lesson)
+    else:
+        _, record = traced_walk(cell, cell.init_state(), learnable.inputs)
+        true = None
+    outputs = Forked(trunk=record.trunk.outputs, branches=record.branches.outputs)
+    synthetic = predictors(outputs, lesson.labels)
+    fast = local_gradients(cell.controllers, record, jax.tree.map(lambda g: config.alpha * g, synthetic))
+    m = getattr(record, lesson.scored).outputs.output
+    labels = getattr(lesson.labels, lesson.scored)
+
+    def decoded(head: Categorical) -> tuple[Scalar, Array]:
+        logits = jax.vmap(head)(m)
+        return cross_entropy(logits, labels), logits
+
+    (loss, logits), head_gradient = eqx.filter_value_and_grad(decoded, has_aux=True)(head)
+    zeros = jax.tree.map(jnp.zeros_like, Learnable(cell=cell, head=head, inputs=learnable.inputs))
+    gradients = eqx.tree_at(lambda g: (g.cell.controllers, g.head), zeros, (fast, head_gradient))
+    if true is None:
+        return Feedback(loss, logits, gradients, None, synthetic, jnp.zeros_like(loss))
+    regression = regression_loss(predictors(detached(outputs), lesson.labels), true)
+    return Feedback(loss, logits, gradients, true, synthetic, regression)

@@ -1,0 +1,32 @@
+"""The slow optimiser: Adam on a cosine schedule."""
+
+from dataclasses import dataclass
+
+import optax
+
+from .._checks import check_positive
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How parameters learn slowly."""
+
+    learning_rate: float = 1e-3
+    """Adam's step size at the start. The paper's is 5e-6, out of reach of anybody's number of iterations."""
+    final: float = 0.01
+    """Step size at the last update, as a share of the first; the way there is half a cosine. 1 keeps it constant."""
+    clip: float = 10.0
+    """Largest norm of a gradient over all parameters; a longer one is scaled down to it."""
+
+
+def build_optimiser(config: OptimiserConfig, steps: int) -> optax.GradientTransformation:
+    """Builds the optimiser for a training of `steps` updates.
+
+    Raises:
+        UserError: a learning rate, share or norm that is not above zero.
+    """
+    check_positive("learning_rate", config.learning_rate)
+    check_positive("clip", config.clip)
+    check_positive("steps", steps)
+    schedule = optax.cosine_decay_schedule(config.learning_rate, steps, alpha=config.final)
+    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))

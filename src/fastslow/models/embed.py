@@ -1,0 +1,116 @@
+"""The feature extractor `f_E`: convolution blocks over images, with batch statistics that are named, never implied."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._checks import check_positive
+from .._typing import Key
+
+EPSILON = 1e-5
+
+
+class Statistics(eqx.Module):
+    """Mean and variance of each channel of each block; what batch normalisation normalises with.
+
+    Attributes:
+        means, variances: one vector a block.
+    """
+
+    means: tuple[Float[Array, " channels"], ...]
+    variances: tuple[Float[Array, " channels"], ...]
+
+
+def blend(old: Statistics, new: Statistics, momentum: float) -> Statistics:
+    """Running statistics after one batch: `momentum · old + (1 − momentum) · new`."""
+    return jax.tree.map(lambda a, b: momentum * a + (1 - momentum) * b, old, new)
+
+
+def max_pool(x: Float[Array, "images height columns channels"]) -> Float[Array, "images half_h half_w channels"]:
+    """2×2 max-pooling with stride 2; an odd last row or column is dropped.
+
+    The maximum of four strided views: on a CPU much faster than a window operation and its backward pass.
+    """
+    height, columns = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    x = x[:, :height, :columns]
+    top = jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2])
+    bottom = jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2])
+    return jnp.maximum(top, bottom)
+
+
+class ConvBlock(eqx.Module):
+    """3×3 convolution · batch normalisation · ReLU · 2×2 max-pooling (fast-slow section 4.1)."""
+
+    kernel: Float[Array, "3 3 channels_in channels"]
+    scale: Float[Array, " channels"]
+    shift: Float[Array, " channels"]
+
+    def __init__(self, channels_in: int, channels: int, *, key: Key):
+        # He initialisation; a bias would be taken out again by the normalisation
+        self.kernel = jax.random.normal(key, (3, 3, channels_in, channels)) * (2 / (9 * channels_in)) ** 0.5
+        self.scale = jnp.ones(channels)
+        self.shift = jnp.zeros(channels)
+
+    def __call__(
+        self,
+        x: Float[Array, "images height columns channels_in"],
+        given: tuple[Float[Array, " channels"], Float[Array, " channels"]] | None,
+    ) -> tuple[Float[Array, "images half_h half_w channels"], tuple[Array, Array]]:
+        """Returns the features and the mean and variance they were normalised with (`given`, or the batch's)."""
+        x = jax.lax.conv_general_dilated(
+            x, self.kernel, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        mean, variance = (jnp.mean(x, (0, 1, 2)), jnp.var(x, (0, 1, 2))) if given is None else given
+        slope = self.scale * jax.lax.rsqrt(variance + EPSILON)
+        x = x * slope[None, None, None] + (self.shift - mean * slope)[None, None, None]
+        return max_pool(jax.nn.relu(x)), (mean, variance)
+
+
+class ConvEmbedding(eqx.Module):
+    """Convolution blocks, then one linear layer, then normalisation to length √features.
+
+    The paper flattens the last block and hands it on; the linear layer (576 → `features`) and the fixed length are
+    ours: the controllers' weights are what the fast path changes, and steps of one size fit all only if their inputs
+    are of one size.
+
+    Attributes:
+        blocks: the convolution blocks.
+        project: the linear layer.
+    """
+
+    blocks: tuple[ConvBlock, ...]
+    project: eqx.nn.Linear
+
+    def __init__(self, features: int = 64, channels: int = 64, blocks: int = 3, size: int = 28, *, key: Key):
+        for name, value in (("features", features), ("channels", channels), ("blocks", blocks)):
+            check_positive(name, value)
+        key_project, *keys = jax.random.split(key, blocks + 1)
+        self.blocks = tuple(ConvBlock(1 if i == 0 else channels, channels, key=k) for i, k in enumerate(keys))
+        self.project = eqx.nn.Linear((size >> blocks) ** 2 * channels, features, key=key_project)
+
+    def __call__(
+        self, images: Float[Array, "images height columns"], given: Statistics | None
+    ) -> tuple[Float[Array, "images features"], Statistics]:
+        """Embeds a batch of images.
+
+        Args:
+            images: ink = 1, paper = 0.
+            given: statistics to normalise with; `None` takes those of these very images.
+
+        Returns:
+            The features `x_t` (fast-slow eq. 1), and the statistics used.
+        """
+        x = images[..., None]
+        used = []
+        for i, block in enumerate(self.blocks):
+            x, statistics = block(x, None if given is None else (given.means[i], given.variances[i]))
+            used.append(statistics)
+        flat = jax.vmap(self.project)(x.reshape(x.shape[0], -1))
+        length = jnp.sqrt(jnp.mean(flat**2, axis=1, keepdims=True) + EPSILON)
+        return flat / length, Statistics(tuple(m for m, _ in used), tuple(v for _, v in used))
+
+    def neutral(self) -> Statistics:
+        """Statistics of no batch: mean 0, variance 1."""
+        channels = [block.scale.shape[0] for block in self.blocks]
+        return Statistics(tuple(jnp.zeros(c) for c in channels), tuple(jnp.ones(c) for c in channels))

@@ -1,0 +1,126 @@
+"""Few-shot episodes of generated characters: the data that is always there, without a download.
+
+A class is a number. Numbers `0 … 2**30 - 1` are classes to train on, the next `2**30` validate, the next `2**30` test,
+so a class of one split cannot be one of another. Its program is drawn from one fixed key with the number folded in;
+threefry maps numbers to keys one to one, so different classes have different keys, always. Two keys could still draw
+equal programs by chance: a program holds well over ten uniform numbers of 23 bits, so for any two classes the odds are
+below 2**-200. Look-alikes, as `O` and `0` are in our own script, do occur, and are part of the task.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt32
+
+from .._checks import bad, check_choice, check_positive
+from .._typing import Key
+from .base import AbstractTask, Examples, FewShotEpisode
+from .splits import TaskSplits
+from .strokes import MOST_JITTER, SHAKES, SIZE, class_program, draw
+
+SPLITS = ("train", "validation", "test")
+CLASSES_PER_SPLIT = 2**30
+
+
+@dataclass(frozen=True)
+class GlyphsConfig:
+    """What an episode of glyphs is made of."""
+
+    way: int = 5
+    """Classes of an episode."""
+    shot: int = 1
+    """Labelled drawings of each class in the support set."""
+    queries: int = 5
+    """Drawings of each class to be named."""
+    jitter: float = 1.0
+    """How much drawings of one class differ, from 0 (not at all) to 1.5."""
+
+
+def class_key(number: UInt32[Array, ""] | int) -> Key:
+    """The key of a class. Its generator is fixed, whatever `jax_default_prng_impl` says, so that classes stay apart."""
+    world = jax.random.key(7, impl="threefry2x32")
+    return jax.random.fold_in(world, number)
+
+
+def class_numbers(split: str, first: UInt32[Array, ""], way: int) -> UInt32[Array, " way"]:
+    """Numbers of `way` different classes of a split.
+
+    Args:
+        split: `train`, `validation` or `test`.
+        first: any number below `CLASSES_PER_SPLIT`; classes are independent of each other, so neighbours will do.
+        way: how many.
+
+    Returns:
+        Numbers from `first` on, wrapped around within the split.
+    """
+    within = (first + jnp.arange(way, dtype=jnp.uint32)) % jnp.uint32(CLASSES_PER_SPLIT)
+    return within + jnp.uint32(SPLITS.index(split) * CLASSES_PER_SPLIT)
+
+
+class GlyphsTask(AbstractTask):
+    """N-way S-shot episodes of one split.
+
+    Attributes:
+        config: sizes of an episode, and how drawings differ.
+        split: `train`, `validation` or `test`.
+    """
+
+    config: GlyphsConfig = eqx.field(static=True)
+    split: str = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        check_choice("split", self.split, SPLITS)
+        for name in ("way", "shot", "queries"):
+            check_positive(name, getattr(self.config, name))
+        if not 0 <= self.config.jitter <= MOST_JITTER:
+            raise bad("jitter", came=self.config.jitter, wanted=f"a number from 0 to {MOST_JITTER}")
+
+    def sample(self, key: Key, step: Int[Array, ""]) -> FewShotEpisode:
+        """Draws an episode: fresh classes, fresh drawings, labels by chance, both sets in random order.
+
+        Args:
+            key: randomness of this episode alone.
+            step: not used; glyphs know no curriculum.
+        """
+        del step
+        first_key, shake_key, support_key, query_key = jax.random.split(key, 4)
+        way, shot, queries = self.config.way, self.config.shot, self.config.queries
+        # 30 random bits are a number below CLASSES_PER_SPLIT, each equally likely; so is each label of a class.
+        first = jax.random.bits(first_key, dtype=jnp.uint32) % jnp.uint32(CLASSES_PER_SPLIT)
+        programs = jax.vmap(lambda number: class_program(class_key(number)))(class_numbers(self.split, first, way))
+        # One draw for all of them is quicker to compile and to run than a key for each drawing.
+        shakes = jax.random.uniform(shake_key, (way, shot + queries, SHAKES), minval=-1.0, maxval=1.0)
+        drawings = jax.vmap(jax.vmap(draw, in_axes=(None, 0)))(programs, self.config.jitter * shakes)
+        return FewShotEpisode(
+            support=_shuffled(drawings[:, :shot], support_key), query=_shuffled(drawings[:, shot:], query_key)
+        )
+
+
+def _shuffled(drawings: Float[Array, "way each 28 28"], key: Key) -> Examples:
+    """Labels drawings by their class's row, and puts them in random order."""
+    way, each = drawings.shape[:2]
+    order = jnp.argsort(jax.random.bits(key, (way * each,), dtype=jnp.uint32))
+    return Examples(inputs=drawings.reshape(-1, SIZE, SIZE)[order], labels=order // each)
+
+
+def glyph_tasks(config: GlyphsConfig) -> TaskSplits:
+    """Tasks over training, validation and test classes.
+
+    Args:
+        config: sizes of an episode, and how drawings differ.
+
+    Returns:
+        The three tasks; `sha256` is that of the generator's code and jitter, since there is no data to hash.
+
+    Raises:
+        UserError: a size is not above 0, or the jitter is out of range.
+    """
+    digest = hashlib.sha256(f"jitter={config.jitter!r}".encode())
+    for name in ("glyphs.py", "strokes.py"):
+        digest.update(Path(__file__).with_name(name).read_text(encoding="utf-8").encode())
+    train, validation, test = (GlyphsTask(config, split) for split in SPLITS)
+    return TaskSplits(train, validation, test, name="glyphs", split="2**30 each", sha256=digest.hexdigest())

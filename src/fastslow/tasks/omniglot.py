@@ -1,0 +1,194 @@
+"""N-way S-shot episodes of hand-drawn characters, drawn on the device from one array of images.
+
+A class is a character at one of four rotations: 1,200 characters make 4,800 classes, all equally likely, and two
+rotations of one character may meet in one episode as two classes, as with class lists that carry the rotation. (Code
+that first draws distinct characters, then a rotation for each, never lets them meet, which is slightly easier.)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, UInt8
+
+from .._checks import bad, check_positive
+from .._typing import Key
+from ..datasets.images import to_ink_28
+from ..datasets.omniglot import load_omniglot
+from ..datasets.splits import load_split
+from .base import AbstractTask, Examples, FewShotEpisode
+
+ROTATIONS = 4
+
+
+@dataclass(frozen=True)
+class OmniglotConfig:
+    """What an episode of Omniglot holds, and where its classes come from."""
+
+    way: int = 5
+    """Classes of an episode (N)."""
+    shot: int = 1
+    """Labelled examples of each class (S)."""
+    queries: int = 5
+    """Queries of each class; they are drawings that the support set does not hold."""
+    split: str = "omniglot_1200_423"
+    """Which classes train, validate and test; see `fastslow.datasets.splits`."""
+    rotations: bool = True
+    """Whether each rotation by 0, 90, 180 and 270 degrees is a class of its own."""
+    data: str | None = None
+    """Folder with Omniglot's two zips; without it FASTSLOW_DATA, the cache and a download are tried."""
+
+
+class OmniglotTask(AbstractTask):
+    """Draws episodes from the drawings of some characters.
+
+    Attributes:
+        images: ink = 255, paper = 0; stays uint8 on the device.
+        way: classes of an episode.
+        shot: labelled examples of each class.
+        queries: queries of each class.
+        rotations: whether each rotation is a class of its own.
+    """
+
+    images: UInt8[Array, "classes drawings 28 28"]
+    way: int = eqx.field(static=True)
+    shot: int = eqx.field(static=True)
+    queries: int = eqx.field(static=True)
+    rotations: bool = eqx.field(static=True)
+
+    def __check_init__(self):
+        for name in ("way", "shot", "queries"):
+            check_positive(name, getattr(self, name))
+        drawings = self.images.shape[1]
+        if self.way > self.classes:
+            raise bad("way", came=self.way, wanted=f"at most the {self.classes} classes there are")
+        if self.shot + self.queries > drawings:
+            came = self.shot + self.queries
+            raise bad("shot + queries", came=came, wanted=f"at most the {drawings} drawings that each class has")
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that an episode draws from, rotations included."""
+        return self.images.shape[0] * (ROTATIONS if self.rotations else 1)
+
+    def sample(self, key: Key, step: Int[Array, ""]) -> FewShotEpisode:
+        """Draws distinct classes, distinct drawings of each, random labels and a random order; `step` has no effect.
+
+        Args:
+            key: randomness of this episode alone.
+            step: number of the update.
+
+        Returns:
+            Support set (`way * shot`) and queries (`way * queries`), each in random order and balanced over classes;
+            inputs are float32 `[items, 28, 28]` in [0, 1] with ink = 1.
+        """
+        del step
+        class_key, label_key, drawing_key, support_key, query_key = jax.random.split(key, 5)
+        chosen = distinct(class_key, self.classes, self.way)
+        labels = jax.random.permutation(label_key, self.way)
+        order = jax.vmap(jax.random.permutation, in_axes=(0, None))(
+            jax.random.split(drawing_key, self.way), self.images.shape[1]
+        )
+        support = self._examples(support_key, chosen, labels, order[:, : self.shot])
+        query = self._examples(query_key, chosen, labels, order[:, self.shot : self.shot + self.queries])
+        return FewShotEpisode(support, query)
+
+    def _examples(
+        self, key: Key, chosen: Int[Array, " way"], labels: Int[Array, " way"], drawings: Int[Array, "way each"]
+    ) -> Examples:
+        """The drawings named, in random order."""
+        way, each = drawings.shape
+        shuffled = jax.random.permutation(key, way * each)
+        rows, drawing = shuffled // each, drawings.reshape(-1)[shuffled]
+        turns = chosen[rows] % ROTATIONS if self.rotations else jnp.zeros_like(rows)
+        character = chosen[rows] // ROTATIONS if self.rotations else chosen[rows]
+        inputs = jax.vmap(quarter_turns)(self.images[character, drawing], turns)
+        return Examples(inputs.astype(jnp.float32) / 255, labels[rows])
+
+
+def distinct(key: Key, classes: int, count: int) -> Int[Array, " count"]:
+    """Draws `count` different numbers below `classes`, every set of them equally likely, in no useful order.
+
+    Floyd's method (Bentley and Floyd 1987, "A sample of brilliance"): `count` draws and no sort of all the classes.
+    """
+    tops = jnp.arange(classes - count, classes)
+    draws = jax.random.randint(key, (count,), 0, tops + 1)
+
+    def add(taken: Int[Array, " count"], place_top_draw):
+        place, top, draw = place_top_draw
+        # `top` was out of reach of every earlier draw, so it is free where `draw` is not.
+        return taken.at[place].set(jnp.where(jnp.any(taken == draw), top, draw)), None
+
+    nothing = jnp.full((count,), -1)
+    return jax.lax.scan(add, nothing, (jnp.arange(count), tops, draws))[0]
+
+
+def quarter_turns(image: UInt8[Array, "28 28"], turns: Int[Array, ""]) -> UInt8[Array, "28 28"]:
+    """Turns an image anticlockwise by `turns` times 90 degrees, as `numpy.rot90` does."""
+    return jnp.stack([jnp.rot90(image, k) for k in range(ROTATIONS)])[turns]
+
+
+@dataclass(frozen=True, eq=False)
+class OmniglotTasks:
+    """The three tasks of a split; their classes are disjoint.
+
+    Attributes:
+        train: episodes of the training classes.
+        validation: episodes on which a checkpoint is chosen.
+        test: episodes of the classes that are scored once.
+        data: the result file's `data` entry: name, split, checksum of the images.
+        split_sha256: checksum of the split's lists.
+    """
+
+    train: OmniglotTask
+    validation: OmniglotTask
+    test: OmniglotTask
+    data: dict[str, str]
+    split_sha256: str
+
+
+def omniglot_tasks(config: OmniglotConfig) -> OmniglotTasks:
+    """Loads Omniglot and makes the tasks of a split.
+
+    Raises:
+        UserError: if the data cannot be found, the split is unknown, or a class or drawing too many is asked for.
+    """
+    split = load_split(config.split)
+    omniglot = load_omniglot(config.data)
+
+    def task(names: Sequence[str]) -> OmniglotTask:
+        images = jnp.asarray(omniglot.select(names))
+        return OmniglotTask(images, config.way, config.shot, config.queries, config.rotations)
+
+    data = {"name": "omniglot", "split": split.name, "sha256": omniglot.sha256}
+    return OmniglotTasks(task(split.train), task(split.validation), task(split.test), data, split.sha256)
+
+
+def task_from_arrays(
+    images_per_class: Sequence[np.ndarray],
+    *,
+    way: int,
+    shot: int,
+    queries: int,
+    ink: str = "dark",
+) -> OmniglotTask:
+    """Makes a task of a user's own classes.
+
+    Args:
+        images_per_class: for each class `[drawings, height, columns]`, as many drawings in each; see `to_ink_28`.
+        way: classes of an episode.
+        shot: labelled examples of each class.
+        queries: queries of each class.
+        ink: whether strokes are "dark" or "light".
+
+    Raises:
+        UserError: if classes differ in their number of drawings, or a class or drawing too many is asked for.
+    """
+    counts = sorted({len(images) for images in images_per_class})
+    if len(counts) != 1:
+        raise bad("images_per_class", came=f"classes of {counts} drawings", wanted="as many drawings in each class")
+    ready = np.stack([to_ink_28(images, ink) for images in images_per_class])
+    return OmniglotTask(jnp.asarray(np.rint(ready * 255).astype(np.uint8)), way, shot, queries, rotations=False)

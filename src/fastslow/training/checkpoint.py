@@ -1,0 +1,165 @@
+"""Checkpoints: the whole state of a run on disk, checked when it is read. The only file that knows Orbax."""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+from orbax.checkpoint import v1 as ocp
+
+from .._checks import UserError
+from .files import cannot_write, writing
+from .fingerprint import arrays_sha256, named_arrays
+from .state import TrainState
+
+KEPT = 2
+"""Whole checkpoints that stay on disk: the last one, and the one to fall back to."""
+TEMPORARY = "orbax-checkpoint-tmp"
+"""Orbax writes into a folder with this in its name and renames it when all is written."""
+SET_ASIDE = "damaged-"
+DISCARDED = ".discarded-"
+
+_orbax_log = logging.getLogger("absl")
+
+
+def _not_of_orbax(record: logging.LogRecord) -> bool:
+    """Keeps the tracebacks of Orbax's threads from the terminal: what failed there is raised here, as a sentence."""
+    return "orbax" not in record.pathname
+
+
+class Checkpoints:
+    """The checkpoints of one run: folders named by their step, each holding one `TrainState`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._writing: tuple[Path, ocp.AsyncResponse[None]] | None = None
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints, rising. One that is still being written has another name and is not among them."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+
+    def save(self, state: TrainState) -> None:
+        """Copies a state to the host and begins to write it; returns before it is on disk.
+
+        Args:
+            state: the state of the run. It may be given to the next update at once: the copy has left the device.
+
+        Raises:
+            UserError: where this checkpoint, or the one before it, cannot be written.
+        """
+        arrays = named_arrays(state)
+        self.wait()
+        path = self.folder / str(int(arrays["step"]))
+        stored = {name: array for name, array in arrays.items() if array.size}  # Orbax refuses empty ones
+        _orbax_log.addFilter(_not_of_orbax)
+        with self._reporting(path):
+            response = ocp.save_async(path.absolute(), stored, custom_metadata={"sha256": arrays_sha256(arrays)})
+        self._writing = (path, response)
+
+    def wait(self) -> None:
+        """Waits until what is being written is on disk, then drops all but the newest checkpoints.
+
+        Raises:
+            UserError: where it could not be written; the checkpoints before it are whole.
+        """
+        if self._writing is None:
+            return
+        (path, response), self._writing = self._writing, None
+        with self._reporting(path):
+            response.result()
+        _orbax_log.removeFilter(_not_of_orbax)
+        for step in self.steps()[:-KEPT]:
+            self._discard(self.folder / str(step))
+
+    def clean(self) -> None:
+        """Takes away what a killed run left half written or half deleted; only for the owner of the run folder."""
+        for path in self.folder.glob("*") if self.folder.is_dir() else ():
+            if TEMPORARY in path.name or path.name.startswith(DISCARDED):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def load(self, like: PyTree) -> tuple[TrainState | None, tuple[str, ...]]:
+        """Reads the newest whole checkpoint.
+
+        Args:
+            like: a state of the same structure, such as `jax.eval_shape` gives of the initial one.
+
+        Returns:
+            The state, with arrays on the host, or None where there is no checkpoint; and a sentence for each damaged
+            checkpoint that was passed over.
+
+        Raises:
+            UserError: where there are checkpoints but none is whole, or where one holds other arrays than `like`.
+        """
+        notices: list[str] = []
+        steps = self.steps()
+        for step in reversed(steps):
+            path = self.folder / str(step)
+            arrays = _read(path)
+            if arrays is not None:
+                return _rebuild(like, arrays, path), tuple(notices)
+            notices.append(f"The checkpoint of step {step} is damaged and was passed over for an earlier one.")
+        if steps:
+            raise UserError(
+                f"{self.folder}: no checkpoint in it is whole (steps {', '.join(map(str, steps))} are damaged); "
+                "start again with another --out."
+            )
+        return None, ()
+
+    def set_aside_after(self, step: int) -> None:
+        """Renames the checkpoints after a step: damaged ones, which the run that goes on will write again."""
+        for later in self.steps():
+            if later > step:
+                aside = self.folder / f"{SET_ASIDE}{later}"
+                with writing(aside):
+                    shutil.rmtree(aside, ignore_errors=True)
+                    os.replace(self.folder / str(later), aside)
+
+    @contextlib.contextmanager
+    def _reporting(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            _orbax_log.removeFilter(_not_of_orbax)
+            self.clean()
+            raise cannot_write(path, error) from error
+
+    def _discard(self, path: Path) -> None:
+        # Renamed first: a half-deleted checkpoint must not look like a whole one.
+        with writing(path):
+            gone = path.with_name(DISCARDED + path.name)
+            os.replace(path, gone)
+            shutil.rmtree(gone)
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a checkpoint, or None where they are not those that were written."""
+    try:
+        stored = ocp.metadata(path.absolute()).custom_metadata
+        arrays = {name: np.asarray(array) for name, array in ocp.load(path.absolute()).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError):
+        return None  # Orbax and TensorStore have no one error for a damaged file
+    whole = isinstance(stored, Mapping) and stored.get("sha256") == arrays_sha256(arrays)
+    return arrays if whole else None
+
+
+def _rebuild(like: PyTree, arrays: Mapping[str, np.ndarray], path: Path) -> TrainState:
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    found = []
+    for keys, leaf in leaves:
+        name = jax.tree_util.keystr(keys, simple=True, separator=".")
+        array = np.zeros(leaf.shape, leaf.dtype) if leaf.size == 0 else arrays.get(name)
+        if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
+            came = "nothing" if array is None else f"{array.dtype.name} {array.shape}"
+            raise UserError(
+                f"{path}: holds {came} for {name}, wanted {leaf.dtype.name} {leaf.shape}; it was written by another "
+                "configuration or version, so start again with another --out."
+            )
+        found.append(array)
+    return jax.tree_util.tree_unflatten(structure, found)

@@ -1,0 +1,53 @@
+"""Files of a run folder: written whole or not at all, and one sentence where that fails."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .._checks import UserError
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns an error of the file system while writing `path` into a sentence for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: BaseException) -> UserError:
+    """The sentence for a file that could not be written: a full disk, or a folder that refuses."""
+    text = f"{error}"
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "ENOSPC" in text or "No space left" in text:
+        return UserError(
+            f"{path}: the disk is full; what was saved before is whole, so free some space and go on with --resume."
+        )
+    reason = getattr(error, "strerror", None) or text.splitlines()[0]
+    return UserError(f"{path}: cannot be written ({reason}); choose another --out, or make the folder writable.")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a text file so that at every moment the old or the new text is there whole."""
+    with writing(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            # `mkstemp` hides its file from others; the run folder's own files are as readable as its folder.
+            Path(name).chmod(0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,179 @@
+"""The run folder: who may use it, what was run in it, and on what machine."""
+
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+from filelock import FileLock, Timeout
+
+from .. import __version__
+from .._checks import UserError
+from .files import replace_text, writing
+
+GROWING = ("steps", "training.steps")
+"""Fields of a configuration that may be larger on `--resume`."""
+
+
+class RunFolder:
+    """A folder that one process at a time trains in. Use it in a `with` statement, which holds its lock.
+
+    Attributes:
+        path: the folder.
+        resuming: whether a run in it is gone on with.
+        notices: sentences for the user, gathered while it was opened.
+    """
+
+    def __init__(self, path: Path, config: Mapping[str, Any], *, resume: bool = False) -> None:
+        """Takes the folder for a run.
+
+        Args:
+            path: the folder; made where there is none.
+            config: configuration of the whole run, as `to_json` gives it.
+            resume: whether to go on with the run that is in it.
+
+        Raises:
+            UserError: where the folder cannot be written, is in use by another process, holds something and `resume`
+                is false, or holds a run with another configuration.
+        """
+        self.path = path
+        self.resuming = False
+        self.notices: list[str] = []
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(path / ".lock", timeout=0)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise UserError(
+                    f"{path}: in use by another process; wait for it to end, or choose another --out."
+                ) from None
+        try:
+            self._settle(config, resume)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    def _settle(self, config: Mapping[str, Any], resume: bool) -> None:
+        used = any(path.name != ".lock" for path in self.path.iterdir())
+        if used and not resume:
+            raise UserError(
+                f"{self.path}: holds a run or other files; add --resume to go on with the run, or choose another --out."
+            )
+        if used and not self.config.is_file():
+            raise UserError(f"{self.path}: holds files but no config.json, so no run to resume; choose another --out.")
+        self.resuming = used
+        if used:
+            self._compare(config)
+        elif resume:
+            self.notices.append(f"{self.path} holds no run yet: starting from the beginning.")
+        replace_text(self.config, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+    def _compare(self, config: Mapping[str, Any]) -> None:
+        stored = read_json(self.config)
+        # Through JSON, so that a tuple and the list it was stored as are the same.
+        now = dict(_fields(json.loads(json.dumps(config))))
+        before = dict(_fields(stored))
+        for name in sorted(before.keys() | now.keys()):
+            came, wanted = now.get(name, "nothing"), before.get(name, "nothing")
+            if came != wanted and not (name in GROWING and came > wanted):
+                more = ", or more" if name in GROWING else ""
+                raise UserError(
+                    f"{name}: got {came!r}, wanted {wanted!r} as in {self.config}{more}; "
+                    "resume with the stored configuration, or choose another --out."
+                )
+
+    def check_environment(self, devices: int) -> tuple[str, ...]:
+        """Records what the run is computed with, or compares it with what was recorded.
+
+        Args:
+            devices: number of devices that share a batch.
+
+        Returns:
+            A sentence where a resumed run is computed with something else than before, which may change its numbers.
+        """
+        path, now = self.path / "environment.json", environment(devices)
+        before = read_json(path) if self.resuming and path.is_file() else now
+        replace_text(path, json.dumps(now, indent=2) + "\n")
+        changed = [f"{name} {before.get(name)} → {now[name]}" for name in now if before.get(name) != now[name]]
+        if not changed:
+            return ()
+        return (f"Resumed with other versions or machines ({', '.join(changed)}): numbers may differ in the last digits.",)
+
+    def close(self) -> None:
+        """Lets other processes have the folder."""
+        self._lock.release()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def environment(devices: int) -> dict[str, str | int]:
+    """What the last digits of a number may depend on."""
+    return {
+        "fastslow": __version__,
+        "jax": version("jax"),
+        "jaxlib": version("jaxlib"),
+        "machine": f"{platform.system()} {platform.machine()} {_processor()}",
+        "device": jax.devices()[0].device_kind,
+        "devices": devices,
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object of a run folder.
+
+    Raises:
+        UserError: where the file is missing or holds something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); choose another run folder.") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: got {type(data).__name__}, wanted a JSON object; choose another run folder.")
+    return data
+
+
+def _fields(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested JSON by its dotted name."""
+    if isinstance(data, dict) and (data or not name):
+        for key, value in data.items():
+            yield from _fields(value, f"{name}.{key}" if name else key)
+    else:
+        yield name, data
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,51 @@
+"""What a run tells the one who watches it."""
+
+from dataclasses import dataclass
+
+PerSeed = tuple[float | None, ...]
+"""One figure a seed, None for a seed that has none."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a run is and how well it goes.
+
+    Attributes:
+        step: updates made.
+        steps: updates to make.
+        seeds: the seeds, in the order of the figures.
+        metrics: each figure, as the mean over the updates since the last report; None for a seed that died. Empty in
+            the first report, which comes before the first update.
+        validation: validation accuracy of each seed, where there was a validation at this step.
+        best: best validation accuracy of each seed so far; None where there was none.
+        steps_per_second: since the last report, compilation left out; 0 where nothing was timed yet.
+        seconds: training time, all sittings of the run together.
+        died: the update at which a seed stopped being finite, by seed.
+        notices: sentences for the user.
+    """
+
+    step: int
+    steps: int
+    seeds: tuple[int, ...]
+    metrics: dict[str, PerSeed]
+    validation: PerSeed | None
+    best: PerSeed
+    steps_per_second: float
+    seconds: float
+    died: dict[int, int]
+    notices: tuple[str, ...]
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds to go, or None before anything was timed."""
+        return (self.steps - self.step) / self.steps_per_second if self.steps_per_second else None
+
+    def row(self) -> dict[str, object]:
+        """The report as a line of `metrics.jsonl`."""
+        row: dict[str, object] = {
+            "step": self.step,
+            "seconds": round(self.seconds, 3),
+            "steps_per_second": round(self.steps_per_second, 3),
+            **self.metrics,
+        }
+        return row if self.validation is None else {**row, "validation_accuracy": self.validation}

@@ -1,0 +1,55 @@
+"""The interval of a mean over episodes and seeds."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from .._checks import bad
+
+CONFIDENCE = 0.95
+
+
+def interval(
+    accuracies: Float[np.ndarray, "seeds episodes"], *, bounds: tuple[float, float] | None = (0.0, 1.0)
+) -> tuple[float, float, float]:
+    """Mean and 95 % confidence interval where every seed was measured on the same episodes.
+
+    Seeds and episodes are crossed, so the mean errs for two reasons: which seeds were trained and which episodes were
+    drawn. With `S` seeds and `E` episodes its squared standard error is taken as
+
+        se² = var(means of the seeds) / S + var(means of the episodes) / E
+
+    and the quantile is Student's, with the degrees of freedom of Welch and Satterthwaite (B. L. Welch, 1947). Both
+    terms hold the noise within a cell, so the interval is a little wide rather than narrow. One seed tells nothing
+    about other seeds: the interval is then over episodes alone; likewise with one episode.
+
+    Args:
+        accuracies: one figure for each seed and episode.
+        bounds: range that the figure cannot leave; the interval is cut to it. None for an unbounded figure.
+
+    Returns:
+        The mean, and the lower and upper end of the interval.
+
+    Raises:
+        UserError: where there is a single figure, or one that is not finite.
+    """
+    seeds, episodes = accuracies.shape
+    if accuracies.size < 2:
+        raise bad("accuracies", came=accuracies.shape, wanted="at least two episodes or two seeds")
+    if not np.isfinite(accuracies).all():
+        raise bad("accuracies", came="a figure that is not finite", wanted="finite figures; leave out seeds that died")
+    figures = accuracies.astype(np.float64)
+    mean = float(figures.mean())
+    # Each term: variance of the mean, and its degrees of freedom.
+    terms = [
+        (means.var(ddof=1) / count, count - 1)
+        for count, means in ((seeds, figures.mean(axis=1)), (episodes, figures.mean(axis=0)))
+        if count > 1
+    ]
+    variance = sum(term for term, _ in terms)
+    if variance == 0:
+        return mean, mean, mean
+    freedom = variance**2 / sum(term**2 / degrees for term, degrees in terms)
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
+    low, high = (-np.inf, np.inf) if bounds is None else bounds
+    return mean, max(mean - reach, low), min(mean + reach, high)

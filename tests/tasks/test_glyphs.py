@@ -1,0 +1,282 @@
+from itertools import pairwise
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fastslow._checks import UserError
+from fastslow.tasks import glyphs
+from fastslow.tasks.base import Examples
+from fastslow.tasks.glyphs import CLASSES_PER_SPLIT, SPLITS, GlyphsConfig, GlyphsTask, class_key, class_numbers
+from fastslow.tasks.strokes import EDGE, MOST_JITTER, SHAKES, SIZE, STROKES, class_program, draw, ink, render
+
+STEP = jnp.int32(0)
+
+
+@eqx.filter_jit
+def episodes(task, keys):
+    return jax.vmap(lambda key: task.sample(key, STEP))(keys)
+
+
+@jax.jit
+def programs(numbers):
+    """The programs of 300 classes."""
+    return jax.vmap(lambda number: class_program(class_key(number)))(numbers)
+
+
+@jax.jit
+def drawings_of(programs, shakes):
+    """240 drawings."""
+    return jax.vmap(draw)(programs, shakes)
+
+
+@pytest.fixture(scope="module")
+def test_episodes():
+    """200 episodes of test classes."""
+    task = GlyphsTask(GlyphsConfig(), "test")
+    return jax.tree.map(np.asarray, episodes(task, jax.random.split(jax.random.key(11), 200)))
+
+
+@pytest.fixture(scope="module")
+def alphabet():
+    """Programs of 300 classes, 100 of each split."""
+    return programs(jnp.concatenate([class_numbers(split, jnp.uint32(500), 100) for split in SPLITS]))
+
+
+def rows(tree, index):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+@pytest.fixture(scope="module")
+def sheet(alphabet):
+    """60 classes, four drawings of each."""
+    shakes = jax.random.uniform(jax.random.key(5), (240, SHAKES), minval=-1.0, maxval=1.0)
+    return np.asarray(drawings_of(rows(alphabet, jnp.repeat(jnp.arange(60), 4)), shakes)).reshape(60, 4, SIZE, SIZE)
+
+
+# --- the twin: ink by the textbook's distance from a point to a segment, pixel by pixel
+
+
+def twin_ink(paths, radius):
+    image = np.zeros((SIZE, SIZE))
+    for row in range(SIZE):
+        for column in range(SIZE):
+            nearest = np.inf
+            for path in paths:
+                for (ax, ay), (bx, by) in pairwise(path):
+                    dx, dy = bx - ax, by - ay
+                    along = ((column - ax) * dx + (row - ay) * dy) / (dx * dx + dy * dy)
+                    along = min(max(along, 0.0), 1.0)
+                    nearest = min(nearest, np.hypot(column - ax - along * dx, row - ay - along * dy))
+            image[row, column] = min(max((radius - nearest) / EDGE + 0.5, 0.0), 1.0)
+    return image
+
+
+def test_ink_is_that_of_the_twin():
+    paths = np.random.default_rng(0).uniform(3, 24, (2, 4, 2)).astype(np.float32)
+    np.testing.assert_allclose(ink(jnp.asarray(paths), jnp.float32(1.2)), twin_ink(paths, 1.2), atol=1e-4)
+
+
+def test_ink_of_a_dot_and_of_a_level_line_is_exact():
+    dot = ink(jnp.array([[[9.0, 4.0], [9.0, 4.0]]]), jnp.float32(0.5))
+    assert dot[4, 9] == 1
+    assert float(dot.sum()) == 1
+    line = np.asarray(ink(jnp.array([[[5.0, 10.0], [20.0, 10.0]]]), jnp.float32(1.0)))
+    assert (line[10, 5:21] == 1).all()
+    np.testing.assert_allclose(line[[9, 11], 5:21], 0.5, atol=1e-5)
+    assert line[[8, 12]].max() == 0
+    np.testing.assert_allclose(line[10, [4, 21]], 0.5, atol=1e-5)
+
+
+# --- episodes
+
+
+SMALL = GlyphsTask(GlyphsConfig(way=3, shot=2, queries=4), "train")
+
+
+@pytest.fixture(scope="module")
+def small_episodes():
+    """Four episodes from keys of seed 3, the same again, and four from seed 4."""
+    return [episodes(SMALL, jax.random.split(jax.random.key(seed), 4)) for seed in (3, 3, 4)]
+
+
+def test_an_episode_has_its_shapes_labels_and_ranges(small_episodes):
+    for examples, each in ((small_episodes[0].support, 2), (small_episodes[0].query, 4)):
+        assert examples.inputs.shape == (4, 3 * each, SIZE, SIZE)
+        assert examples.inputs.dtype == jnp.float32
+        assert jnp.issubdtype(examples.labels.dtype, jnp.integer)
+        for labels in np.asarray(examples.labels):
+            np.testing.assert_array_equal(np.bincount(labels, minlength=3), each)
+        assert float(examples.inputs.min()) == 0
+        assert float(examples.inputs.max()) == 1
+
+
+def test_an_episode_is_a_function_of_its_key(small_episodes):
+    one, again, other = small_episodes
+    assert eqx.tree_equal(one, again)
+    assert not np.array_equal(one.query.inputs, other.query.inputs)
+
+
+def test_compiling_and_batching_change_nothing(small_episodes):
+    with jax.disable_jit():
+        alone = SMALL.sample(jax.random.split(jax.random.key(3), 4)[1], STEP)
+    np.testing.assert_allclose(alone.query.inputs, small_episodes[0].query.inputs[1], atol=1e-3)
+    np.testing.assert_array_equal(alone.support.labels, small_episodes[0].support.labels[1])
+
+
+def test_labels_and_places_are_random(test_episodes):
+    for examples in (test_episodes.support, test_episodes.query):
+        for place in (0, -1):
+            counts = np.bincount(examples.labels[:, place], minlength=5)
+            assert counts.min() > 15  # 40 expected; below 15 is 4 sigma and more
+            assert counts.max() < 70
+
+
+def test_a_label_tells_nothing_beyond_its_episode(test_episodes):
+    # Were labels tied to classes, the mean drawing of a label would differ from that of the others.
+    inputs, labels = test_episodes.support.inputs, test_episodes.support.labels
+    means = np.stack([inputs[labels == label].mean(0) for label in range(5)])
+    spread = inputs.std(axis=(0, 1)) / np.sqrt(len(inputs))
+    assert (np.abs(means - means.mean(0)) < 5 * spread + 1e-6).mean() > 0.99
+
+
+def test_no_drawing_is_shown_twice(test_episodes):
+    for support, query in zip(test_episodes.support.inputs[:50], test_episodes.query.inputs[:50], strict=True):
+        flat = np.concatenate([support, query]).reshape(30, -1)
+        apart = np.linalg.norm(flat[:, None] - flat[None], axis=-1) + 1e3 * np.eye(30)
+        assert apart.min() > 0.5
+
+
+# --- classes
+
+
+@pytest.mark.parametrize("first", [0, 12345, CLASSES_PER_SPLIT - 2])
+def test_classes_of_a_split_are_distinct_and_stay_within_it(first):
+    for index, split in enumerate(SPLITS):
+        numbers = np.asarray(class_numbers(split, jnp.uint32(first), 5))
+        assert len(set(numbers.tolist())) == 5
+        assert set(numbers // CLASSES_PER_SPLIT) == {index}
+
+
+def test_episodes_of_a_split_draw_its_classes_alone(monkeypatch):
+    # What a class looks like does not matter here, and takes long to compile.
+    monkeypatch.setattr(glyphs, "draw", lambda program, shake: jnp.zeros((SIZE, SIZE)))
+    drawn = {split: [] for split in SPLITS}
+    for index, split in enumerate(SPLITS):
+
+        def spy(number, seen=drawn[split]):
+            jax.debug.callback(lambda value: seen.append(int(value)), number)
+            return class_key(number)
+
+        monkeypatch.setattr(glyphs, "class_key", spy)
+        task = GlyphsTask(GlyphsConfig(way=4, queries=1), split)
+        jax.block_until_ready(episodes(task, jax.random.split(jax.random.key(1), 20)))
+        jax.effects_barrier()
+        assert len(set(drawn[split])) == 80
+        assert {number // CLASSES_PER_SPLIT for number in drawn[split]} == {index}
+
+
+def test_different_classes_have_different_keys_and_programs(alphabet):
+    numbers = jnp.concatenate([class_numbers(split, jnp.uint32(0), 1000) for split in SPLITS])
+    keys = np.asarray(jax.vmap(lambda number: jax.random.key_data(class_key(number)))(numbers))
+    assert len({tuple(key) for key in keys.tolist()}) == 3000
+    flat = np.stack([alphabet.heading, alphabet.length], axis=1).reshape(300, -1)
+    apart = np.abs(flat[:, None] - flat[None]).max(-1) + np.eye(300)
+    assert apart.min() > 1e-3
+
+
+def test_classes_do_not_depend_on_the_default_generator():
+    usual = jax.random.bits(class_key(7), (4,))
+    with jax.default_prng_impl("rbg"):
+        assert eqx.tree_equal(jax.random.bits(class_key(7), (4,)), usual)
+
+
+def test_characters_have_two_to_five_strokes_and_the_rest_leaves_no_ink(alphabet):
+    counts = np.asarray(alphabet.present).sum(-1)
+    assert set(counts.tolist()) == {2, 3, 4, 5}
+    some = rows(alphabet, jnp.asarray(np.flatnonzero(counts < STROKES)[:240]))
+    assert len(some.length) == 240 - max(0, 240 - (counts < STROKES).sum())
+    other = eqx.tree_at(lambda p: p.length, some, some.length.at[:, STROKES - 1].set(50.0))
+    shakes = jax.random.uniform(jax.random.key(0), (len(some.length), SHAKES))
+    np.testing.assert_array_equal(drawings_of(some, shakes), drawings_of(other, shakes))
+
+
+# --- drawings
+
+
+@pytest.mark.parametrize("jitter", [1.0, MOST_JITTER])
+def test_ink_stays_inside_the_frame(alphabet, jitter):
+    # The four corners of the page's shakes are where a drawing comes nearest to the frame.
+    shakes = jitter * jnp.sign(jax.random.normal(jax.random.key(2), (240, SHAKES)))
+    drawn = np.asarray(drawings_of(rows(alphabet, jnp.arange(240)), shakes))
+    assert max(drawn[:, [0, -1]].max(), drawn[:, :, [0, -1]].max()) < 1e-4
+    assert (drawn.max(axis=(1, 2)) > 0.8).all()
+    assert drawn.sum(axis=(1, 2)).min() > 10
+
+
+def test_ink_has_a_soft_edge(sheet):
+    assert (sheet == 0).mean() > 0.5
+    assert (sheet > 0.95).mean() > 0.03
+    assert ((sheet > 0.05) & (sheet < 0.95)).mean() > 0.03
+
+
+def test_render_draws_with_the_shakes_of_its_key(alphabet):
+    program, key = rows(alphabet, 3), jax.random.key(1)
+    with jax.disable_jit():
+        still = [render(program, jax.random.key(seed), jitter=0.0) for seed in (0, 1)]
+        once, again = render(program, key), render(program, key)
+    np.testing.assert_array_equal(*still)
+    np.testing.assert_array_equal(once, again)
+    assert np.abs(once - still[0]).max() > 0.5
+
+
+def test_aligned_drawings_are_nearest_to_their_own_class(sheet):
+    # Correlation at the best shift, over all shifts at once.
+    spectra = np.fft.fft2(sheet / np.linalg.norm(sheet, axis=(2, 3), keepdims=True))
+    match = np.fft.ifft2(spectra[:, None, 0] * spectra[None, :, 1].conj()).real.max(axis=(2, 3))
+    within, between = np.diag(match), match[~np.eye(60, dtype=bool)]
+    assert within.mean() > between.mean() + 2 * between.std()
+    assert (match.argmax(axis=1) == np.arange(60)).mean() > 0.4  # chance is 1 in 60
+
+
+def nearest_neighbour(support: Examples, query: Examples) -> float:
+    flat = support.inputs.reshape(len(support.labels), -1)
+    apart = np.linalg.norm(query.inputs.reshape(len(query.labels), 1, -1) - flat[None], axis=-1)
+    return float((support.labels[apart.argmin(1)] == query.labels).mean())
+
+
+def test_pixels_alone_do_not_solve_the_task(test_episodes):
+    right = [
+        nearest_neighbour(*jax.tree.map(lambda leaf: leaf[i], (test_episodes.support, test_episodes.query)))
+        for i in range(200)
+    ]
+    assert 0.35 < np.mean(right) < 0.60
+
+
+# --- the three tasks, and mistakes
+
+
+def test_tasks_name_their_generator():
+    tasks = glyphs.glyph_tasks(GlyphsConfig())
+    assert (tasks.train.split, tasks.validation.split, tasks.test.split) == SPLITS
+    assert tasks.data["name"] == "glyphs"
+    assert len(bytes.fromhex(tasks.data["sha256"])) == 32
+    assert glyphs.glyph_tasks(GlyphsConfig(way=20)).sha256 == tasks.sha256
+    assert glyphs.glyph_tasks(GlyphsConfig(jitter=0.5)).sha256 != tasks.sha256
+
+
+@pytest.mark.parametrize(
+    ("config", "split", "named"),
+    [
+        (GlyphsConfig(way=0), "train", "way"),
+        (GlyphsConfig(shot=0), "train", "shot"),
+        (GlyphsConfig(queries=-1), "train", "queries"),
+        (GlyphsConfig(jitter=2.0), "train", "jitter"),
+        (GlyphsConfig(jitter=float("nan")), "train", "jitter"),
+        (GlyphsConfig(), "tests", "split"),
+    ],
+)
+def test_a_task_that_makes_no_sense_is_refused(config, split, named):
+    with pytest.raises(UserError, match=f"^{named}: got"):
+        GlyphsTask(config, split)

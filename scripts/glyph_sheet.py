@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fastslow.tasks.glyphs import SPLITS, class_key, class_numbers
-from fastslow.tasks.strokes import SIZE, class_program, render
+from fastslow.tasks.strokes import class_program, render
 
 DEFAULT = Path(__file__).resolve().parent.parent / "docs" / "figures" / "glyphs.png"
 

@@ -59,9 +59,7 @@ class LSTM(AbstractCell[LSTMState]):
         """The part of a step that no state enters, `W x + b`: over a whole sequence, one matrix product."""
         return self.input_weight @ x + self.bias
 
-    def advance(
-        self, state: LSTMState, projected: Float[Array, " gates"]
-    ) -> tuple[LSTMState, Float[Array, " hidden"]]:
+    def advance(self, state: LSTMState, projected: Float[Array, " gates"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
         """The rest of the step, from a projected input."""
         i, f, g, o = jnp.split(projected + self.hidden_weight @ state.hidden, 4)
         cell = jax.nn.sigmoid(f) * state.cell + jax.nn.sigmoid(i) * jnp.tanh(g)

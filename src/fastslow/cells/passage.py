@@ -58,4 +58,3 @@ def only_branches(xs: PyTree) -> Forked:
 def joined(forked: Forked) -> PyTree:
     """All steps in one axis, the trunk first."""
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), forked.trunk, forked.branches)
-

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import jax
 
+from .._checks import check_choice
 from .._typing import Key
 from ..cells.nmn import NMN, Compose, LabelInput
 from ..feedback.synthetic import SyntheticGradients
@@ -16,8 +18,10 @@ from ..memory.slots import InitialMemory, KeyValueSlots, SoftSlots
 from ..models.embed import ConvEmbedding
 from ..models.heads import Categorical
 from ..models.sequence import Network
-from .._checks import check_choice
-from typing import Literal
+from ..tasks.glyphs import GlyphsConfig, glyph_tasks
+from ..tasks.omniglot import OmniglotConfig, omniglot_tasks
+from ..tasks.splits import TaskSplits
+from ..training.config import TrainingConfig
 
 MemoryKind = Literal["soft", "key-value"]
 
@@ -46,10 +50,15 @@ class ModelConfig:
     """Where labels enter the network. none: nowhere; input: with the features; write: at the write controller."""
 
 
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Everything the recurrent learner is built from."""
+TaskConfig = GlyphsConfig | OmniglotConfig
 
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run, whole; a run folder holds it as JSON and can be rebuilt from it."""
+
+    task: TaskConfig = field(default_factory=GlyphsConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
@@ -77,30 +86,31 @@ def build_parameters(key: Key, *, model: ModelConfig, adapt: AdaptConfig, path: 
     )
     predictors = None
     if path.regime != "true":
-        predictors = SyntheticGradients(
-            model.width, way, kind=path.predictor, hidden=path.hidden, key=key_predictors
-        )
+        predictors = SyntheticGradients(model.width, way, kind=path.predictor, hidden=path.hidden, key=key_predictors)
     rates = initial_rates(network, adapt) if adapt.protocol == "fine-tune" else None
     return Parameters(network=network, predictors=predictors, rates=rates)
 
 
-def build_learner(config: NetworkConfig, *, way: int, steps: int) -> RecurrentLearner:
+def build_tasks(config: TaskConfig) -> TaskSplits:
+    """Builds the training, validation and test task of a configuration."""
+    return glyph_tasks(config) if isinstance(config, GlyphsConfig) else omniglot_tasks(config)
+
+
+def build_learner(config: RunConfig) -> RecurrentLearner:
     """Builds the learner of a configuration.
 
     Args:
-        config: model, protocol, regime, optimiser.
-        way: classes of an episode.
-        steps: updates of the training, for the schedule.
+        config: the run; its number of steps sets the schedule.
 
     Raises:
         UserError: choices that do not go together.
     """
     check_combination(config.feedback, config.adapt, config.model.label_input)
-    build = partial(build_parameters, model=config.model, adapt=config.adapt, path=config.feedback, way=way)
+    build = partial(build_parameters, model=config.model, adapt=config.adapt, path=config.feedback, way=config.task.way)
     return RecurrentLearner(
         build=build,
-        optimiser=build_optimiser(config.optimiser, steps),
+        optimiser=build_optimiser(config.optimiser, config.training.steps),
         adaptation=config.adapt,
         path=config.feedback,
-        way=way,
+        way=config.task.way,
     )

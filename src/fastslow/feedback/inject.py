@@ -9,9 +9,7 @@ from ..cells.nmn import Tap
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _inject(
-    output: Float[Array, " width"], synthetic: Float[Array, " width"], keep: bool
-) -> Float[Array, " width"]:
+def _inject(output: Float[Array, " width"], synthetic: Float[Array, " width"], keep: bool) -> Float[Array, " width"]:
     return output
 
 

@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ..cells.nmn import NMN, NMNRecord, NMNState, PerController
-from ..cells.nmn import Tap
+from ..cells.nmn import NMN, NMNRecord, NMNState, PerController, Tap
 from ..cells.passage import Forked, walk
 
 

@@ -126,9 +126,7 @@ def _regressed(
     return Feedback(loss, logits, gradients, true, synthetic, regression)
 
 
-def _meta(
-    learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, config: FeedbackConfig
-) -> Feedback:
+def _meta(learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, config: FeedbackConfig) -> Feedback:
     """Regime `meta`: no backward pass through the decoder; the decoder takes its own local gradient."""
     cell, head = learnable.cell, learnable.head
     if config.regression > 0:

@@ -15,7 +15,7 @@ from ..models.embed import Statistics, blend
 from ..models.heads import accuracy, cross_entropy
 from ..models.sequence import FastWeights, Network
 from ..tasks.base import Examples, FewShotEpisode
-from .adapting import Fitted, fit_support, initial_rates, read_queries
+from .adapting import Fitted, fit_support, read_queries
 from .base import AbstractLearner, LearnerState, Metrics
 from .gradients import Feedback, Lesson, feedback
 from .regimes import AdaptConfig, FeedbackConfig
@@ -95,9 +95,7 @@ class RecurrentLearner(AbstractLearner):
         features, _ = adapted.fitted.network.embed(inputs, adapted.statistics)
         return jax.nn.log_softmax(read_queries(adapted.fitted, features))
 
-    def evaluate(
-        self, state: LearnerState, episodes: FewShotEpisode, *, key: Key
-    ) -> dict[str, Float[Array, " batch"]]:
+    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> dict[str, Float[Array, " batch"]]:
         params = state.params
         support, query, _ = self._embed(params.network, state.running, episodes)
         one_hot = self._one_hot(episodes.support.labels)
@@ -158,16 +156,14 @@ class RecurrentLearner(AbstractLearner):
         network = params.network
 
         def embed(weights: Any) -> tuple[tuple[Array, Array], Statistics]:
-            support, query, statistics = self._embed(
-                eqx.tree_at(lambda n: n.embed, network, weights), None, episodes
-            )
+            support, query, statistics = self._embed(eqx.tree_at(lambda n: n.embed, network, weights), None, episodes)
             return (support, query), statistics
 
         (support, query), pull, statistics = jax.vjp(embed, network.embed, has_aux=True)
         labels = self._one_hot(episodes.support.labels), self._one_hot(episodes.query.labels)
-        taught, predictor_gradients = jax.vmap(
-            lambda s, q, ys, yq: self._bind_one(params, s, q, ys, yq)
-        )(support, query, *labels)
+        taught, predictor_gradients = jax.vmap(lambda s, q, ys, yq: self._bind_one(params, s, q, ys, yq))(
+            support, query, *labels
+        )
         mean = jax.tree.map(lambda g: jnp.mean(g, 0), (taught.gradients, predictor_gradients))
         batch = support.shape[0]
         rows = taught.gradients.inputs
@@ -214,4 +210,3 @@ def _embed_together(
     features, used = network.embed(images.reshape(-1, *images.shape[2:]), given)
     features = features.reshape(episodes, images.shape[1], -1)
     return features[:, :shots], features[:, shots:], used
-

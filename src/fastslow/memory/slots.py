@@ -138,9 +138,7 @@ class KeyValueSlots(AbstractSlots):
     decay: float = eqx.field(static=True)
     trainable: bool = eqx.field(static=True)
 
-    def __init__(
-        self, slots: int, width: int, initial: InitialMemory = "constant", decay: float = 0.99, *, key: Key
-    ):
+    def __init__(self, slots: int, width: int, initial: InitialMemory = "constant", decay: float = 0.99, *, key: Key):
         key_keys, key_values = jax.random.split(key)
         self.initial_keys = initial_rows(initial, slots, width, key=key_keys)
         self.initial_values = initial_rows(initial, slots, width, key=key_values)

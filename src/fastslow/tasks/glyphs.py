@@ -10,6 +10,7 @@ below 2**-200. Look-alikes, as `O` and `0` are in our own script, do occur, and 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -38,6 +39,8 @@ class GlyphsConfig:
     """Drawings of each class to be named."""
     jitter: float = 1.0
     """How much drawings of one class differ, from 0 (not at all) to 1.5."""
+    kind: Literal["glyphs"] = "glyphs"
+    """Tells this task's settings from another's."""
 
 
 def class_key(number: UInt32[Array, ""] | int) -> Key:

@@ -7,6 +7,7 @@ that first draws distinct characters, then a rotation for each, never lets them 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -20,6 +21,7 @@ from ..datasets.images import to_ink_28
 from ..datasets.omniglot import load_omniglot
 from ..datasets.splits import load_split
 from .base import AbstractTask, Examples, FewShotEpisode
+from .splits import TaskSplits
 
 ROTATIONS = 4
 
@@ -40,6 +42,8 @@ class OmniglotConfig:
     """Whether each rotation by 0, 90, 180 and 270 degrees is a class of its own."""
     data: str | None = None
     """Folder with Omniglot's two zips; without it FASTSLOW_DATA, the cache and a download are tried."""
+    kind: Literal["omniglot"] = "omniglot"
+    """Tells this data set's settings from another's."""
 
 
 class OmniglotTask(AbstractTask):
@@ -131,26 +135,7 @@ def quarter_turns(image: UInt8[Array, "28 28"], turns: Int[Array, ""]) -> UInt8[
     return jnp.stack([jnp.rot90(image, k) for k in range(ROTATIONS)])[turns]
 
 
-@dataclass(frozen=True, eq=False)
-class OmniglotTasks:
-    """The three tasks of a split; their classes are disjoint.
-
-    Attributes:
-        train: episodes of the training classes.
-        validation: episodes on which a checkpoint is chosen.
-        test: episodes of the classes that are scored once.
-        data: the result file's `data` entry: name, split, checksum of the images.
-        split_sha256: checksum of the split's lists.
-    """
-
-    train: OmniglotTask
-    validation: OmniglotTask
-    test: OmniglotTask
-    data: dict[str, str]
-    split_sha256: str
-
-
-def omniglot_tasks(config: OmniglotConfig) -> OmniglotTasks:
+def omniglot_tasks(config: OmniglotConfig) -> TaskSplits:
     """Loads Omniglot and makes the tasks of a split.
 
     Raises:
@@ -163,8 +148,14 @@ def omniglot_tasks(config: OmniglotConfig) -> OmniglotTasks:
         images = jnp.asarray(omniglot.select(names))
         return OmniglotTask(images, config.way, config.shot, config.queries, config.rotations)
 
-    data = {"name": "omniglot", "split": split.name, "sha256": omniglot.sha256}
-    return OmniglotTasks(task(split.train), task(split.validation), task(split.test), data, split.sha256)
+    return TaskSplits(
+        train=task(split.train),
+        validation=task(split.validation),
+        test=task(split.test),
+        name="omniglot",
+        split=split.name,
+        sha256=omniglot.sha256,
+    )
 
 
 def task_from_arrays(

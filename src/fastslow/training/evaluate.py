@@ -55,7 +55,9 @@ def evaluate(
     return np.asarray(accuracies(score, copy_to(states, mesh), jax.random.key(seed), episodes, batch))
 
 
-def accuracies(score: Score, states: LearnerState, key: Key, episodes: int, batch: int) -> Float[Array, "seeds episodes"]:
+def accuracies(
+    score: Score, states: LearnerState, key: Key, episodes: int, batch: int
+) -> Float[Array, "seeds episodes"]:
     """Scores of several batches; the last one is drawn whole and what is too much of it left out."""
     parts = [score(states, key, first) for first in range(0, episodes, batch)]
     return jnp.concatenate(parts, axis=1)[:, :episodes]

@@ -121,7 +121,9 @@ class RunFolder:
         changed = [f"{name} {before.get(name)} → {now[name]}" for name in now if before.get(name) != now[name]]
         if not changed:
             return ()
-        return (f"Resumed with other versions or machines ({', '.join(changed)}): numbers may differ in the last digits.",)
+        return (
+            f"Resumed with other versions or machines ({', '.join(changed)}): numbers may differ in the last digits.",
+        )
 
     def close(self) -> None:
         """Lets other processes have the folder."""

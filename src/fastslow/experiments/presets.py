@@ -1,0 +1,93 @@
+"""Named configurations of single trainings: what `fastslow train PRESET` runs."""
+
+from dataclasses import dataclass, replace
+
+from .._checks import bad
+from ..learners.optimiser import OptimiserConfig
+from ..learners.regimes import AdaptConfig, FeedbackConfig
+from ..tasks.glyphs import GlyphsConfig
+from ..tasks.omniglot import OmniglotConfig
+from ..training.config import TrainingConfig
+from .config import ModelConfig, RunConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration with what a user wants to know before starting it.
+
+    Attributes:
+        config: the run.
+        summary: what it trains.
+        expected: time on two CPU cores, all its trainings together.
+    """
+
+    config: RunConfig
+    summary: str
+    expected: str
+
+
+def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int) -> RunConfig:
+    """NMN with synthetic gradients, regime meta, on Omniglot's 1,200 training characters."""
+    return RunConfig(
+        task=OmniglotConfig(way=way, shot=shot, queries=queries),
+        training=TrainingConfig(
+            steps=steps, batch=batch, log_every=50, validate_every=500, validation_episodes=400, checkpoint_every=500
+        ),
+        adapt=AdaptConfig(rate=0.1),
+    )
+
+
+GLYPHS = RunConfig(
+    task=GlyphsConfig(queries=3),
+    training=TrainingConfig(
+        steps=500, batch=8, log_every=25, validate_every=250, validation_episodes=200, checkpoint_every=250
+    ),
+    adapt=AdaptConfig(rate=0.1),
+)
+
+SMOKE = RunConfig(
+    task=GlyphsConfig(queries=1),
+    training=TrainingConfig(
+        steps=4, batch=2, log_every=2, validate_every=4, validation_episodes=4, checkpoint_every=2
+    ),
+    model=ModelConfig(features=8, channels=4, width=8, slots=3),
+    adapt=AdaptConfig(rate=0.1, steps=1),
+    feedback=FeedbackConfig(hidden=8),
+)
+
+PRESETS = {
+    "main": Preset(GLYPHS, "5-way 1-shot on generated characters, beside regime true", "4 minutes"),
+    "omniglot-5way-1shot": Preset(
+        omniglot(5, 1, batch=8, queries=3, steps=9000), "Omniglot, 5 classes, 1 example each", "40 minutes"
+    ),
+    "omniglot-5way-5shot": Preset(
+        omniglot(5, 5, batch=6, queries=3, steps=6000), "Omniglot, 5 classes, 5 examples each", "40 minutes"
+    ),
+    "omniglot-20way-1shot": Preset(
+        omniglot(20, 1, batch=4, queries=2, steps=9000), "Omniglot, 20 classes, 1 example each", "70 minutes"
+    ),
+    "omniglot-20way-5shot": Preset(
+        omniglot(20, 5, batch=2, queries=2, steps=9000), "Omniglot, 20 classes, 5 examples each", "90 minutes"
+    ),
+    "paper-5way-1shot": Preset(
+        replace(
+            omniglot(5, 1, batch=8, queries=3, steps=9000),
+            optimiser=OptimiserConfig(learning_rate=5e-6, final=1.0),
+            feedback=FeedbackConfig(regime="both", predictor="lstm", regression=1.0),
+        ),
+        "as omniglot-5way-1shot, with the paper's learning rate, predictors and regime both",
+        "40 minutes",
+    ),
+    "smoke": Preset(SMOKE, "a few updates of a tiny network, to see that everything works; no result", "30 seconds"),
+}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise bad("preset", came=name, wanted=f"one of {', '.join(PRESETS)}", remedy="see `fastslow list`")
+    return PRESETS[name]

@@ -32,11 +32,15 @@ def drawings_of(programs, shakes):
     return jax.vmap(draw)(programs, shakes)
 
 
+def batch_of(seed):
+    """200 episodes of test classes."""
+    keys = jax.random.split(jax.random.key(seed), 200)
+    return jax.tree.map(np.asarray, episodes(GlyphsTask(GlyphsConfig(), "test"), keys))
+
+
 @pytest.fixture(scope="module")
 def test_episodes():
-    """200 episodes of test classes."""
-    task = GlyphsTask(GlyphsConfig(), "test")
-    return jax.tree.map(np.asarray, episodes(task, jax.random.split(jax.random.key(11), 200)))
+    return batch_of(11)
 
 
 @pytest.fixture(scope="module")
@@ -93,30 +97,27 @@ def test_ink_of_a_dot_and_of_a_level_line_is_exact():
 # --- episodes
 
 
-SMALL = GlyphsTask(GlyphsConfig(way=3, shot=2, queries=4), "train")
-
-
-@pytest.fixture(scope="module")
-def small_episodes():
-    """Four episodes from keys of seed 3, the same again, and four from seed 4."""
-    return [episodes(SMALL, jax.random.split(jax.random.key(seed), 4)) for seed in (3, 3, 4)]
-
-
-def test_an_episode_has_its_shapes_labels_and_ranges(small_episodes):
-    for examples, each in ((small_episodes[0].support, 2), (small_episodes[0].query, 4)):
-        assert examples.inputs.shape == (4, 3 * each, SIZE, SIZE)
+@pytest.mark.parametrize("config", [GlyphsConfig(), GlyphsConfig(way=3, shot=2, queries=4)])
+def test_an_episode_has_its_shapes(config):
+    task = GlyphsTask(config, "train")
+    drawn = jax.eval_shape(lambda key: task.sample(key, STEP), jax.random.key(0))
+    for examples, each in ((drawn.support, config.shot), (drawn.query, config.queries)):
+        assert examples.inputs.shape == (config.way * each, SIZE, SIZE)
         assert examples.inputs.dtype == jnp.float32
-        assert jnp.issubdtype(examples.labels.dtype, jnp.integer)
-        for labels in np.asarray(examples.labels):
-            np.testing.assert_array_equal(np.bincount(labels, minlength=3), each)
-        assert float(examples.inputs.min()) == 0
-        assert float(examples.inputs.max()) == 1
+        assert examples.labels.shape == (config.way * each,)
+        assert examples.labels.dtype == jnp.int32
 
 
-def test_an_episode_is_a_function_of_its_key(small_episodes):
-    one, again, other = small_episodes
-    assert eqx.tree_equal(one, again)
-    assert not np.array_equal(one.query.inputs, other.query.inputs)
+def test_each_class_has_its_share_and_ink_its_range(test_episodes):
+    for examples, each in ((test_episodes.support, 1), (test_episodes.query, 5)):
+        np.testing.assert_array_equal((examples.labels[..., None] == np.arange(5)).sum(axis=1), each)
+        assert examples.inputs.min() == 0
+        assert examples.inputs.max() == 1
+
+
+def test_an_episode_is_a_function_of_its_key(test_episodes):
+    assert eqx.tree_equal(batch_of(11), test_episodes)
+    assert not np.array_equal(batch_of(12).query.inputs, test_episodes.query.inputs)
 
 
 def test_labels_and_places_are_random(test_episodes):
@@ -155,6 +156,7 @@ def test_classes_of_a_split_are_distinct_and_stay_within_it(first):
 
 def test_episodes_of_a_split_draw_its_classes_alone(monkeypatch):
     # What a class looks like does not matter here, and takes long to compile.
+    monkeypatch.setattr(glyphs, "class_program", lambda key: jnp.zeros(()))
     monkeypatch.setattr(glyphs, "draw", lambda program, shake: jnp.zeros((SIZE, SIZE)))
     drawn = {split: [] for split in SPLITS}
     for index, split in enumerate(SPLITS):
@@ -215,12 +217,11 @@ def test_ink_has_a_soft_edge(sheet):
     assert ((sheet > 0.05) & (sheet < 0.95)).mean() > 0.03
 
 
-def test_render_draws_with_the_shakes_of_its_key_compiled_or_not(alphabet):
+def test_render_draws_with_the_shakes_of_its_key(alphabet):
     key = jax.random.key(1)
     shakes = jax.random.uniform(key, (SHAKES,), minval=-1.0, maxval=1.0)
     still, shaken = drawings_of(rows(alphabet, jnp.full(240, 3)), jnp.zeros((240, SHAKES)).at[1].set(shakes))[:2]
-    with jax.disable_jit():
-        np.testing.assert_allclose(render(rows(alphabet, 3), key), shaken, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(render)(rows(alphabet, 3), key), shaken, atol=1e-4)
     assert jnp.abs(still - shaken).max() > 0.5
 
 

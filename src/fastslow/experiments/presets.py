@@ -47,9 +47,7 @@ GLYPHS = RunConfig(
 
 SMOKE = RunConfig(
     task=GlyphsConfig(queries=1),
-    training=TrainingConfig(
-        steps=4, batch=2, log_every=2, validate_every=4, validation_episodes=4, checkpoint_every=2
-    ),
+    training=TrainingConfig(steps=4, batch=2, log_every=2, validate_every=4, validation_episodes=4, checkpoint_every=2),
     model=ModelConfig(features=8, channels=4, width=8, slots=3),
     adapt=AdaptConfig(rate=0.1, steps=1),
     feedback=FeedbackConfig(hidden=8),

@@ -1,7 +1,7 @@
 """Synthetic gradients: predictors of the gradient at a controller's output (fast-slow eq. 9, 11)."""
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ from ..cells.nmn import PerController
 from ..cells.passage import Forked, joined, walk
 
 PredictorKind = Literal["lstm", "mlp"]
+T = TypeVar("T")
 
 
 def _linear(in_size: int, out_size: int, scale: float, *, key: Key) -> eqx.nn.Linear:
@@ -136,7 +137,7 @@ def regression_loss(predicted: Forked, true: Forked) -> Scalar:
     return (squares.input + squares.output + squares.write) / steps
 
 
-def detached(tree: Forked | SyntheticGradients) -> Forked | SyntheticGradients:
+def detached(tree: T) -> T:
     """The same values, closed to gradients."""
     arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
     return eqx.combine(jax.lax.stop_gradient(arrays), rest)

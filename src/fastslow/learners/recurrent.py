@@ -1,6 +1,6 @@
 """The learner of neural memory networks: every protocol and every feedback regime, over few-shot episodes."""
 
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num
 
+from .._checks import bad
 from .._typing import Key, Scalar
 from ..cells.passage import Forked
 from ..feedback.synthetic import SyntheticGradients
@@ -74,7 +75,7 @@ class RecurrentLearner(AbstractLearner):
 
     def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
         gradients, (metrics, statistics) = (self._bind if self._binds else self._fine_tune)(state.params, episodes)
-        updates, optimiser = self.optimiser.update(gradients, state.optimiser, state.params)
+        updates, optimiser = self.optimiser.update(cast(Any, gradients), state.optimiser, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics["gradient_norm"] = optax.global_norm(gradients)
         running = blend(state.running, statistics, MOMENTUM)
@@ -84,8 +85,16 @@ class RecurrentLearner(AbstractLearner):
         """Learns one support set.
 
         Raises:
-            UserError: nothing to be raised under `jit`; see `estimators` for checked input.
+            UserError: statistics of whole episodes, which need the queries beside the support set: `evaluate` alone
+                has both.
         """
+        if self.adaptation.statistics == "episode":
+            raise bad(
+                "statistics",
+                came="episode",
+                wanted="running or support, where the queries are not known while adapting",
+                remedy="use evaluate for the transductive figure",
+            )
         given = state.running if self.adaptation.statistics == "running" else None
         features, statistics = state.params.network.embed(support.inputs, given)
         fitted = self._fit(state.params, features, self._one_hot(support.labels))

@@ -3,8 +3,8 @@
 A class is a number. Numbers `0 … 2**30 - 1` are classes to train on, the next `2**30` validate, the next `2**30` test,
 so a class of one split cannot be one of another. Its program is drawn from one fixed key with the number folded in;
 threefry maps numbers to keys one to one, so different classes have different keys, always. Two keys could still draw
-equal programs by chance: a program holds well over ten uniform numbers of 23 bits, so for any two classes the odds are
-below 2**-200. Look-alikes, as `O` and `0` are in our own script, do occur, and are part of the task.
+equal programs by chance: even two strokes hold four uniform numbers of 18 bits and more, so for any two classes the
+odds are below 2**-70. Look-alikes, as `O` and `0` are in our own script, do occur, and are part of the task.
 """
 
 import hashlib

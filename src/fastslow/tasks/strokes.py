@@ -120,7 +120,7 @@ def _direction(angle: Float[Array, "..."]) -> Float[Array, "... 2"]:
     return jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
 
 
-def pen_paths(program: StrokeProgram, shake: Float[Array, "strokes noise"]) -> Float[Array, "strokes points 2"]:
+def pen_paths(program: StrokeProgram, shake: Float[Array, "strokes 10"]) -> Float[Array, "strokes points 2"]:
     """Walks the pen along every stroke, as one hand does.
 
     Args:
@@ -131,8 +131,8 @@ def pen_paths(program: StrokeProgram, shake: Float[Array, "strokes noise"]) -> F
         Points of the paths, `SEGMENTS + 1` a stroke. A stroke that is not written repeats the first one.
     """
     u = (np.arange(SEGMENTS, dtype=np.float32) + 0.5)[None] / SEGMENTS
-    heading = program.heading + 0.16 * shake[:, 0]
-    length = program.length * (1.0 + 0.16 * shake[:, 1])
+    heading = program.heading + 0.14 * shake[:, 0]
+    length = program.length * (1.0 + 0.14 * shake[:, 1])
     turn = program.turn * (1.0 + 0.12 * shake[:, 2]) + 0.15 * shake[:, 3]
     corner = program.corner * (1.0 + 0.12 * shake[:, 4])
     wobble = shake[:, 5:8] @ jnp.cos(np.pi * np.arange(1, 4, dtype=np.float32)[:, None] * u)
@@ -198,7 +198,7 @@ def on_page(
     Returns:
         The paths in pixels, all ink inside the frame.
     """
-    angle, shear, stretch = 0.22 * shake[0], 0.18 * shake[1], 1.0 + 0.15 * shake[2]
+    angle, shear, stretch = 0.20 * shake[0], 0.16 * shake[1], 1.0 + 0.14 * shake[2]
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     turn = jnp.array([[cos, sin], [-sin, cos]])
     slant = jnp.array([[stretch, 0.0], [shear, 1.0 / stretch]])

@@ -1,0 +1,93 @@
+"""The main job: learn new characters from one example, with synthetic gradients, without them, and by pixels alone."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from ...learners.neighbours import PixelNeighbours
+from ...tasks.splits import TaskSplits
+from ...training.config import to_json
+from ...training.evaluate import evaluate
+from ...training.fingerprint import params_sha256
+from ...training.statistics import interval
+from ..base import Budget, Experiment, Watch
+from ..config import RunConfig, build_tasks
+from ..figures import draw_figures
+from ..presets import GLYPHS, SMOKE
+from ..results import ResultRow, environment, write_rows
+from ..rows import Row, run_row
+
+NAME = "fast-slow/main"
+FAST, SLOW, PIXELS = "NMN + SG, regime meta", "the same network, regime true", "pixel nearest neighbour"
+
+
+def pixel_row(config: RunConfig, tasks: TaskSplits, *, experiment: str, episodes: int) -> ResultRow:
+    """Nearest neighbour on raw pixels, on the episodes that the networks are measured on."""
+    start = time.perf_counter()
+    learner = PixelNeighbours(way=config.task.way)
+    state = learner.init(key=jax.random.key(0))
+    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+    found = evaluate(learner, stacked, tasks.test, episodes=episodes, batch=20)
+    mean, low, high = interval(found)
+    return ResultRow(
+        experiment=experiment,
+        row=PIXELS,
+        metric="accuracy",
+        value=mean,
+        ci95=(low, high),
+        chance=1 / config.task.way,
+        episodes=found.size,
+        seeds=(0,),
+        protocol=None,
+        regime=None,
+        transductive=False,
+        paper_value=None,
+        config={"task": to_json(config.task)},
+        params_sha256=(params_sha256(state.params),),
+        data=tasks.data,
+        seconds=time.perf_counter() - start,
+        **environment(),
+    )
+
+
+def run_main(out: Path, config: RunConfig, *, resume: bool, watch: Watch, episodes: int = 600) -> list[ResultRow]:
+    """Trains a network and its baseline, measures both and the pixels, draws the figures.
+
+    Args:
+        out: run folder of the network with synthetic gradients; the baseline's lies in it as `baseline`.
+        config: the network's run; the baseline differs from it in its regime alone.
+        resume: whether to go on with what is in `out`.
+        watch: called with the row's name and each report.
+        episodes: test episodes of each seed.
+    """
+    baseline = replace(config, feedback=replace(config.feedback, regime="true", regression=0.0, reach="local"))
+    name = FAST if config.feedback.regime == "meta" else f"NMN, regime {config.feedback.regime}"
+    fast, trained = run_row(NAME, Row(name, ".", config), out, resume=resume, watch=watch, episodes=episodes)
+    slow, _ = run_row(NAME, Row(SLOW, "baseline", baseline), out, resume=resume, watch=watch, episodes=episodes)
+    tasks = build_tasks(config.task) if trained is None else trained.tasks
+    pixels = pixel_row(config, tasks, experiment=NAME, episodes=episodes)
+    rows = [fast, slow, pixels]
+    if trained is not None:
+        draw_figures(trained, out / "figures", {SLOW: slow.value, PIXELS: pixels.value})
+    write_rows(out / "result.json", rows)
+    return rows
+
+
+def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[ResultRow]:
+    """The main job at a budget; the paper has no such experiment, so `paper` is the laptop's with three seeds."""
+    if budget == "smoke":
+        return run_main(out, SMOKE, resume=resume, watch=watch, episodes=20)
+    seeds = 3 if budget == "paper" else 1
+    config = replace(GLYPHS, training=replace(GLYPHS.training, seeds=seeds))
+    return run_main(out, config, resume=resume, watch=watch)
+
+
+EXPERIMENT = Experiment(
+    name=NAME,
+    summary="The main job: NMN + SG on generated characters, beside regime true and pixel nearest neighbour",
+    expected={"smoke": "1 minute", "laptop": "4 minutes", "paper": "12 minutes"},
+    run=run,
+)

@@ -26,7 +26,7 @@ def test_seeds_follow_the_first_one() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"steps": 0}, {"batch": -1}, {"seeds": 0}, {"seed": -1}, {"log_every": 0}, {"checkpoint_every": 0}]
-    + [{"validate_every": 0}, {"validation_episodes": 0}, {"over_seeds": "map"}],
+    + [{"validate_every": 0}, {"validation_episodes": 0}],
     ids=str,
 )
 def test_a_wrong_value_is_named(wrong: dict) -> None:
@@ -50,7 +50,7 @@ def test_json_and_back() -> None:
         ({"name": 3}, "got 3, wanted str"),
         ({"name": "x", "rate": "1"}, "got '1', wanted float"),
         ({"name": "x", "training": {"steps": 0}}, "steps: got 0"),
-        ({"name": "x", "training": {"over_seeds": "map"}}, "map"),
+        ({"name": "x", "training": {"over_seeds": "map"}}, r"wanted one of auto, unroll, vmap @ \$\.training\.over_seeds"),
     ],
 )
 def test_json_that_is_no_configuration_is_refused(data: dict, named: str) -> None:

@@ -27,14 +27,14 @@ class Softmax(AbstractLearner):
 
     Attributes:
         rate: length of a step.
-        deadly: for each seed's `running` (drawn from its key, 0 or 1), the update whose loss is not a number; -1: none.
-        poisons: what is not finite then: the loss or the parameters.
+        loss_dies: the update whose loss is not a number, for seeds of either kind (`running`, 0 or 1); -1 for none.
+        params_die: the same for the parameters.
         traces: grows by one each time that `update` is traced.
     """
 
     rate: jax.Array
-    deadly: tuple[int, int] = eqx.field(static=True, default=(-1, -1))
-    poisons: str = eqx.field(static=True, default="loss")
+    loss_dies: jax.Array
+    params_die: jax.Array
     traces: list = eqx.field(static=True, default_factory=list)
 
     def init(self, *, key):
@@ -53,11 +53,8 @@ class Softmax(AbstractLearner):
         momentum = jax.tree.map(lambda m, g: 0.9 * m + g, state.optimiser["momentum"], gradient)
         params = jax.tree.map(lambda p, m: p - self.rate * m, state.params, momentum)
         count = state.optimiser["count"] + 1
-        bad = jnp.where(count == jnp.asarray(self.deadly)[state.running], jnp.nan, 1.0)
-        if self.poisons == "loss":
-            value = value * bad
-        else:
-            params["bias"] = params["bias"] * bad
+        value = jnp.where(count == self.loss_dies[state.running], jnp.nan, value)
+        params["bias"] = jnp.where(count == self.params_die[state.running], jnp.inf, params["bias"])
         accuracy = jnp.mean(self.evaluate(state, episodes, key=key)["accuracy"])
         after = LearnerState(params=params, optimiser={"momentum": momentum, "count": count}, running=state.running)
         return after, {"loss": value, "accuracy": accuracy}
@@ -81,5 +78,5 @@ def blobs(noise=0.5):
     return Blobs(centres=jnp.eye(3, 4), noise=noise)
 
 
-def softmax(**settings):
-    return Softmax(rate=jnp.asarray(0.05), **settings)
+def softmax(kind=Softmax, *, loss_dies=(-1, -1), params_die=(-1, -1)):
+    return kind(rate=jnp.asarray(0.05), loss_dies=jnp.asarray(loss_dies), params_die=jnp.asarray(params_die))

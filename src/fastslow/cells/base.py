@@ -6,9 +6,9 @@ from typing import Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float
 
-State = TypeVar("State", bound=PyTree)
+State = TypeVar("State")
 
 
 class AbstractCell(eqx.Module, Generic[State]):

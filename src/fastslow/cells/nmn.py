@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_choice
+from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from ..memory.slots import AbstractSlots, SlotsState
 from .base import AbstractCell
@@ -102,10 +102,15 @@ class NMN(AbstractCell[NMNState]):
             key: randomness of the initial weights.
 
         Raises:
-            UserError: a choice that does not exist.
+            UserError: a choice that does not exist, or sizes that do not fit together.
         """
         check_choice("compose", compose, ("query", "memory"))
         check_choice("label_input", label_input, ("none", "input", "write"))
+        if label_input != "none":
+            check_positive("labels", labels)
+        held = memory.init_state().values.shape[1]
+        if width != held:
+            raise bad("width", came=width, wanted=f"{held}, the width of the memory's slots")
         key_input, key_output, key_write = jax.random.split(key, 3)
         self.controllers = PerController(
             input=LSTM(features + (labels if label_input == "input" else 0), width, key=key_input),
@@ -151,7 +156,7 @@ class NMN(AbstractCell[NMNState]):
         touch = (lambda c, name: c) if taps is None else (lambda c, name: tap(c, getattr(taps, name)))
 
         # q_t = f_r^LSTM(x_t)                              (fast-slow eq. 2)
-        input_in = x if self.label_input == "input" else features
+        input_in = features if self.label_input == "write" else x
         input_state, q = self.controllers.input(state.controllers.input, input_in)
         q = touch(q, "input")
         # z_t = softmax(M_{t-1} q_t),  m̄_t = z_t M_{t-1}   (eq. 3, 4)

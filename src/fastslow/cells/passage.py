@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-State = TypeVar("State", bound=PyTree)
+State = TypeVar("State")
 Step = Callable[[State, Any], tuple[State, Any]]
 
 

@@ -69,6 +69,7 @@ def check_combination(feedback: FeedbackConfig, adapt: AdaptConfig, label_input:
     check_choice("query_memory", adapt.query_memory, ("post-support", "initial"))
     check_choice("statistics", adapt.statistics, ("running", "support", "episode"))
     check_positive("alpha", feedback.alpha)
+    check_positive("hidden", feedback.hidden)
     check_positive("steps", adapt.steps)
     if adapt.protocol == "bind":
         _check_bind(feedback, adapt, label_input)
@@ -77,6 +78,12 @@ def check_combination(feedback: FeedbackConfig, adapt: AdaptConfig, label_input:
             "regime meta with reach through: its fast steps run no backward pass through the network; "
             "use reach local, or regime both or synthetic with reach through."
         )
+    _check_regression(feedback)
+
+
+def _check_regression(feedback: FeedbackConfig) -> None:
+    if not feedback.regression >= 0:
+        raise bad("regression", came=feedback.regression, wanted="a number that is 0 or above")
     if feedback.regime in ("both", "synthetic") and not feedback.regression > 0:
         raise bad(
             "regression",

@@ -101,7 +101,7 @@ class SoftSlots(AbstractSlots):
     def init_state(self) -> SlotsState:
         rows = self.initial if self.trainable else jax.lax.stop_gradient(self.initial)
         slots = rows.shape[0]
-        return SlotsState(keys=jnp.zeros((slots, 0)), values=rows, usage=jnp.zeros(slots))
+        return SlotsState(keys=jnp.zeros((slots, 0), rows.dtype), values=rows, usage=jnp.zeros(slots, rows.dtype))
 
     def read(self, state: SlotsState, query: Float[Array, " width"]) -> Reading:
         # z_t = softmax(M_{t-1} q_t)                       (fast-slow eq. 3)
@@ -149,7 +149,7 @@ class KeyValueSlots(AbstractSlots):
     def init_state(self) -> SlotsState:
         rows = (self.initial_keys, self.initial_values)
         keys, values = rows if self.trainable else jax.lax.stop_gradient(rows)
-        return SlotsState(keys=keys, values=values, usage=jnp.zeros(keys.shape[0]))
+        return SlotsState(keys=keys, values=values, usage=jnp.zeros(keys.shape[0], keys.dtype))
 
     def read(self, state: SlotsState, query: Float[Array, " width"]) -> Reading:
         scores = jax.nn.softmax(jnp.exp(self.log_temperature) * cosine(state.keys, query))

@@ -131,21 +131,21 @@ def pen_paths(program: StrokeProgram, shake: Float[Array, "strokes 10"]) -> Floa
         Points of the paths, `SEGMENTS + 1` a stroke. A stroke that is not written repeats the first one.
     """
     u = (np.arange(SEGMENTS, dtype=np.float32) + 0.5)[None] / SEGMENTS
-    heading = program.heading + 0.14 * shake[:, 0]
-    length = program.length * (1.0 + 0.14 * shake[:, 1])
-    turn = program.turn * (1.0 + 0.12 * shake[:, 2]) + 0.15 * shake[:, 3]
-    corner = program.corner * (1.0 + 0.12 * shake[:, 4])
+    heading = program.heading + 0.11 * shake[:, 0]
+    length = program.length * (1.0 + 0.12 * shake[:, 1])
+    turn = program.turn * (1.0 + 0.10 * shake[:, 2]) + 0.10 * shake[:, 3]
+    corner = program.corner * (1.0 + 0.10 * shake[:, 4])
     wobble = shake[:, 5:8] @ jnp.cos(np.pi * np.arange(1, 4, dtype=np.float32)[:, None] * u)
     pen = (
         heading[:, None]
         + turn[:, None] * (u - 0.5)
         + program.wave[:, None] * jnp.cos(2 * np.pi * u)
         + corner[:, None] * jnp.where(u > program.corner_at[:, None], 0.5, -0.5)
-        + 0.10 * wobble
+        + 0.08 * wobble
     )
     steps = _direction(pen) * (length / SEGMENTS)[:, None, None]
     paths = jnp.pad(jnp.cumsum(steps, axis=1), ((0, 0), (1, 0), (0, 0)))
-    offset = program.offset + 0.06 * shake[:, 8:10]
+    offset = program.offset + 0.05 * shake[:, 8:10]
 
     placed = [paths[0]]
     for j in range(1, STROKES):  # a stroke hangs on earlier ones, so the chain has a fixed, short order
@@ -198,7 +198,7 @@ def on_page(
     Returns:
         The paths in pixels, all ink inside the frame.
     """
-    angle, shear, stretch = 0.20 * shake[0], 0.16 * shake[1], 1.0 + 0.14 * shake[2]
+    angle, shear, stretch = 0.20 * shake[0], 0.14 * shake[1], 1.0 + 0.12 * shake[2]
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     turn = jnp.array([[cos, sin], [-sin, cos]])
     slant = jnp.array([[stretch, 0.0], [shear, 1.0 / stretch]])

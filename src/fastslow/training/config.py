@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from cattrs import ClassValidationError, transform_error
 from cattrs.errors import ForbiddenExtraKeysError
@@ -95,9 +95,11 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
         raise UserError(f"{kind.__name__}: {'; '.join(transform_error(error, format_exception=_reason))}.") from error
 
 
-def _reason(error: BaseException, kind: type | None) -> str:
+def _reason(error: BaseException, kind: Any) -> str:
     if isinstance(error, ForbiddenExtraKeysError):
         return f"unknown field {', '.join(sorted(map(repr, error.extra_fields)))}"
     if isinstance(error, KeyError):
         return f"field {error.args[0]!r} is missing"
+    if get_origin(kind) is Literal:
+        return f"wanted one of {', '.join(map(str, get_args(kind)))}"
     return str(error).removesuffix(".")

@@ -76,3 +76,14 @@ def copied(tree: PyTree, mesh: Mesh) -> PyTree:
 def copy_to(tree: PyTree, mesh: Mesh) -> PyTree:
     """Outside of one: puts a copy of every array onto every device."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def settle(result: PyTree, mesh: Mesh) -> PyTree:
+    """Waits for a result where the host must not run ahead of the devices, and hands it on.
+
+    Devices made of one CPU share a pool with as many threads as there are cores. A second program that is dispatched
+    while the first one waits for a sum over devices can take the thread that the first one needs, and both wait for
+    ever. Waiting costs half a millisecond a step. GPUs, and a CPU that is one device, are free of this.
+    """
+    shared = mesh.size > 1 and mesh.devices.flat[0].platform == "cpu"
+    return jax.block_until_ready(result) if shared else result

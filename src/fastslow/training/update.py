@@ -15,7 +15,7 @@ from ..learners.base import AbstractLearner, LearnerState, Metrics
 from ..tasks.base import AbstractTask
 from .config import OverSeeds, TrainingConfig
 from .fingerprint import is_data
-from .parallel import copied, copy_to, spread
+from .parallel import copied, copy_to, settle, spread
 from .state import Best, TrainState, draw, one_seed, where_seed
 
 Update = Callable[[TrainState], tuple[TrainState, Float[Array, " seeds"]]]
@@ -79,7 +79,7 @@ def compile_update(learner: AbstractLearner, task: AbstractTask, config: Trainin
         )
         return copied((state, metrics["loss"]), mesh)
 
-    return lambda state: update(state, placed)
+    return lambda state: settle(update(state, placed), mesh)
 
 
 def _change(
@@ -130,7 +130,7 @@ def compile_score(
         accuracy = over_seeds(lambda state: learner.evaluate(state, episodes, key=key)["accuracy"], how, states)
         return copied(accuracy.astype(jnp.float32), mesh)
 
-    return lambda states, key, first: score(states, key, jnp.asarray(first, jnp.int32), placed)
+    return lambda states, key, first: settle(score(states, key, jnp.asarray(first, jnp.int32), placed), mesh)
 
 
 @partial(jax.jit, donate_argnums=0)

@@ -1,0 +1,184 @@
+"""Makes a release from a run folder and the result file of its evaluation.
+
+    python scripts/release.py RUN RESULT NAME [--out FOLDER]
+
+Writes `config.json`, `params.npz` and `card.md` to `src/fastslow/releases/NAME`, or to FOLDER/NAME. The parameters are
+those that did best on validation classes, of the one seed that the result file measured; every figure of the card comes
+from the result file and the run folder.
+"""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastslow._checks import UserError, bad
+from fastslow.experiments.presets import PRESETS
+from fastslow.experiments.results import ResultRow, read_rows
+from fastslow.experiments.saved import Saved, load_run, write_release
+from fastslow.training.metrics import read_metrics
+
+FOLDER = Path(__file__).parents[1] / "src" / "fastslow" / "releases"
+NORMALISES = {
+    "running": "running averages from training; nothing in an answer depends on the other queries (not transductive)",
+    "support": "statistics of the support set; no answer depends on the other queries (not transductive)",
+    "episode": "statistics of support and queries together, so answers depend on the other queries (transductive)",
+}
+LICENCES = {
+    "omniglot": "Trained on drawings of the Omniglot data set (Lake, Salakhutdinov and Tenenbaum 2015, "
+    "https://github.com/brendenlake/omniglot), which is under the MIT licence. No drawing is part of this release. "
+    "The parameters are under the licence of fastslow, MIT.",
+    "glyphs": "Trained on characters that fastslow generates. The parameters are under the licence of fastslow, MIT.",
+}
+
+
+def matching(saved: Saved, rows: list[ResultRow]) -> tuple[int, list[ResultRow]]:
+    """The place of the seed that a result file measured, and the file's rows about it alone.
+
+    Raises:
+        UserError: where no row is about exactly one seed's parameters of this run.
+    """
+    for index, sha256 in enumerate(saved.sha256):
+        found = [row for row in rows if row.params_sha256 == (sha256,) and row.metric == "accuracy"]
+        if found:
+            return index, found
+    came = sorted({sha256[:12] for row in rows for sha256 in row.params_sha256})
+    wanted = f"accuracies of one seed's best parameters of the run ({', '.join(s[:12] for s in saved.sha256)})"
+    raise bad("result", came=", ".join(came) or "no rows", wanted=wanted, remedy="evaluate the run first")
+
+
+def command(config: Any) -> str:
+    """The command that trains this configuration: the nearest preset, and what differs from it."""
+    mine = flat(asdict(config))
+
+    def differing(preset: str) -> dict[str, Any]:
+        theirs = flat(asdict(PRESETS[preset].config))
+        return {name: value for name, value in mine.items() if theirs.get(name) != value}
+
+    preset = min(PRESETS, key=lambda name: len(differing(name)))
+    settings = ", ".join(f"{name} = {value}" for name, value in differing(preset).items())
+    return f"`fastslow train {preset}`" + (f", with {settings}" if settings else "")
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names, without the place of the data."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        elif f"{prefix}{name}" != "task.data":
+            found[prefix + name] = value
+    return found
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def accuracies(rows: list[ResultRow]) -> str:
+    """The table of what was measured."""
+    lines = ["| measured | accuracy | 95 % interval | chance | episodes |", "| --- | --- | --- | --- | --- |"]
+    for row in rows:
+        low, high = (100 * end for end in row.ci95)
+        chance = "–" if row.chance is None else f"{100 * row.chance:.1f} %"
+        cells = (row.row, f"{100 * row.value:.2f} %", f"{low:.2f} to {high:.2f} %", chance, f"{row.episodes:,}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def card(saved: Saved, name: str, index: int, rows: list[ResultRow], last: dict[str, Any]) -> str:
+    """Text of the model's card.
+
+    Args:
+        saved: the run.
+        name: of the release.
+        index: place of the released seed.
+        rows: what was measured of it.
+        last: the last line of the run's metrics.
+    """
+    config, row = saved.config, rows[0]
+    task, adapt, feedback = config.task, config.adapt, config.feedback
+    cpu, cores = row.hardware.get("cpu", "unknown"), row.hardware.get("cores", "?")
+    facts = {
+        "data": f"{row.data['name']}, split {row.data['split']}; SHA-256 of the data {row.data['sha256']}",
+        "classes": "trained on the split's training classes, chosen on its validation classes, measured on its test "
+        "classes, none of which took part in training or choice",
+        "task": f"{task.way}-way {task.shot}-shot, {task.queries} queries a class, all in random order",
+        "protocol": f"{adapt.protocol}, regime {feedback.regime}, {adapt.steps} fast steps",
+        "normalisation": NORMALISES[adapt.statistics],
+        "trained by": command(config),
+        "seed": f"{saved.seeds[index]} (of {len(saved.seeds)} trained)",
+        "updates": f"{last['step']:,} of {config.training.batch} episodes",
+        "training time": f"{duration(last['seconds'])} on {cpu}, {cores} cores",
+        "parameters": f"SHA-256 {saved.sha256[index]}",
+        "versions": ", ".join(f"{program} {version}" for program, version in row.versions.items()),
+        "commit": row.commit or "not recorded",
+    }
+    table = "\n".join(f"| {fact} | {told} |" for fact, told in facts.items())
+    return f"""# {name}
+
+A neural memory network with synthetic gradients that names small drawings of classes it has never seen, from a few
+labelled examples of each. Load it with `fastslow.load("{name}")`, or use it as
+`fastslow.estimators.FewShotClassifier("{name}")`.
+
+{accuracies(rows)}
+
+| | |
+| --- | --- |
+{table}
+
+## Use and limits
+
+Meant for research on few-shot learning, and for single handwritten characters or drawings as simple: dark strokes on
+light paper or the reverse, one in the middle of each image. Images are brought to 28×28 grey levels, so fine detail is
+lost. Photographs, words, and drawings in which colour or size matters are outside of what it learned. Its own head
+tells at most {task.way} classes apart; more classes go by the nearest class mean in its embedding, which this card does
+not measure. Probabilities rank the classes and were not calibrated. It has seen drawings by few people, and may serve
+other hands and scripts less well: measure it on your own data before you rely on it, and do not let it alone decide
+anything about a person.
+
+## Licence
+
+{LICENCES[config.task.kind]}
+"""
+
+
+def make(run: Path, result: Path, name: str, out: Path) -> Path:
+    """Makes a release and returns its folder.
+
+    Args:
+        run: the run folder.
+        result: result file of its evaluation.
+        name: of the release.
+        out: folder of releases.
+
+    Raises:
+        UserError: for a run or result that cannot be read, or that do not belong together.
+    """
+    saved = load_run(run)
+    index, rows = matching(saved, read_rows(result))
+    reports = list(read_metrics(run / "metrics.jsonl"))
+    if not reports:
+        raise bad("run", came=str(run), wanted="a run with reports in its metrics.jsonl")
+    write_release(saved, out / name, card(saved, name, index, rows, reports[-1]), index)
+    return out / name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    given = parser.parse_args()
+    try:
+        print(make(given.run, given.result, given.name, given.out))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""`fastslow evaluate`: a trained model on test episodes, once more."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from ..experiments.config import RunConfig
+from ..experiments.fast_slow.main import pixel_row
+from ..experiments.pipeline import Trained, measure
+from ..experiments.results import write_rows
+from ..experiments.saved import load
+from ..learners.regimes import Statistics
+from .console import say, show_results
+from .models import with_tasks
+from .start import use_all_cores
+
+_DESCRIPTION = """Measures a run or a released model on test episodes, beside nearest neighbour on pixels on the same
+ones. Episodes follow from a stored seed: the first of them are the same for every model. The last line printed is the
+path of the result file.
+
+Examples:
+
+fastslow evaluate runs/main-001 --episodes 2000
+
+fastslow evaluate omniglot --data DIR
+
+fastslow evaluate omniglot --statistics episode"""
+
+
+@dataclass(frozen=True)
+class EvaluateFlags:
+    """What is typed after `fastslow evaluate`."""
+
+    model: tyro.conf.Positional[str]
+    """Folder of a run, or name of a released model (`fastslow list` names them)."""
+    episodes: int = 1000
+    """Test episodes of each seed."""
+    statistics: Statistics | None = None
+    """What batch normalisation uses: averages tracked in training, those of the support set, or those of support set
+    and queries together, which is transductive; without it as the model was configured."""
+    data: Path | None = None
+    """Folder of the data set; without it where the model was trained from, or as for training."""
+    split: Literal["test", "validation"] = "test"
+    """Classes that are reported, or classes that settings are chosen by."""
+    experiment: str = "evaluation"
+    """Name of the experiment that the rows belong to, which is their folder under results/."""
+    row: str | None = None
+    """Name of the model's row; without it the model's name and regime."""
+    out: Path | None = None
+    """Result file; without it evaluation.json in the run folder, beside its result.json, or ./<release>-result.json."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the result rows as JSON on standard output, and all else on standard error."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs `fastslow evaluate`."""
+    use_all_cores()
+    flags = tyro.cli(EvaluateFlags, args=words, prog="fastslow evaluate", description=_DESCRIPTION)
+    saved = load(flags.model)
+
+    def change(config: RunConfig) -> RunConfig:
+        statistics = flags.statistics or config.adapt.statistics
+        return replace(config, adapt=replace(config.adapt, statistics=statistics))
+
+    trained = with_tasks(saved, flags.data, change)
+    if flags.split == "validation":
+        trained = on_validation(trained)
+    say(f"Measuring on {flags.episodes} {flags.split} episodes.")
+    name = flags.row or f"{flags.model}, regime {trained.config.feedback.regime}"
+    rows = [
+        measure(trained, experiment=flags.experiment, row=name, episodes=flags.episodes),
+        pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes),
+    ]
+    out = flags.out or _default_out(flags.model)
+    write_rows(out, rows)
+    show_results(rows, out, json=flags.json)
+    return 0
+
+
+def on_validation(trained: Trained) -> Trained:
+    """The same model, to be measured on validation classes; its rows say so."""
+    tasks = trained.tasks
+    return replace(trained, tasks=replace(tasks, test=tasks.validation, split=f"{tasks.split}, validation classes"))
+
+
+def _default_out(model: str) -> Path:
+    """A run's own result.json holds what its training measured, which --resume reads again: it is left alone."""
+    folder = Path(model)
+    is_run = (folder / "checkpoints").is_dir()
+    return folder / "evaluation.json" if is_run else Path(f"{folder.name}-result.json")

@@ -1,0 +1,170 @@
+"""The flags of `fastslow train`: its own, and every field of a run's configuration with the preset as default."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, is_dataclass, replace
+from pathlib import Path
+from typing import Annotated, cast
+
+import tyro
+from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
+
+from .._checks import UserError, bad
+from ..experiments.config import RunConfig
+from ..tasks.glyphs import GlyphsConfig
+
+_DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
+path of the result file. Without a preset it is the main job: a memory network with synthetic gradients on generated
+characters, beside the same network without them and nearest neighbour on pixels.
+
+Examples:
+
+fastslow train
+
+fastslow train smoke --out /tmp/try
+
+fastslow train omniglot-5way-1shot --data DIR --seeds 3
+
+fastslow train main --task.way 10 --feedback.regime both --feedback.regression 1
+
+fastslow train --resume --out runs/main-001
+
+The flags below show the values of the preset named; `fastslow list` names them all."""
+
+
+@dataclass(frozen=True)
+class TrainFlags:
+    """What is typed after `fastslow train`."""
+
+    preset: tyro.conf.Positional[str] = "main"
+    """Name of a configuration to start from, typed before any flag."""
+    out: Path | None = None
+    """Run folder; without it runs/<preset>-NNN with the next free number, or the newest one for --resume."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run in the folder, as it was configured; --steps may grow."""
+    steps: int | None = None
+    """Updates to make; short for --training.steps."""
+    seeds: int | None = None
+    """Repetitions, trained side by side; short for --training.seeds."""
+    data: Path | None = None
+    """Folder of the data set; short for --task.data."""
+    episodes: int | None = None
+    """Test episodes of each seed; without it as many as the preset's results have."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the result rows as JSON on standard output, and all else on standard error."""
+    config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+
+    def run_config(self, default: RunConfig) -> RunConfig:
+        """The configuration with the short flags in it.
+
+        Args:
+            default: what the long flags were shown with.
+
+        Raises:
+            UserError: a short flag beside its long form, or data for a task that makes its own.
+        """
+        training = self.config.training
+        for name in ("steps", "seeds"):
+            short, long = getattr(self, name), getattr(training, name)
+            if short is None:
+                continue
+            if long not in (short, getattr(default.training, name)):
+                raise bad(f"--{name}", came=short, wanted=f"--{name} or --training.{name} ({long}), but not both")
+            training = replace(training, **{name: short})
+        return replace(with_data(self.config, self.data), training=training)
+
+
+def with_data(config: RunConfig, data: Path | None) -> RunConfig:
+    """A configuration that takes its data from a folder.
+
+    Raises:
+        UserError: the task makes its own data.
+    """
+    if data is None:
+        return config
+    if isinstance(config.task, GlyphsConfig):
+        raise bad(
+            "--data",
+            came=str(data),
+            wanted="nothing, as generated characters need no data",
+            remedy="leave --data out, or train an Omniglot preset",
+        )
+    return replace(config, task=replace(config.task, data=str(data)))
+
+
+@dataclass(frozen=True)
+class Place:
+    """What must be known before the other flags can be shown with their defaults."""
+
+    preset: str | None
+    out: Path | None
+    resume: bool
+    asks_for_help: bool
+
+
+@dataclass(frozen=True)
+class _PlaceFlags:
+    out: Path | None = None
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+
+
+def read_place(words: Sequence[str]) -> Place:
+    """Reads the preset, the folder and whether a run is gone on with; what else was typed is passed over."""
+    preset = words[0] if words and not words[0].startswith("-") else None
+    rest = [word for word in words[preset is not None :] if word not in ("-h", "--help")]
+    flags, _ = tyro.cli(_PlaceFlags, args=rest, prog="fastslow train", add_help=False, return_unknown_args=True)
+    return Place(preset, flags.out, flags.resume, asks_for_help=not {"-h", "--help"}.isdisjoint(words))
+
+
+def read_flags(words: Sequence[str], preset: str, config: RunConfig) -> TrainFlags:
+    """Reads all flags.
+
+    Args:
+        words: what was typed after `fastslow train`.
+        preset: the preset's name.
+        config: the values of the configuration's flags that are not typed.
+
+    Raises:
+        UserError: the preset was typed after a flag.
+        SystemExit: as tyro ends for `--help` and for what it cannot read.
+    """
+    flags = tyro.cli(
+        TrainFlags,
+        args=words,
+        prog="fastslow train",
+        description=_DESCRIPTION,
+        default=TrainFlags(preset=preset, config=config),
+        config=(tyro.conf.AvoidSubcommands,),
+        registry=_registry(),
+    )
+    if flags.preset != preset:
+        raise UserError(
+            f"{flags.preset!r} after a flag: a preset is typed first, as in `fastslow train {flags.preset} …`."
+        )
+    return flags
+
+
+def _registry() -> ConstructorRegistry:
+    """Reads dataclasses as tyro does, without the field `kind`, which has one value and tells stored JSON apart."""
+    registry, inside = ConstructorRegistry(), False
+
+    @contextlib.contextmanager
+    def once() -> Iterator[None]:
+        nonlocal inside
+        inside = True
+        try:
+            yield
+        finally:
+            inside = False
+
+    @registry.struct_rule
+    def without_kind(info: StructTypeInfo) -> StructConstructorSpec | None:
+        if inside or not is_dataclass(info.type):
+            return None
+        with once():
+            spec = ConstructorRegistry.get_struct_spec(info)
+        if not isinstance(spec, StructConstructorSpec):
+            return None
+        return replace(spec, fields=tuple(field for field in spec.fields if field.name != "kind"))
+
+    return cast(ConstructorRegistry, registry)

@@ -1,0 +1,31 @@
+"""A trained model by its name, with the data it is measured on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ..experiments.config import RunConfig, build_learner, build_tasks
+from ..experiments.pipeline import Trained
+from ..experiments.saved import Saved
+from .console import say
+from .flags import with_data
+
+
+def with_tasks(
+    saved: Saved, data: Path | None, change: Callable[[RunConfig], RunConfig] = lambda config: config
+) -> Trained:
+    """Joins a trained model and its data.
+
+    Args:
+        saved: the model.
+        data: folder of the data set; None for where its configuration has it.
+        change: what to change in its configuration, such as its statistics.
+
+    Raises:
+        UserError: the data cannot be found, or the model makes its own.
+    """
+    for notice in saved.notices:
+        say(notice)
+    training = replace(saved.config.training, seed=saved.seeds[0], seeds=len(saved.seeds))
+    config = change(with_data(replace(saved.config, training=training), data))
+    return Trained(config, build_learner(config), build_tasks(config.task), saved.states, seconds=0.0)

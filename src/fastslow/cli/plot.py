@@ -1,0 +1,44 @@
+"""`fastslow plot`: the figures of a run, drawn again."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from ..experiments.figures import draw_figures
+from ..experiments.results import read_rows
+from ..experiments.saved import load_run
+from .models import with_tasks
+from .start import use_all_cores
+
+_DESCRIPTION = """Draws the figures of a run: its learning curve, and for one test episode the confusion of its queries,
+the memory with its slot scores, and the gradients at the controllers. Prints their paths.
+
+Example:
+
+fastslow plot runs/main-001"""
+
+
+@dataclass(frozen=True)
+class PlotFlags:
+    """What is typed after `fastslow plot`."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of a run, finished or not."""
+    data: Path | None = None
+    """Folder of the data set; without it where the run was trained from."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs `fastslow plot`."""
+    use_all_cores()
+    flags = tyro.cli(PlotFlags, args=words, prog="fastslow plot", description=_DESCRIPTION)
+    trained = with_tasks(load_run(flags.folder), flags.data)
+    result = flags.folder / "result.json"
+    others = read_rows(result)[1:] if result.is_file() else []
+    references = {row.row: row.value for row in others if row.metric == "accuracy"}
+    for path in draw_figures(trained, flags.folder / "figures", references):
+        sys.stdout.write(f"{path}\n")
+    return 0

@@ -1,0 +1,92 @@
+"""How far a training is: a bar on a terminal, a line for each report elsewhere; always on standard error."""
+
+from types import TracebackType
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from ..training.report import PerSeed, Report
+from .console import console, say
+
+
+class Watcher:
+    """Shows the reports of one training after the other; use it in a `with` statement."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._validation: dict[str, float] = {}
+        if self._console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[told]}"),
+                console=self._console,
+                refresh_per_second=4,
+            )
+
+    def __enter__(self) -> "Watcher":
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def __call__(self, name: str, report: Report) -> None:
+        """Shows a report.
+
+        Args:
+            name: what is being trained.
+            report: how far it is.
+        """
+        for notice in report.notices:
+            self.note(notice)
+        validation = _mean(report.validation)
+        if validation is not None:
+            self._validation[name] = validation
+        told = " · ".join(self._figures(name, report))
+        if self._bars is None:
+            say(f"{name}: step {report.step}/{report.steps} · {told}")
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=report.steps, told="")
+        self._bars.update(self._tasks[name], completed=report.step, total=report.steps, told=told)
+
+    def note(self, sentence: str) -> None:
+        """Prints a sentence above the bar."""
+        if self._bars is None:
+            say(sentence)
+        else:
+            self._console.print(sentence, markup=False)
+
+    def _figures(self, name: str, report: Report) -> list[str]:
+        if not report.metrics:
+            return ["compiling, which takes a moment"]
+        figures = []
+        for metric, text in (("loss", "loss {:.3f}"), ("accuracy", "accuracy {:.1%}")):
+            value = _mean(report.metrics[metric])
+            figures.append(text.format(value) if value is not None else f"{metric} –")
+        if name in self._validation:
+            figures.append(f"validation {self._validation[name]:.1%}")
+        if report.steps_per_second:
+            figures.append(f"{report.steps_per_second:.3g} steps/s")
+        if report.remaining and report.step < report.steps:
+            figures.append(f"{duration(report.remaining)} left")
+        return figures
+
+
+def duration(seconds: float) -> str:
+    """A time as `h:mm:ss` or `m:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _mean(figures: PerSeed | None) -> float | None:
+    """The mean over the seeds that have a figure."""
+    known = [figure for figure in figures or () if figure is not None]
+    return sum(known) / len(known) if known else None

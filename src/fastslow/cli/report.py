@@ -1,0 +1,41 @@
+"""`fastslow report`: the documents' tables, from the result files."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from ..experiments.report import check, render
+
+_DESCRIPTION = """Renders the tables of README.md and docs/ from the files under results/, and names the documents that
+changed.
+
+Examples:
+
+fastslow report
+
+fastslow report --check"""
+
+
+@dataclass(frozen=True)
+class ReportFlags:
+    """What is typed after `fastslow report`."""
+
+    root: Path = Path()
+    """The repository's folder, with README.md, docs/ and results/."""
+    check: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Change nothing; name the tables that are out of date, and exit with 1 where there are any."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs `fastslow report`."""
+    flags = tyro.cli(ReportFlags, args=words, prog="fastslow report", description=_DESCRIPTION)
+    if flags.check:
+        stale = check(flags.root)
+        sys.stdout.write("".join(f"out of date: {name}\n" for name in stale) or "All tables are up to date.\n")
+        return 1 if stale else 0
+    changed = render(flags.root)
+    sys.stdout.write("".join(f"changed: {path}\n" for path in changed) or "All tables were up to date.\n")
+    return 0

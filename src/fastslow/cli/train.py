@@ -1,0 +1,124 @@
+"""`fastslow train`: one preset, from the first update to its figures."""
+
+import contextlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from .._checks import UserError, bad
+from ..experiments.config import RunConfig
+from ..experiments.fast_slow.main import PIXELS, pixel_row, run_main
+from ..experiments.figures import draw_figures
+from ..experiments.pipeline import measure, train_run
+from ..experiments.presets import find_preset
+from ..experiments.results import ResultRow, read_rows, write_rows
+from ..training.checkpoint import Checkpoints
+from ..training.config import from_json, to_json
+from ..training.folder import read_json
+from ..training.report import Report
+from .console import logged, say, show_results
+from .flags import Place, read_flags, read_place
+from .folders import claimed, remember_preset, remembered_preset, resumable
+from .progress import Watcher
+from .start import use_all_cores
+
+MAIN = "main"
+EPISODES = {MAIN: 600, "smoke": 20}
+MOST_EPISODES = 1000
+"""Test episodes of a preset that is not named above."""
+
+Watch = Callable[[str, Report], object]
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs `fastslow train`."""
+    use_all_cores()
+    place = read_place(words)
+    folder = None if place.asks_for_help else _folder(place)
+    preset = _preset(place, folder)
+    default = _stored(folder) if place.resume and folder else None
+    default = find_preset(preset).config if default is None else default
+    flags = read_flags(words, preset, default)
+    config = flags.run_config(default)
+    episodes = flags.episodes or EPISODES.get(preset, MOST_EPISODES)
+    with _use(folder, preset) as out, logged(out):
+        try:
+            with Watcher() as watcher:
+                rows = _train(preset, config, out, flags.resume, episodes, _remembering(watcher, out, preset))
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(_farewell(out)) from stop
+    show_results(rows, out / "result.json", sorted((out / "figures").glob("*.png")), json=flags.json)
+    return 0
+
+
+def _folder(place: Place) -> Path | None:
+    """The folder that was named, or the newest one to go on with; None for a new one."""
+    if place.out is not None or not place.resume:
+        return place.out
+    name = place.preset or MAIN
+    found = resumable(name, f"fastslow train {name}")
+    say(f"Going on with {found}.")
+    return found
+
+
+def _preset(place: Place, folder: Path | None) -> str:
+    """The preset that was typed; on --resume, that of the folder."""
+    found = remembered_preset(folder) if place.resume and folder else None
+    if place.preset is not None and found is not None and place.preset != found:
+        raise bad("preset", came=place.preset, wanted=f"{found}, which {folder} is a run of", remedy="leave it out")
+    if place.preset is None and found is None and place.resume and place.out and (place.out / "config.json").is_file():
+        raise UserError(
+            f"{place.out}: does not say which preset it is a run of; type it: fastslow train PRESET --resume."
+        )
+    return place.preset or found or MAIN
+
+
+def _stored(folder: Path) -> RunConfig | None:
+    """The configuration of a run that is gone on with, so that no flag need be typed twice."""
+    path = folder / "config.json"
+    return from_json(RunConfig, read_json(path)) if path.is_file() else None
+
+
+def _use(folder: Path | None, preset: str) -> AbstractContextManager[Path]:
+    return claimed(preset) if folder is None else contextlib.nullcontext(folder)
+
+
+def _remembering(watcher: Watcher, out: Path, preset: str) -> Watch:
+    """A watch that notes the preset once the run has its folder."""
+
+    def watch(name: str, report: Report) -> None:
+        remember_preset(out, preset)
+        watcher(name, report)
+
+    return watch
+
+
+def _train(preset: str, config: RunConfig, out: Path, resume: bool, episodes: int, watch: Watch) -> list[ResultRow]:
+    if preset == MAIN:
+        return run_main(out, config, resume=resume, watch=watch, episodes=episodes)
+    result = out / "result.json"
+    finished = read_rows(result) if resume and result.is_file() else []
+    if finished and _is_result_of(finished[0], config, episodes):
+        return finished
+    trained = train_run(config, out, resume=resume, watch=lambda report: watch(preset, report))
+    say(f"Measuring on {episodes} test episodes.")
+    row = measure(trained, experiment=preset, row=f"NMN, regime {config.feedback.regime}", episodes=episodes)
+    rows = [row, pixel_row(config, trained.tasks, experiment=preset, episodes=episodes)]
+    write_rows(result, rows)
+    draw_figures(trained, out / "figures", {PIXELS: rows[1].value})
+    return rows
+
+
+def _is_result_of(row: ResultRow, config: RunConfig, episodes: int) -> bool:
+    """Whether a stored row is what training and measuring again would give."""
+    same = row.config == json.loads(json.dumps(to_json(config)))
+    return same and row.episodes == episodes * config.training.seeds
+
+
+def _farewell(out: Path) -> str:
+    """What is said after Ctrl-C."""
+    steps = [step for part in (out, out / "baseline") for step in Checkpoints(part / "checkpoints").steps()]
+    if not steps:
+        return "Interrupted before anything was saved."
+    return f"Interrupted; all is saved, so go on with: fastslow train --resume --out {out}"

@@ -1,0 +1,125 @@
+"""A trained model at work on one machine: loaded once, compiled once a shape."""
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+from .._checks import bad
+from ..experiments.config import RunConfig, build_learner
+from ..experiments.saved import Saved, load
+from ..learners.base import LearnerState
+from ..learners.recurrent import Adapted, RecurrentLearner
+from ..models.embed import Statistics
+from ..tasks.base import Examples
+
+CHUNK = 32
+"""Images computed at once. One number for all, so that one program serves any number of queries, and a query gets the
+same answer bit for bit whatever comes beside it."""
+
+
+class Embedder(eqx.Module):
+    """An embedding and what it normalises with. Attributes: `embed`; `statistics`."""
+
+    embed: Any
+    statistics: Statistics
+
+    def __call__(self, images: Float[Array, "items 28 28"]) -> Float[Array, "items features"]:
+        """Features of images, each alone."""
+        return self.embed(images, self.statistics)[0]
+
+
+class Engine:
+    """Compiled functions of one configuration, shared by all estimators that use it."""
+
+    def __init__(self, config: RunConfig) -> None:
+        learner = build_learner(config)
+        usual = config.task.way * config.task.shot
+        self._by_running = learner.adaptation.statistics == "running"
+        self._adapt = jax.jit(lambda state, support: _adapt(learner, usual, state, support))
+        self._predict = jax.jit(lambda adapted, images: learner.predict(adapted, images))
+        self._embed = jax.jit(lambda embedder, images: embedder(images))
+        self._statistics = jax.jit(lambda state, images: state.params.network.embed(images, None)[1])
+
+    def adapt(
+        self, state: LearnerState, images: Float[np.ndarray, "items 28 28"], labels: Int[np.ndarray, " items"]
+    ) -> Adapted:
+        """Lets the model's own head learn a support set; compiles once for each number of examples."""
+        return _on_host(self._adapt(state, Examples(jnp.asarray(images), jnp.asarray(labels))))
+
+    def log_probabilities(
+        self, adapted: Adapted, images: Float[np.ndarray, "items 28 28"]
+    ) -> Float[np.ndarray, "items way"]:
+        """What the head says of queries."""
+        return _in_chunks(self._predict, adapted, images)
+
+    def embedder(self, state: LearnerState, images: Float[np.ndarray, "items 28 28"]) -> Embedder:
+        """The embedding, normalising as the model was configured to when it meets this support set."""
+        used = state.running if self._by_running else self._statistics(state, images)
+        return _on_host(Embedder(state.params.network.embed, used))
+
+    def features(
+        self, embedder: Embedder, images: Float[np.ndarray, "items 28 28"]
+    ) -> Float[np.ndarray, "items features"]:
+        """Embeds images."""
+        return _in_chunks(self._embed, embedder, images)
+
+
+def _adapt(learner: RecurrentLearner, usual: int, state: LearnerState, support: Examples) -> Adapted:
+    """Adapts to any number of examples.
+
+    Eq. 10 sums the synthetic gradient over the examples, and the rates of the fast steps were learned at `usual` of
+    them: five times as many make five times the step, which wrecks the network. So α shrinks as examples are added.
+    """
+    items = support.labels.shape[0]
+    path = replace(learner.path, alpha=learner.path.alpha * min(1.0, usual / items))
+    return replace(learner, path=path).adapt(state, support, key=jax.random.key(0))
+
+
+def _in_chunks(function: Any, model: PyTree, images: np.ndarray) -> np.ndarray:
+    """Applies a compiled function to `CHUNK` images at a time; the last ones are filled up with empty paper."""
+    count = len(images)
+    filled = np.zeros((-(-count // CHUNK) * CHUNK, *images.shape[1:]), images.dtype)
+    filled[:count] = images
+    parts = [function(model, filled[first : first + CHUNK]) for first in range(0, len(filled), CHUNK)]
+    return np.concatenate([np.asarray(part) for part in parts])[:count]
+
+
+def _on_host(tree: PyTree) -> PyTree:
+    """The same tree with NumPy arrays, which pickle anywhere."""
+    return jax.tree.map(np.asarray, tree)
+
+
+@lru_cache(maxsize=8)
+def engine_of(config: RunConfig) -> Engine:
+    """The engine of a configuration."""
+    return Engine(config)
+
+
+def find_model(model: Any) -> Saved:
+    """Loads a model, or gives the one loaded before where its files have not changed.
+
+    Args:
+        model: name of a release, or path of a run folder or of a release's folder.
+
+    Raises:
+        UserError: as `fastslow.load` does.
+    """
+    if not isinstance(model, str | Path):
+        raise bad("model", came=model, wanted="the name of a released model, or the path of a run folder")
+    places = [Path(model) / name for name in ("params.npz", "checkpoints")]
+    return _find_model(model, tuple(place.stat().st_mtime_ns for place in places if place.exists()))
+
+
+@lru_cache(maxsize=8)
+def _find_model(model: str | Path, changed: tuple[int, ...]) -> Saved:
+    return load(model)
+
+
+__all__ = ["CHUNK", "Embedder", "Engine", "engine_of", "find_model"]

@@ -1,0 +1,71 @@
+"""Two ways from labelled examples to probabilities: the model's own head, and nearest class means."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..experiments.config import RunConfig
+from ..experiments.saved import Saved
+from ..learners.recurrent import Adapted
+from .engine import Embedder, engine_of
+
+SHARPNESS = 0.2
+"""Weight of a squared distance in the softmax of `Prototypes`. It does not change which class is nearest. Of 0.1, 0.2,
+0.3, 0.5 and 1 it gave the smallest cross entropy on Omniglot's validation classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The model's own head, adapted to the examples. Attributes: `config`; `adapted`; `classes`, outputs in use."""
+
+    config: RunConfig
+    adapted: Adapted
+    classes: int
+
+    def probabilities(self, images: Float[np.ndarray, "items 28 28"]) -> Float[np.ndarray, "items classes"]:
+        """Softmax over the outputs in use; the others are left out as if they had logits of minus infinity."""
+        logits = engine_of(self.config).log_probabilities(self.adapted, images)
+        return softmax(logits[:, : self.classes])
+
+
+@dataclass(frozen=True, eq=False)
+class Prototypes:
+    """Nearest class mean. Attributes: `config`; `embedder`; `means`, the mean features of each class."""
+
+    config: RunConfig
+    embedder: Embedder
+    means: Float[np.ndarray, "classes features"]
+
+    def probabilities(self, images: Float[np.ndarray, "items 28 28"]) -> Float[np.ndarray, "items classes"]:
+        """Softmax over minus the squared distances to the class means, times `SHARPNESS`."""
+        features = engine_of(self.config).features(self.embedder, images).astype(np.float64)
+        # not as one array of all differences, which hundreds of classes would make large
+        squares = (features**2).sum(1)[:, None] + (self.means**2).sum(1)[None] - 2 * features @ self.means.T
+        return softmax(-SHARPNESS * squares)
+
+
+def fit_head(saved: Saved, images: Float[np.ndarray, "items 28 28"], codes: Int[np.ndarray, " items"]) -> Head:
+    """Adapts the model's head to labelled images; `codes` are below its number of outputs."""
+    adapted = engine_of(saved.config).adapt(saved.state(), images, codes)
+    return Head(saved.config, adapted, int(codes.max()) + 1)
+
+
+def fit_prototypes(
+    saved: Saved, images: Float[np.ndarray, "items 28 28"], codes: Int[np.ndarray, " items"]
+) -> Prototypes:
+    """Takes the mean features of each class."""
+    engine = engine_of(saved.config)
+    embedder = engine.embedder(saved.state(), images)
+    features = engine.features(embedder, images).astype(np.float64)
+    means = np.stack([features[codes == code].mean(axis=0) for code in range(int(codes.max()) + 1)])
+    return Prototypes(saved.config, embedder, means)
+
+
+def softmax(logits: Float[np.ndarray, "items classes"]) -> Float[np.ndarray, "items classes"]:
+    """Probabilities, in double precision."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+__all__ = ["Head", "Prototypes", "fit_head", "fit_prototypes", "softmax"]

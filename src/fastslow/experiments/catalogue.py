@@ -1,0 +1,18 @@
+"""All experiments by the names that are typed after `fastslow reproduce`."""
+
+from .._checks import bad
+from .base import Experiment
+from .fast_slow import main, omniglot, regimes
+
+EXPERIMENTS: dict[str, Experiment] = {module.EXPERIMENT.name: module.EXPERIMENT for module in (main, regimes, omniglot)}
+
+
+def find_experiment(name: str) -> Experiment:
+    """The experiment of a name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in EXPERIMENTS:
+        raise bad("experiment", came=name, wanted=f"one of {', '.join(EXPERIMENTS)}", remedy="see `fastslow list`")
+    return EXPERIMENTS[name]

@@ -1,0 +1,130 @@
+"""The figures of a finished run, from its metrics file and one episode of its test classes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ..learners.inspect import Inspection, inspect_episode
+from ..tasks.base import FewShotEpisode
+from ..training import plots
+from ..training.evaluate import EVALUATION_SEED
+from ..training.metrics import read_metrics
+from ..training.state import draw, one_seed
+from .pipeline import Trained
+
+CONTROLLERS = ("input", "output", "write")
+MOST_QUERIES, MOST_STEPS, MOST_MOMENTS = 40, 40, 6
+"""As many as can still be told apart in one figure."""
+
+
+def draw_figures(trained: Trained, folder: Path, references: Mapping[str, float]) -> list[Path]:
+    """Draws all figures of a run; the first seed's network is the one that is looked into.
+
+    Args:
+        trained: the run.
+        folder: `figures/` of its run folder, which holds `metrics.jsonl`.
+        references: accuracies to draw as lines beside the learning curve, by name, in [0, 1].
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: where one cannot be written.
+    """
+    key, _ = jax.random.split(jax.random.key(EVALUATION_SEED))
+    # the first of the episodes that results are measured on
+    batch = draw(trained.tasks.test, key, jnp.zeros((), jnp.int32), jnp.arange(1))
+    episode = jax.tree.map(lambda x: x[0], batch)
+    inside = inspect_episode(trained.learner, one_seed(trained.states, 0), episode)
+    inside, episode = jax.device_get((inside, episode))
+    figures = {
+        "learning_curve.png": curve_figure(folder.parent / "metrics.jsonl", 1 / trained.config.task.way, references),
+        "confusion.png": confusion_figure(inside, episode),
+        "memory.png": memory_figure(inside, episode),
+        "gradients.png": gradients_figure(inside),
+    }
+    for name, figure in figures.items():
+        plots.save(figure, folder / name)
+    return [folder / name for name in figures]
+
+
+def read_curve(metrics: Path, name: str) -> plots.Curve:
+    """One figure of a metrics file over the updates, from the lines that hold it."""
+    rows = [row for row in read_metrics(metrics) if name in row]
+    values = [[np.nan if value is None else value for value in row[name]] for row in rows]
+    return plots.Curve(
+        steps=np.array([row["step"] for row in rows], dtype=np.int64),
+        values=np.array(values, dtype=np.float64).reshape(len(rows), -1),
+    )
+
+
+def curve_figure(metrics: Path, chance: float, references: Mapping[str, float]) -> plots.Figure:
+    """The learning curve of a metrics file."""
+    return plots.learning_curve(
+        accuracy=read_curve(metrics, "accuracy"),
+        validation=read_curve(metrics, "validation_accuracy"),
+        loss=read_curve(metrics, "loss"),
+        chance=chance,
+        references=references,
+    )
+
+
+def confusion_figure(inside: Inspection, episode: FewShotEpisode) -> plots.Figure:
+    """What the queries of an episode were taken for."""
+    logits, labels = np.asarray(inside.logits), np.asarray(episode.query.labels)
+    shown = _evenly(len(labels), MOST_QUERIES)
+    given = np.asarray(episode.support.labels)
+    first = [int(np.flatnonzero(given == c)[0]) for c in range(logits.shape[1])]
+    return plots.confusion(
+        _softmax(logits[shown]),
+        labels[shown],
+        np.asarray(episode.query.inputs)[shown],
+        np.asarray(episode.support.inputs)[first],
+    )
+
+
+def memory_figure(inside: Inspection, episode: FewShotEpisode) -> plots.Figure:
+    """Memory contents and slot scores over an episode."""
+    support = inside.support
+    steps = np.concatenate(
+        [_evenly(support, MOST_STEPS // 2), support + _evenly(len(inside.scores) - support, MOST_STEPS // 2)]
+    )
+    images = np.concatenate([episode.support.inputs, episode.query.inputs])
+    moments = _evenly(support, MOST_MOMENTS - 1)
+    contents = np.concatenate([inside.initial[None], inside.memory[moments]])
+    written = "after step {}" if inside.streamed else "$M_0$ + item {}"
+    note = (
+        "The support set is streamed into the memory; queries are read from what it left"
+        if inside.streamed
+        else "Every item and query starts from the initial memory; what it writes is not kept"
+    )
+    return plots.memory(
+        contents,
+        ["$M_0$", *(written.format(moment + 1) for moment in moments)],
+        inside.scores[steps],
+        images[steps],
+        int(np.sum(steps < support)),
+        note,
+    )
+
+
+def gradients_figure(inside: Inspection) -> plots.Figure:
+    """Norms of true and synthetic gradients at each controller."""
+    one_walk = inside.true.input.shape[1] > inside.support  # support set and queries in one walk: bind
+    parts = (inside.true, inside.synthetic, inside.agreement)
+    named = [{} if part is None else {name: np.asarray(getattr(part, name)) for name in CONTROLLERS} for part in parts]
+    return plots.gradients(named[0], named[1], named[2], inside.support if one_walk else None)
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most `most` of the numbers below `count`, spread evenly, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+
+
+def _softmax(logits: Float[np.ndarray, "query way"]) -> Float[np.ndarray, "query way"]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

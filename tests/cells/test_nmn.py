@@ -1,0 +1,175 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+from tests.cells.tiny import (
+    FEATURES,
+    SLOTS,
+    WAY,
+    WIDTH,
+    as_users_come,
+    head,
+    network_twin,
+    nmn,
+    shots,
+    slots,
+    twin_walk,
+)
+
+from fastslow._checks import UserError
+from fastslow.cells.base import unroll
+from fastslow.cells.nmn import NMN
+from fastslow.feedback.probes import traced_walk
+
+SUPPORT, QUERIES = 5, 2
+KINDS = ("soft", "key-value")
+COMPOSES = ("query", "memory")
+LABELS = ("none", "input", "write")
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize("label_input", LABELS)
+@pytest.mark.parametrize("compose", COMPOSES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_equations_2_to_8_are_the_twins(kind: str, compose: str, label_input: str) -> None:
+    cell, decoder = nmn(kind, compose, label_input), head()
+    inputs, _ = shots(cell, SUPPORT, QUERIES)
+    _, record = eqx.filter_jit(traced_walk)(cell, cell.init_state(), inputs)
+    twin = twin_walk(network_twin(cell, decoder), inputs)
+    for part, steps in (("trunk", SUPPORT), ("branches", QUERIES)):
+        rows = getattr(record, part)
+        logits = jax.vmap(decoder)(rows.outputs.output)
+        for t in range(steps):
+            for name in ("input", "output", "write"):
+                place = (name, part, t)
+                np.testing.assert_allclose(getattr(rows.inputs, name)[t], twin.given[place], rtol=1e-8, atol=1e-12)
+                np.testing.assert_allclose(getattr(rows.outputs, name)[t], twin.gave[place], rtol=1e-8, atol=1e-12)
+            np.testing.assert_allclose(rows.scores[t], twin.scores[part, t], rtol=1e-8)
+            np.testing.assert_allclose(rows.memory[t], twin.memory[part, t], rtol=1e-8, atol=1e-12)
+            np.testing.assert_allclose(logits[t], twin.logits[part, t], rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("label_input", ["none", "write"])
+@pytest.mark.parametrize("compose", COMPOSES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_finite_differences_through_time(kind: str, compose: str, label_input: str) -> None:
+    """In all weights, the initial memory and temperature among them, in the inputs and in the first state."""
+    cell = nmn(kind, compose, label_input)
+    xs = shots(cell, SUPPORT, QUERIES)[0].trunk
+    state = cell.init_state()
+
+    def loss(cell, xs, hidden):
+        start = eqx.tree_at(lambda s: s.controllers, cell.init_state(), hidden)
+        after, ys = unroll(cell, start, xs)
+        return jnp.sum(ys**2 * jnp.arange(1.0, WIDTH + 1)[None]) + jnp.sum(after.memory.values**2)
+
+    jitted = jax.jit(loss)
+    hidden = jax.tree.map(lambda h: h + 0.1, state.controllers)
+    check_grads(jitted, (cell, xs, hidden), order=1, modes=["rev"])
+    gradient = jax.jit(jax.grad(loss))(cell, xs, hidden)
+    quiet = [jax.tree_util.keystr(p) for p, g in jax.tree_util.tree_leaves_with_path(gradient) if not (g != 0).any()]
+    assert quiet == [], "a weight that nothing depends on was not checked"
+
+
+@pytest.mark.parametrize("initial", ["constant", "random"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_initial_memory_that_is_not_learned_takes_no_gradient(kind: str, initial: str) -> None:
+    cell = nmn(kind, initial=initial)
+    xs = shots(cell, SUPPORT, QUERIES)[0].trunk
+    gradient = jax.jit(jax.grad(lambda c: jnp.sum(unroll(c, c.init_state(), xs)[1] ** 2)))(cell)
+    for name in ("initial", "initial_keys", "initial_values"):
+        if hasattr(gradient.memory, name):
+            assert (getattr(gradient.memory, name) == 0).all()
+    assert (gradient.controllers.write.bias != 0).any()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("nasty", ["zero input", "zero weights", "zero memory", "constant memory", "huge input"])
+def test_gradients_are_finite_at_nasty_points(kind: str, dtype: type, nasty: str) -> None:
+    cell = nmn(kind, initial="constant" if nasty == "constant memory" else "learned")
+    if nasty == "zero weights":
+        # queries of zeros, scores and usages all tied
+        cell = eqx.tree_at(lambda c: c.controllers, cell, replace_fn=lambda c: jax.tree.map(jnp.zeros_like, c))
+    if nasty == "zero memory":
+        cell = eqx.tree_at(lambda c: c.memory, cell, replace_fn=lambda m: jax.tree.map(jnp.zeros_like, m))
+    scale = {"zero input": 0.0, "huge input": 1e6}.get(nasty, 1.0)
+    cell = jax.tree.map(lambda w: w.astype(dtype), cell)
+    xs = jnp.asarray(scale * np.asarray(shots(cell, SUPPORT, QUERIES)[0].trunk), dtype)
+
+    def loss(cell, xs):
+        return jnp.sum(unroll(cell, cell.init_state(), xs)[1] ** 2)
+
+    value, gradients = jax.jit(jax.value_and_grad(loss, (0, 1)))(cell, xs)
+    assert np.isfinite(value)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
+
+
+def test_read_literally_the_input_reaches_the_output_through_the_scores_alone() -> None:
+    """A memory whose slots are all alike shows nothing of the input; with the query composed in, it does."""
+    for compose, blind in (("memory", True), ("query", False)):
+        cell = nmn("soft", compose, initial="constant")
+        ys = [unroll(cell, cell.init_state(), seed * jnp.ones((1, FEATURES)))[1] for seed in (1.0, -2.0)]
+        assert bool((ys[0] == ys[1]).all()) == blind
+
+
+def test_a_label_at_the_write_controller_leaves_query_and_output_alone() -> None:
+    cell = nmn("soft", "query", "write")
+    x, state = jnp.arange(1.0, FEATURES + 1), cell.init_state()
+    traced = eqx.filter_jit(cell.trace)
+    (one, first), (other, second) = (traced(state, jnp.concatenate([x, label])) for label in jnp.eye(WAY))
+    assert (first.outputs.input == second.outputs.input).all()
+    assert (first.outputs.output == second.outputs.output).all()
+    assert (first.outputs.write != second.outputs.write).any()
+    assert (one.memory.values != other.memory.values).any()
+
+
+def test_taps_act_on_each_output_and_zeros_change_nothing() -> None:
+    cell = nmn("key-value", "query", "write")
+    inputs, _ = shots(cell, 1, 1)
+    x, state = inputs.trunk[0], cell.init_state()
+    plain = cell.trace(state, x)[1]
+    zeros = jax.tree.map(jnp.zeros_like, plain.outputs)
+    assert eqx.tree_equal(cell.trace(state, x, zeros)[1], plain)
+    for name in ("input", "output", "write"):
+        pushed = eqx.tree_at(lambda t, n=name: getattr(t, n), zeros, jnp.ones(WIDTH))
+        after, record = cell.trace(state, x, pushed)
+        np.testing.assert_allclose(getattr(record.outputs, name), getattr(plain.outputs, name) + 1, rtol=1e-12)
+        # what is tapped is what the rest of the step sees, not the controller's own state
+        inner = getattr(after.controllers, name).hidden
+        np.testing.assert_allclose(inner, getattr(plain.outputs, name), rtol=1e-12)
+    assert (after.memory.values[0] == record.outputs.write).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"compose": "both"}, "compose: got 'both'"),
+        ({"label_input": "read"}, "label_input: got 'read'"),
+        ({"label_input": "write", "labels": 0}, "labels: got 0"),
+        ({"width": WIDTH + 1}, "width"),
+    ],
+)
+def test_choices_that_do_not_exist_are_refused(options: dict, named: str) -> None:
+    arguments = {"features": FEATURES, "width": WIDTH, "memory": slots("soft"), "labels": WAY} | options
+    with as_users_come(), pytest.raises(UserError, match=named):
+        NMN(**arguments, key=jax.random.key(0))
+
+
+def test_an_input_of_the_wrong_size_is_not_cut_to_fit() -> None:
+    cell = nmn("soft", "query", "none")
+    with pytest.raises((TypeError, ValueError)):
+        cell(cell.init_state(), jnp.ones(FEATURES + 1))
+
+
+def test_the_state_has_room_for_every_slot() -> None:
+    state = nmn("key-value").init_state()
+    assert state.memory.keys.shape == state.memory.values.shape == (SLOTS, WIDTH)
+    assert state.memory.usage.shape == (SLOTS,)

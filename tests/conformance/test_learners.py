@@ -1,0 +1,145 @@
+"""One suite for every learner. A new learner is one row of `LEARNERS`."""
+
+import dataclasses
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from tests.learners.tiny import FEATURES, SIZE, WAY, episodes, learner
+
+from fastslow._checks import UserError
+from fastslow.learners.base import AbstractLearner
+from fastslow.learners.neighbours import PixelNeighbours
+from fastslow.learners.prototypes import PrototypicalLearner
+from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
+from fastslow.models.embed import ConvEmbedding
+
+BATCH, QUERIES = 3, 2
+BIND = AdaptConfig(protocol="bind", query_memory="post-support")
+FAST = AdaptConfig(steps=2)
+BOTH = FeedbackConfig(regime="both", predictor="lstm", hidden=6, regression=1.0)
+META = FeedbackConfig(regime="meta", hidden=6)
+
+
+def prototypes() -> PrototypicalLearner:
+    build = lambda key: ConvEmbedding(FEATURES, 4, 1, size=SIZE, key=key)
+    return PrototypicalLearner(build=build, optimiser=optax.adam(1e-2), way=WAY)
+
+
+# Each builds a learner for `WAY` classes of images of `SIZE` by `SIZE`.
+LEARNERS: dict[str, Callable[[], AbstractLearner]] = {
+    "recurrent-bind": lambda: learner(BIND, BOTH, "write", "key-value"),
+    "recurrent-fine-tune": lambda: learner(FAST, META),
+    "prototypes": prototypes,
+    "pixel-neighbours": lambda: PixelNeighbours(way=WAY),
+}
+# Learners without parameters refuse to be trained.
+UNTRAINED = {"pixel-neighbours"}
+KEY = jax.random.key(0)
+
+every_learner = pytest.mark.parametrize("name", LEARNERS)
+every_trained = pytest.mark.parametrize("name", sorted(LEARNERS.keys() - UNTRAINED))
+INIT = eqx.filter_jit(lambda one, key: one.init(key=key))
+UPDATE = eqx.filter_jit(lambda one, state, given: one.update(state, given, key=KEY))
+EVALUATE = eqx.filter_jit(lambda one, state, given: one.evaluate(state, given, key=KEY))
+
+
+@pytest.fixture(scope="module")
+def built() -> dict:
+    """Each learner and its first state, built once."""
+    made = {name: build() for name, build in LEARNERS.items()}
+    return {name: (one, INIT(one, KEY)) for name, one in made.items()}
+
+
+def given(seed: int = 0):
+    return episodes(BATCH, seed, queries=QUERIES)
+
+
+def described(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+@every_learner
+def test_the_first_state_is_arrays_and_follows_its_key(built: dict, name: str) -> None:
+    one, state = built[name]
+    leaves = jax.tree.leaves(state)
+    assert leaves
+    assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+    assert eqx.tree_equal(INIT(one, KEY), state)
+    if name not in UNTRAINED:
+        assert not eqx.tree_equal(INIT(one, jax.random.key(1)), state)
+
+
+@every_trained
+def test_an_update_is_deterministic_and_keeps_the_states_form(built: dict, name: str) -> None:
+    one, state = built[name]
+    after, metrics = UPDATE(one, state, given())
+    assert described(after) == described(state)
+    assert eqx.tree_equal(UPDATE(one, state, given()), (after, metrics))
+    assert not eqx.tree_equal(after.params, state.params)
+    assert not eqx.tree_equal(after.running, state.running)
+    assert {"loss", "accuracy"} <= metrics.keys()
+    assert all(value.shape == () and np.isfinite(value) for value in metrics.values())
+    assert 0 <= metrics["accuracy"] <= 1
+
+
+@every_trained
+def test_jit_is_no_jit(built: dict, name: str) -> None:
+    """A rate of one in place of Adam, which would make signs of rounding errors."""
+    one, state = built[name]
+    plain = dataclasses.replace(one, optimiser=optax.sgd(1.0))
+    state = eqx.tree_at(lambda s: s.optimiser, state, plain.optimiser.init(state.params))
+    fast, slow = UPDATE(plain, state, given()), plain.update(state, given(), key=KEY)
+    for a, b in zip(jax.tree.leaves(fast), jax.tree.leaves(slow), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@every_trained
+def test_one_trace_serves_all_updates(built: dict, name: str) -> None:
+    one, state = built[name]
+    update = eqx.debug.assert_max_traces(lambda state, given: one.update(state, given, key=KEY), max_traces=1)
+    update = jax.jit(update)
+    for seed in range(2):
+        state, metrics = update(state, given(seed))
+    assert np.isfinite(metrics["loss"])
+
+
+@pytest.mark.parametrize("name", sorted(UNTRAINED))
+def test_nothing_to_train_is_said(built: dict, name: str) -> None:
+    one, state = built[name]
+    with pytest.raises(UserError, match="no parameters to train"):
+        one.update(state, given(), key=KEY)
+
+
+@every_learner
+def test_evaluation_gives_a_figure_for_each_episode(built: dict, name: str) -> None:
+    one, state = built[name]
+    scored = EVALUATE(one, state, given())
+    assert {figure.shape for figure in scored.values()} == {(BATCH,)}
+    accuracies = np.asarray(scored["accuracy"])
+    assert ((accuracies >= 0) & (accuracies <= 1)).all()
+    # a share of the queries
+    np.testing.assert_allclose(accuracies * WAY * QUERIES, np.round(accuracies * WAY * QUERIES), atol=1e-4)
+
+
+@every_learner
+def test_evaluation_is_adapting_and_predicting(built: dict, name: str) -> None:
+    one, state = built[name]
+    scored = EVALUATE(one, state, given())["accuracy"]
+
+    @eqx.filter_jit
+    def answered(one, state, episode):
+        adapted = one.adapt(state, episode.support, key=KEY)
+        return one.predict(adapted, episode.query.inputs), one.predict(adapted, episode.query.inputs[1:2])
+
+    for i in range(BATCH):
+        episode = jax.tree.map(lambda x, i=i: x[i], given())
+        told, alone = answered(one, state, episode)
+        assert told.shape == (WAY * QUERIES, WAY)
+        np.testing.assert_allclose(jnp.sum(jnp.exp(told), axis=1), 1, rtol=1e-5)
+        np.testing.assert_allclose(np.mean(jnp.argmax(told, axis=1) == episode.query.labels), scored[i], rtol=1e-6)
+        np.testing.assert_allclose(alone, told[1:2], rtol=1e-4, atol=1e-5)

@@ -1,0 +1,254 @@
+"""The classifier beyond scikit-learn's checks: images and labels of any kind, read-outs, and one sentence an error."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+
+from fastslow._checks import UserError
+from fastslow.datasets.images import to_ink_28
+from fastslow.estimators import FewShotClassifier
+from fastslow.estimators.readouts import Head, Prototypes
+from fastslow.experiments.saved import load
+from fastslow.tasks.base import Examples
+
+WAY = 5
+"""Outputs of the tiny model's head."""
+
+
+def drawings(classes: int, each: int, side: int = 40, seed: int = 0) -> np.ndarray:
+    """Bytes `[classes * each, side, side]`: one dark patch for each class, on paper, with some noise."""
+    rng = np.random.default_rng(seed)
+    images = 255 - rng.integers(0, 30, (classes, each, side, side))
+    for number in range(classes):
+        row, column = divmod(number, 3)
+        images[number, :, side // 8 + 12 * row : side // 8 + 12 * row + 7, 12 * column + 2 : 12 * column + 11] = 0
+    return images.reshape(-1, side, side).astype(np.uint8)
+
+
+LABELS = ["alpha", "beta", "gamma"]
+SUPPORT, QUERIES = drawings(3, 2), drawings(3, 4, seed=1)
+Y = np.repeat(LABELS, 2)
+
+
+@pytest.fixture(params=["head", "prototypes"])
+def readout(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def fitted(tiny_model: Path) -> dict[str, FewShotClassifier]:
+    """One for each read-out; not to be changed."""
+    return {name: FewShotClassifier(tiny_model, readout=name).fit(SUPPORT, Y) for name in ("head", "prototypes")}
+
+
+def test_it_names_what_it_was_shown(fitted: dict[str, FewShotClassifier]) -> None:
+    found = fitted["prototypes"].predict(QUERIES)
+    assert found.tolist() == np.repeat(LABELS, 4).tolist()
+    assert fitted["prototypes"].score(QUERIES, np.repeat(LABELS, 4)) == 1
+
+
+def test_the_head_is_the_learner_with_its_spare_outputs_left_out(
+    fitted: dict[str, FewShotClassifier], tiny_model: Path
+) -> None:
+    saved = load(tiny_model)
+    # three classes of an example each are no more than the model was trained with, so α stays as it is
+    few = FewShotClassifier(tiny_model, readout="head").fit(SUPPORT[::2], LABELS)
+    examples = Examples(jnp.asarray(to_ink_28(SUPPORT[::2])), jnp.arange(3))
+    adapted = saved.learner.adapt(saved.state(), examples, key=jax.random.key(0))
+    wanted = np.exp(saved.learner.predict(adapted, jnp.asarray(to_ink_28(QUERIES))))[:, :3]
+    np.testing.assert_allclose(few.predict_proba(QUERIES), wanted / wanted.sum(1, keepdims=True), rtol=1e-4)
+    assert few.model_sha256_ == saved.sha256[0]
+    assert fitted["head"].classes_.tolist() == LABELS
+
+
+def test_more_examples_do_not_make_a_larger_fast_step(tiny_model: Path) -> None:
+    once = FewShotClassifier(tiny_model, readout="head").fit(drawings(5, 1), range(5))
+    often = FewShotClassifier(tiny_model, readout="head").fit(np.repeat(drawings(5, 1), 6, axis=0), np.arange(30) // 6)
+    np.testing.assert_allclose(often.predict_proba(QUERIES), once.predict_proba(QUERIES), rtol=1e-3, atol=1e-5)
+
+
+def test_prototypes_are_the_nearest_class_means(fitted: dict[str, FewShotClassifier], tiny_model: Path) -> None:
+    saved = load(tiny_model)
+    state = saved.state()
+    support, queries = (
+        np.asarray(state.params.network.embed(jnp.asarray(to_ink_28(images)), state.running)[0])
+        for images in (SUPPORT, QUERIES)
+    )
+    means = support.reshape(3, 2, -1).mean(axis=1)
+    squares = np.array([[((q - m) ** 2).sum() for m in means] for q in queries])
+    found = fitted["prototypes"].predict_proba(QUERIES)
+    np.testing.assert_allclose(np.log(found[:, :1] / found), 0.2 * (squares - squares[:, :1]), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(2, Head), (WAY, Head), (WAY + 1, Prototypes)])
+def test_auto_takes_the_head_where_it_has_outputs_enough(classes: int, kind: type, tiny_model: Path) -> None:
+    classifier = FewShotClassifier(tiny_model).fit(drawings(classes, 1), range(classes))
+    assert isinstance(classifier.readout_, kind)
+    assert classifier.predict_proba(QUERIES).shape == (len(QUERIES), classes)
+
+
+def test_order_does_not_matter(fitted: dict[str, FewShotClassifier], readout: str) -> None:
+    whole = fitted[readout].predict_proba(QUERIES)
+    order = np.random.default_rng(0).permutation(len(SUPPORT))
+    turned = clone(fitted[readout]).fit(SUPPORT[order], Y[order])
+    np.testing.assert_array_equal(turned.predict_proba(QUERIES), whole)
+    np.testing.assert_allclose(fitted[readout].predict_proba(QUERIES[::-1])[::-1], whole, rtol=1e-6)
+    np.testing.assert_allclose(fitted[readout].predict_proba(QUERIES[5:6]), whole[5:6], rtol=1e-6)
+
+
+def test_many_queries_are_answered_like_few(fitted: dict[str, FewShotClassifier], readout: str) -> None:
+    many = np.concatenate([QUERIES] * 6)  # more than are computed at once
+    np.testing.assert_allclose(
+        fitted[readout].predict_proba(many), np.tile(fitted[readout].predict_proba(QUERIES), (6, 1)), rtol=1e-6
+    )
+
+
+def test_bytes_numbers_and_light_ink_are_the_same_images(fitted: dict[str, FewShotClassifier], readout: str) -> None:
+    wanted = fitted[readout].predict_proba(QUERIES)
+    light = clone(fitted[readout]).set_params(ink="light").fit(255 - SUPPORT, Y)
+    np.testing.assert_allclose(light.predict_proba(255 - QUERIES), wanted, rtol=1e-5)
+    np.testing.assert_allclose(fitted[readout].predict_proba(QUERIES / 255), wanted, rtol=1e-5)
+    scaled = clone(fitted[readout]).set_params(pixel_range=(0, 510)).fit(2 * SUPPORT.astype(int), Y)
+    np.testing.assert_allclose(scaled.predict_proba(2 * QUERIES.astype(int)), wanted, rtol=1e-5)
+
+
+def test_flattened_images_are_the_same_images(fitted: dict[str, FewShotClassifier]) -> None:
+    wanted = fitted["prototypes"].predict_proba(QUERIES)
+    flat = clone(fitted["prototypes"]).fit(SUPPORT.reshape(6, -1), Y)
+    assert flat.n_features_in_ == fitted["prototypes"].n_features_in_ == 1600
+    np.testing.assert_array_equal(flat.predict_proba(QUERIES.reshape(12, -1)), wanted)
+    high = clone(flat).set_params(layout=(40, 20)).fit(SUPPORT[:, :, :20].reshape(6, -1), Y)
+    upright = clone(flat).fit(SUPPORT[:, :, :20], Y)
+    np.testing.assert_array_equal(high.predict_proba(QUERIES[:, :, :20]), upright.predict_proba(QUERIES[:, :, :20]))
+
+
+def test_images_may_change_their_size(fitted: dict[str, FewShotClassifier]) -> None:
+    larger = np.kron(QUERIES, np.ones((1, 2, 2), np.uint8))
+    assert fitted["prototypes"].predict(larger).tolist() == np.repeat(LABELS, 4).tolist()
+
+
+def test_digits_of_scikit_learn(tiny_model: Path) -> None:
+    images, digits = load_digits(return_X_y=True)
+    settings = {"ink": "light", "pixel_range": (0, 16), "readout": "prototypes"}
+    support = np.concatenate([np.nonzero(digits == digit)[0][:10] for digit in range(10)])
+    classifier = FewShotClassifier(tiny_model, **settings).fit(images[support], digits[support])
+    rest = np.setdiff1d(np.arange(400), support)
+    assert classifier.score(images[rest], digits[rest]) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([3, 1, 2], [1, 2, 3]),
+        ([2.0, 0.0, 1.0], [0.0, 1.0, 2.0]),
+        (["b", "a", "c"], ["a", "b", "c"]),
+        ([True, False, True], [False, True]),
+        ([("b", 1), ("a", 2), ("b", 0)], [("a", 2), ("b", 0), ("b", 1)]),
+        (["1", 1, (1,)], [1, "1", (1,)]),
+        ([frozenset("a"), frozenset("b"), frozenset("a")], [frozenset("a"), frozenset("b")]),
+    ],
+)
+def test_labels_may_be_anything_hashable(labels: list[Any], classes: list[Any], tiny_model: Path) -> None:
+    classifier = FewShotClassifier(tiny_model, readout="prototypes").fit(drawings(3, 1), labels)
+    assert set(classifier.classes_) == set(classes)
+    assert len(classifier.classes_) == len(classes)
+    again = clone(classifier).fit(drawings(3, 1)[::-1], labels[::-1])
+    assert list(again.classes_) == list(classifier.classes_)
+    if len(classes) == len(labels):
+        assert list(classifier.predict(drawings(3, 1))) == labels
+
+
+def test_examples_and_classes_can_be_added(fitted: dict[str, FewShotClassifier], tiny_model: Path) -> None:
+    added = FewShotClassifier(tiny_model, readout="prototypes").fit(SUPPORT[:3], Y[:3])
+    assert added.classes_.tolist() == LABELS[:2]
+    assert added.partial_fit(SUPPORT[3:4], Y[3:4]).partial_fit(SUPPORT[4:], Y[4:]) is added
+    np.testing.assert_array_equal(added.predict_proba(QUERIES), fitted["prototypes"].predict_proba(QUERIES))
+    # one class more than the head has outputs for
+    grown = FewShotClassifier(tiny_model).partial_fit(drawings(5, 1), range(5))
+    assert isinstance(grown.readout_, Head)
+    assert isinstance(grown.partial_fit(drawings(6, 1)[5:], [5]).readout_, Prototypes)
+
+
+def test_a_refused_addition_changes_nothing(tiny_model: Path) -> None:
+    classifier = FewShotClassifier(tiny_model, readout="head").fit(drawings(5, 1), range(5))
+    before = classifier.predict_proba(QUERIES)
+    with pytest.raises(UserError, match="y: got '6 classes', wanted at most the 5"):
+        classifier.partial_fit(drawings(6, 1)[5:], [5])
+    with pytest.raises(UserError, match="y: got 9, wanted one of `classes`"):
+        classifier.partial_fit(drawings(1, 1), [9], classes=range(5))
+    np.testing.assert_array_equal(classifier.predict_proba(QUERIES), before)
+    assert len(classifier.support_labels_) == 5
+
+
+def test_a_pickle_answers_alike_without_the_model(
+    fitted: dict[str, FewShotClassifier], readout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pickle.dumps(fitted[readout])
+    monkeypatch.setattr("fastslow.estimators.few_shot.find_model", None)
+    again = pickle.loads(data)  # noqa: S301 – our own bytes
+    np.testing.assert_array_equal(again.predict_proba(QUERIES), fitted[readout].predict_proba(QUERIES))
+    with pytest.raises(NotFittedError):
+        clone(again).predict(QUERIES)
+
+
+def spoiled(value: float) -> np.ndarray:
+    images = SUPPORT / 255
+    images[2, 5, 5] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"y": None}, "requires y to be passed, but the target y is None"),
+        ({"y": [*LABELS, None, "beta", "alpha"]}, r"y: got 'no label \(None\) for image 3', wanted a label"),
+        ({"y": [0.0, 1.0, np.nan, 0.0, 1.0, 2.0]}, r"y: got 'no label \(nan\) for image 2'"),
+        ({"y": [0, 1]}, "y: got '2 labels for 6 images', wanted one label for each image"),
+        ({"y": ["a"] * 6}, r"y: got 'one class \('a'\)'|y: got \"one class \('a'\)\", wanted labels of at least two"),
+        ({"y": [["a"], ["b"]] * 3}, r"y: got \['a'\], wanted labels that can be the key of a dictionary"),
+        ({"y": "abcdef"}, "y: got 'abcdef', wanted one label for each image; pass a list"),
+        ({"X": SUPPORT[:0], "y": []}, "X: got 'no image', wanted at least one"),
+        ({"X": spoiled(np.nan)}, "X: got 'NaN or infinite pixels in image 2', wanted finite pixels"),
+        ({"X": spoiled(-np.inf)}, "X: got 'NaN or infinite pixels in image 2'"),
+        ({"X": spoiled(1.5)}, r"got 'float values from 0 to 1.5', wanted float values in \[0, 1\]"),
+        ({"X": SUPPORT.astype(int)}, "got 'int64', wanted bool, uint8"),
+        ({"X": SUPPORT[..., None]}, r"X: got \(6, 40, 40, 1\), wanted grey images"),
+        ({"X": SUPPORT.reshape(6, -1)[:, 1:]}, r"X: got 'rows of 1599 pixels', wanted a square number of pixels"),
+        ({"layout": (3, 4), "X": SUPPORT.reshape(6, -1)}, "X: got 'rows of 1600 pixels', wanted 12 pixels"),
+        ({"layout": "wide", "X": SUPPORT.reshape(6, -1)}, "layout: got 'wide', wanted 'square', 'row' or a pair"),
+        ({"pixel_range": (0, 200)}, "X: got 'pixels from 0 to 255', wanted pixels in the pixel_range of 0 to 200"),
+        ({"pixel_range": (1, 1)}, r"pixel_range: got \(1, 1\), wanted None, 'fit' or a pair"),
+        ({"ink": "blue"}, "ink: got 'blue', wanted one of dark, light"),
+        ({"readout": "tail"}, "readout: got 'tail', wanted one of auto, head, prototypes"),
+        (
+            {"model": "klingon"},
+            "model: got 'klingon', wanted the path of a run folder, or the name of a released model",
+        ),
+        ({"model": 3}, "model: got 3, wanted the name of a released model"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(change: dict[str, Any], told: str, tiny_model: Path) -> None:
+    given = {"model": tiny_model, "X": SUPPORT, "y": Y, "readout": "prototypes", **change}
+    images, labels = given.pop("X"), given.pop("y")
+    with pytest.raises(UserError, match=told) as error:
+        FewShotClassifier(given.pop("model"), **given).fit(images, labels)
+    assert "\n" not in str(error.value)
+    assert str(error.value).count(". ") == 0
+
+
+def test_a_mistake_in_a_query_is_told(fitted: dict[str, FewShotClassifier]) -> None:
+    with pytest.raises(UserError, match="X: got 'NaN or infinite pixels in image 2'"):
+        fitted["prototypes"].predict(spoiled(np.nan))
+    with pytest.raises(ValueError, match="X has 900 features, but FewShotClassifier is expecting 1600"):
+        fitted["prototypes"].predict(np.zeros((1, 900)))

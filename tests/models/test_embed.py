@@ -1,0 +1,121 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+from tests.reference import conv as twin
+
+from fastslow._checks import UserError
+from fastslow.models.embed import EPSILON, ConvBlock, ConvEmbedding, Statistics, blend, max_pool
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.uniform(size=(3, 6, 5))
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    with jax.enable_x64(True):
+        yield
+
+
+def block(channels_in: int = 2, channels: int = 3) -> ConvBlock:
+    """A block with scales of both signs and a zero, where pooling first is least like pooling last."""
+    fresh = ConvBlock(channels_in, channels, key=jax.random.key(0))
+    scale, shift = jnp.asarray([1.5, -0.8, 0.0])[:channels], jnp.asarray([0.2, 0.1, 0.3])[:channels]
+    return eqx.tree_at(lambda b: (b.scale, b.shift), fresh, (scale, shift))
+
+
+def embedding() -> ConvEmbedding:
+    embed = ConvEmbedding(4, 3, 2, size=6, key=jax.random.key(1))
+    scales = lambda e: [b.scale for b in e.blocks]
+    return eqx.tree_at(scales, embed, [jnp.asarray([1.5, -0.8, 0.5]), jnp.asarray([-1.0, 1.0, 2.0])])
+
+
+def weights(embed: ConvEmbedding) -> tuple:
+    blocks = [tuple(np.array(w) for w in (b.kernel, b.scale, b.shift)) for b in embed.blocks]
+    return blocks, np.array(embed.project.weight), np.array(embed.project.bias)
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["batch moments", "given moments"])
+@pytest.mark.parametrize("size", [(4, 4), (5, 7)], ids=["even", "odd"])
+def test_a_block_is_convolution_normalisation_relu_pooling(size: tuple[int, int], given: bool) -> None:
+    x = RNG.normal(size=(2, *size, 2))
+    moments = (np.array([0.1, -0.2, 0.3]), np.array([0.5, 2.0, 1e-3])) if given else None
+    ours = block()
+    y, used = eqx.filter_jit(ours)(jnp.asarray(x), None if moments is None else tuple(map(jnp.asarray, moments)))
+    arrays = (np.array(w) for w in (ours.kernel, ours.scale, ours.shift))
+    expected, seen = twin.conv_block(x, *arrays, moments, EPSILON)
+    np.testing.assert_allclose(y, expected, rtol=1e-7, atol=1e-9)
+    for mine, theirs in zip(used, seen, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_the_embedding_is_the_twin() -> None:
+    embed, images = embedding(), RNG.uniform(size=(3, 6, 6))
+    features, used = eqx.filter_jit(embed)(jnp.asarray(images), None)
+    expected, seen = twin.embed(images, *weights(embed), None, EPSILON)
+    np.testing.assert_allclose(features, expected, rtol=1e-7, atol=1e-9)
+    for i, (mean, variance) in enumerate(seen):
+        np.testing.assert_allclose(used.means[i], mean, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(used.variances[i], variance, rtol=1e-9)
+    # every vector has length √features
+    np.testing.assert_allclose(np.sum(np.square(features), axis=1), features.shape[1], rtol=1e-3)
+
+
+def test_given_statistics_make_each_image_stand_alone() -> None:
+    embed, images = embedding(), jnp.asarray(RNG.uniform(size=(3, 6, 6)))
+    run = eqx.filter_jit(embed)
+    features, used = run(images, None)
+    again, same = run(images, used)
+    np.testing.assert_allclose(again, features, rtol=1e-9)
+    assert eqx.tree_equal(same, used)
+    np.testing.assert_allclose(run(images[1:2], used)[0], features[1:2], rtol=1e-9)
+    assert np.abs(run(images[1:2], None)[0] - features[1:2]).max() > 1e-3
+
+
+def test_gradients_are_finite_differences() -> None:
+    embed, images = embedding(), jnp.asarray(RNG.uniform(size=(3, 6, 6)))
+    check_grads(jax.jit(lambda e, x: e(x, None)[0]), (embed, images), order=1, modes=["rev"], eps=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_blank_images_have_finite_features_and_gradients(value: float) -> None:
+    """All pixels equal: inner variances of zero at the first block's middle, a feature vector that may be zero."""
+    embed = jax.tree.map(lambda w: w.astype(np.float32), embedding())
+    images = jnp.full((3, 6, 6), value, np.float32)
+
+    def loss(embed):
+        return jnp.sum(embed(images, None)[0])
+
+    value, gradient = jax.jit(jax.value_and_grad(loss))(embed)
+    assert np.isfinite(value)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
+
+
+def test_pooling_takes_the_largest_and_drops_an_odd_edge() -> None:
+    x = jnp.arange(15.0).reshape(1, 3, 5, 1)
+    assert max_pool(x)[0, :, :, 0].tolist() == [[6.0, 8.0]]
+
+
+def test_running_statistics_are_an_average() -> None:
+    old = Statistics((jnp.zeros(2),), (jnp.ones(2),))
+    new = Statistics((jnp.full(2, 10.0),), (jnp.full(2, 3.0),))
+    mixed = blend(old, new, 0.9)
+    np.testing.assert_allclose(mixed.means[0], 1.0, rtol=1e-12)
+    np.testing.assert_allclose(mixed.variances[0], 1.2, rtol=1e-12)
+
+
+def test_neutral_statistics_fit_the_blocks() -> None:
+    embed = embedding()
+    neutral = embed.neutral()
+    images = jnp.asarray(RNG.uniform(size=(2, 6, 6)))
+    assert jax.tree.structure(neutral) == jax.tree.structure(embed(images, None)[1])
+    assert all((m == 0).all() for m in neutral.means)
+    assert all((v == 1).all() for v in neutral.variances)
+
+
+@pytest.mark.parametrize("named", ["features", "channels", "blocks"])
+def test_sizes_below_one_are_refused(named: str) -> None:
+    with pytest.raises(UserError, match=f"{named}: got 0"):
+        ConvEmbedding(**{named: 0}, key=jax.random.key(0))

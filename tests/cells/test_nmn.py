@@ -56,11 +56,14 @@ def test_equations_2_to_8_are_the_twins(kind: str, compose: str, label_input: st
             np.testing.assert_allclose(logits[t], twin.logits[part, t], rtol=1e-8, atol=1e-12)
 
 
-@pytest.mark.parametrize("label_input", ["none", "write"])
-@pytest.mark.parametrize("compose", COMPOSES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "compose", "label_input"), [("soft", "memory", "none"), ("key-value", "query", "write")]
+)
 def test_gradients_are_finite_differences_through_time(kind: str, compose: str, label_input: str) -> None:
-    """In all weights, the initial memory and temperature among them, in the inputs and in the first state."""
+    """In all weights, the initial memory and temperature among them, in the inputs and in the first state.
+
+    The conformance suite does the same, less sharply, for every choice.
+    """
     cell = nmn(kind, compose, label_input)
     xs = shots(cell, SUPPORT, QUERIES)[0].trunk
     state = cell.init_state()
@@ -90,10 +93,15 @@ def test_an_initial_memory_that_is_not_learned_takes_no_gradient(kind: str, init
     assert (gradient.controllers.write.bias != 0).any()
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@jax.jit
+def squares(cell: NMN, xs: jax.Array) -> tuple:
+    loss = lambda cell, xs: jnp.sum(unroll(cell, cell.init_state(), xs)[1] ** 2)
+    return jax.value_and_grad(loss, (0, 1))(cell, xs)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("nasty", ["zero input", "zero weights", "zero memory", "constant memory", "huge input"])
-def test_gradients_are_finite_at_nasty_points(kind: str, dtype: type, nasty: str) -> None:
+def test_gradients_are_finite_at_nasty_points(kind: str, nasty: str) -> None:
     cell = nmn(kind, initial="constant" if nasty == "constant memory" else "learned")
     if nasty == "zero weights":
         # queries of zeros, scores and usages all tied
@@ -101,13 +109,10 @@ def test_gradients_are_finite_at_nasty_points(kind: str, dtype: type, nasty: str
     if nasty == "zero memory":
         cell = eqx.tree_at(lambda c: c.memory, cell, replace_fn=lambda m: jax.tree.map(jnp.zeros_like, m))
     scale = {"zero input": 0.0, "huge input": 1e6}.get(nasty, 1.0)
-    cell = jax.tree.map(lambda w: w.astype(dtype), cell)
-    xs = jnp.asarray(scale * np.asarray(shots(cell, SUPPORT, QUERIES)[0].trunk), dtype)
-
-    def loss(cell, xs):
-        return jnp.sum(unroll(cell, cell.init_state(), xs)[1] ** 2)
-
-    value, gradients = jax.jit(jax.value_and_grad(loss, (0, 1)))(cell, xs)
+    # single precision, where squares of small numbers vanish
+    cell = jax.tree.map(lambda w: w.astype(np.float32), cell)
+    xs = jnp.asarray(scale * np.asarray(shots(cell, SUPPORT, QUERIES)[0].trunk), np.float32)
+    value, gradients = squares(cell, xs)
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
 

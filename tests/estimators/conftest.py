@@ -16,7 +16,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a release whose head has five outputs."""
     config = find_preset("smoke").config
     learner = build_learner(config)
-    state = learner.init(key=jax.random.key(0))
+    state = jax.jit(lambda key: learner.init(key=key))(jax.random.key(0))
     states = jax.tree.map(lambda leaf: leaf[None], state)
     saved = Saved("tiny", config, learner, states, (0,), (params_sha256(state.params),), "last")
     folder = tmp_path_factory.mktemp("release")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -34,7 +34,7 @@ fastslow evaluate omniglot --statistics episode"""
 class EvaluateFlags:
     """What is typed after `fastslow evaluate`."""
 
-    model: tyro.conf.Positional[str]
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN|RELEASE")]
     """Folder of a run, or name of a released model (`fastslow list` names them)."""
     episodes: int = 1000
     """Test episodes of each seed."""

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
@@ -36,7 +36,7 @@ The flags below show the values of the preset named; `fastslow list` names them 
 class TrainFlags:
     """What is typed after `fastslow train`."""
 
-    preset: tyro.conf.Positional[str] = "main"
+    preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")] = "main"
     """Name of a configuration to start from, typed before any flag."""
     out: Path | None = None
     """Run folder; without it runs/<preset>-NNN with the next free number, or the newest one for --resume."""
@@ -94,12 +94,24 @@ def with_data(config: RunConfig, data: Path | None) -> RunConfig:
 
 @dataclass(frozen=True)
 class Place:
-    """What must be known before the other flags can be shown with their defaults."""
+    """What must be known before the other flags can be shown with their defaults.
+
+    Attributes:
+        preset: the first word, unless it is a flag.
+        flags: the other words.
+        out: the run folder that was typed.
+        resume: whether a run is gone on with.
+        asks_for_help: whether to show the help and do nothing.
+    """
 
     preset: str | None
+    flags: tuple[str, ...]
     out: Path | None
     resume: bool
     asks_for_help: bool
+
+
+_HELP = {"-h", "--help"}
 
 
 @dataclass(frozen=True)
@@ -111,16 +123,22 @@ class _PlaceFlags:
 def read_place(words: Sequence[str]) -> Place:
     """Reads the preset, the folder and whether a run is gone on with; what else was typed is passed over."""
     preset = words[0] if words and not words[0].startswith("-") else None
-    rest = [word for word in words[preset is not None :] if word not in ("-h", "--help")]
-    flags, _ = tyro.cli(_PlaceFlags, args=rest, prog="fastslow train", add_help=False, return_unknown_args=True)
-    return Place(preset, flags.out, flags.resume, asks_for_help=not {"-h", "--help"}.isdisjoint(words))
+    rest = tuple(words[preset is not None :])
+    known, _ = tyro.cli(
+        _PlaceFlags,
+        args=[word for word in rest if word not in _HELP],
+        prog="fastslow train",
+        add_help=False,
+        return_unknown_args=True,
+    )
+    return Place(preset, rest, known.out, known.resume, asks_for_help=not _HELP.isdisjoint(rest))
 
 
-def read_flags(words: Sequence[str], preset: str, config: RunConfig) -> TrainFlags:
+def read_flags(flags: Sequence[str], preset: str, config: RunConfig) -> TrainFlags:
     """Reads all flags.
 
     Args:
-        words: what was typed after `fastslow train`.
+        flags: what was typed after the preset.
         preset: the preset's name.
         config: the values of the configuration's flags that are not typed.
 
@@ -128,20 +146,20 @@ def read_flags(words: Sequence[str], preset: str, config: RunConfig) -> TrainFla
         UserError: the preset was typed after a flag.
         SystemExit: as tyro ends for `--help` and for what it cannot read.
     """
-    flags = tyro.cli(
+    read = tyro.cli(
         TrainFlags,
-        args=words,
+        args=flags,
         prog="fastslow train",
         description=_DESCRIPTION,
         default=TrainFlags(preset=preset, config=config),
         config=(tyro.conf.AvoidSubcommands,),
         registry=_registry(),
     )
-    if flags.preset != preset:
+    if read.preset != preset:
         raise UserError(
-            f"{flags.preset!r} after a flag: a preset is typed first, as in `fastslow train {flags.preset} …`."
+            f"{read.preset!r} after a flag: the preset is typed first, as in `fastslow train {read.preset} …`."
         )
-    return flags
+    return read
 
 
 def _registry() -> ConstructorRegistry:
@@ -167,4 +185,4 @@ def _registry() -> ConstructorRegistry:
             return None
         return replace(spec, fields=tuple(field for field in spec.fields if field.name != "kind"))
 
-    return cast(ConstructorRegistry, registry)
+    return registry

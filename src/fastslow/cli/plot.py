@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -25,7 +26,7 @@ fastslow plot runs/main-001"""
 class PlotFlags:
     """What is typed after `fastslow plot`."""
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Folder of a run, finished or not."""
     data: Path | None = None
     """Folder of the data set; without it where the run was trained from."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -35,7 +36,7 @@ fastslow reproduce fast-slow/omniglot --resume --save"""
 class ReproduceFlags:
     """What is typed after `fastslow reproduce`."""
 
-    experiment: tyro.conf.Positional[str]
+    experiment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
     """Name of the experiment; `fastslow list` names them all, with their times."""
     budget: Budget = "laptop"
     """How much of it. smoke: seconds, to see that it works, never a result; laptop: minutes to hours on two cores;

@@ -39,7 +39,7 @@ def run(words: Sequence[str]) -> int:
     preset = _preset(place, folder)
     default = _stored(folder) if place.resume and folder else None
     default = find_preset(preset).config if default is None else default
-    flags = read_flags(words, preset, default)
+    flags = read_flags(place.flags, preset, default)
     config = flags.run_config(default)
     episodes = flags.episodes or EPISODES.get(preset, MOST_EPISODES)
     with _use(folder, preset) as out, logged(out):

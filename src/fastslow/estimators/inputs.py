@@ -159,7 +159,7 @@ def encode(labels: list[Any]) -> tuple[np.ndarray, Int[np.ndarray, " items"]]:
         places = {label: place for place, label in enumerate(ordered)}
         codes = np.array([places[label] for label in labels])
     if len(classes) < 2:
-        raise bad("y", came=f"one class ({classes[0]!r})", wanted="labels of at least two classes")
+        raise bad("y", came=f"one class, {classes[0]}", wanted="labels of at least two classes")
     return classes, codes.astype(np.int32)
 
 

@@ -58,7 +58,7 @@ def read_curve(metrics: Path, name: str) -> plots.Curve:
     values = [[np.nan if value is None else value for value in row[name]] for row in rows]
     return plots.Curve(
         steps=np.array([row["step"] for row in rows], dtype=np.int64),
-        values=np.array(values, dtype=np.float64).reshape(len(rows), -1),
+        values=np.array(values, dtype=np.float64) if rows else np.zeros((0, 1)),
     )
 
 

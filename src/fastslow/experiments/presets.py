@@ -26,10 +26,14 @@ class Preset:
     expected: str
 
 
-def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int) -> RunConfig:
-    """NMN with synthetic gradients, regime meta, on Omniglot's 1,200 training characters."""
+def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int, warp: float = 1.0) -> RunConfig:
+    """NMN with synthetic gradients, regime meta, on Omniglot's 1,200 training characters.
+
+    Training drawings are changed a little at random, which the paper does not do: without it, 9,000 updates name 98.6 %
+    of training classes' queries and 97.1 % of validation classes'.
+    """
     return RunConfig(
-        task=OmniglotConfig(way=way, shot=shot, queries=queries),
+        task=OmniglotConfig(way=way, shot=shot, queries=queries, warp=warp),
         training=TrainingConfig(
             steps=steps, batch=batch, log_every=50, validate_every=500, validation_episodes=400, checkpoint_every=500
         ),
@@ -56,7 +60,7 @@ SMOKE = RunConfig(
 PRESETS = {
     "main": Preset(GLYPHS, "5-way 1-shot on generated characters, beside regime true", "4 minutes"),
     "omniglot-5way-1shot": Preset(
-        omniglot(5, 1, batch=8, queries=3, steps=9000), "Omniglot, 5 classes, 1 example each", "40 minutes"
+        omniglot(5, 1, batch=8, queries=3, steps=12000), "Omniglot, 5 classes, 1 example each", "40 minutes"
     ),
     "omniglot-5way-5shot": Preset(
         omniglot(5, 5, batch=6, queries=3, steps=6000), "Omniglot, 5 classes, 5 examples each", "40 minutes"

@@ -25,7 +25,7 @@ from ..training.config import from_json, to_json
 from ..training.files import replace_text, writing
 from ..training.fingerprint import arrays_sha256, named_arrays, params_sha256
 from ..training.folder import read_json
-from ..training.state import NEVER, Best, TrainState, best_learner, one_seed
+from ..training.state import NEVER, Best, TrainState, best_learner
 from .config import RunConfig, build_learner
 
 Which = Literal["best", "last"]
@@ -63,7 +63,7 @@ class Saved:
 
     def state(self, index: int = 0) -> LearnerState:
         """The state of one seed, by its place in `seeds`."""
-        return one_seed(self.states, index)
+        return _one_seed(self.states, index)
 
 
 def load(run_or_release: str | Path) -> Saved:
@@ -100,7 +100,7 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
     state, notices = Checkpoints(path / "checkpoints").load(_shapes(learner, config))
     if state is None:
         raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
-    chosen = jax.tree.map(jnp.asarray, best_learner(state) if which == "best" else state.learner)
+    chosen = jax.jit(best_learner)(state) if which == "best" else jax.tree.map(jnp.asarray, state.learner)
     return _saved(str(path), config, learner, chosen, config.training.seed_numbers, which, notices)
 
 
@@ -170,8 +170,13 @@ def _saved(
     notices: tuple[str, ...],
 ) -> Saved:
     states = LearnerState(params=states.params, optimiser=(), running=states.running)
-    sha256 = tuple(params_sha256(one_seed(states.params, index)) for index in range(len(seeds)))
+    sha256 = tuple(params_sha256(_one_seed(states.params, index)) for index in range(len(seeds)))
     return Saved(name, config, learner, states, seeds, sha256, which, notices)
+
+
+def _one_seed(states: PyTree, index: int) -> PyTree:
+    """Sliced on the host, where there is nothing to compile for each shape."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[index]), states)
 
 
 def _shapes(learner: RecurrentLearner, config: RunConfig) -> TrainState:

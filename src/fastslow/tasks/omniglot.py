@@ -22,6 +22,7 @@ from ..datasets.omniglot import load_omniglot
 from ..datasets.splits import load_split
 from .base import AbstractTask, Examples, FewShotEpisode
 from .splits import TaskSplits
+from .warp import warp
 
 ROTATIONS = 4
 
@@ -40,6 +41,8 @@ class OmniglotConfig:
     """Which classes train, validate and test; see `fastslow.datasets.splits`."""
     rotations: bool = True
     """Whether each rotation by 0, 90, 180 and 270 degrees is a class of its own."""
+    warp: float = 0.0
+    """Strength of a small random affine change of each training drawing, 0 for none; validation and test have none."""
     data: str | None = None
     """Folder with Omniglot's two zips; without it FASTSLOW_DATA, the cache and a download are tried."""
     kind: Literal["omniglot"] = "omniglot"
@@ -55,6 +58,7 @@ class OmniglotTask(AbstractTask):
         shot: labelled examples of each class.
         queries: queries of each class.
         rotations: whether each rotation is a class of its own.
+        warp: strength of the random change of each drawing, see `warp.warp`; 0 for none.
     """
 
     images: UInt8[Array, "classes drawings 28 28"]
@@ -62,6 +66,7 @@ class OmniglotTask(AbstractTask):
     shot: int = eqx.field(static=True)
     queries: int = eqx.field(static=True)
     rotations: bool = eqx.field(static=True)
+    warp: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         for name in ("way", "shot", "queries"):
@@ -109,8 +114,10 @@ class OmniglotTask(AbstractTask):
         rows, drawing = shuffled // each, drawings.reshape(-1)[shuffled]
         turns = chosen[rows] % ROTATIONS if self.rotations else jnp.zeros_like(rows)
         character = chosen[rows] // ROTATIONS if self.rotations else chosen[rows]
-        inputs = jax.vmap(quarter_turns)(self.images[character, drawing], turns)
-        return Examples(inputs.astype(jnp.float32) / 255, labels[rows])
+        inputs = jax.vmap(quarter_turns)(self.images[character, drawing], turns).astype(jnp.float32) / 255
+        if self.warp > 0:
+            inputs = warp(inputs, jax.random.fold_in(key, 1), self.warp)
+        return Examples(inputs, labels[rows])
 
 
 def distinct(key: Key, classes: int, count: int) -> Int[Array, " count"]:
@@ -144,12 +151,15 @@ def omniglot_tasks(config: OmniglotConfig) -> TaskSplits:
     split = load_split(config.split)
     omniglot = load_omniglot(config.data)
 
-    def task(names: Sequence[str]) -> OmniglotTask:
+    if not config.warp >= 0:
+        raise bad("warp", came=config.warp, wanted="a number of at least 0")
+
+    def task(names: Sequence[str], warp: float = 0.0) -> OmniglotTask:
         images = jnp.asarray(omniglot.select(names))
-        return OmniglotTask(images, config.way, config.shot, config.queries, config.rotations)
+        return OmniglotTask(images, config.way, config.shot, config.queries, config.rotations, warp)
 
     return TaskSplits(
-        train=task(split.train),
+        train=task(split.train, config.warp),
         validation=task(split.validation),
         test=task(split.test),
         name="omniglot",

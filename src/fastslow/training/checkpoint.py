@@ -59,8 +59,11 @@ class Checkpoints:
         path = self.folder / str(int(arrays["step"]))
         stored = {name: array for name, array in arrays.items() if array.size}  # Orbax refuses empty ones
         _orbax_log.addFilter(_not_of_orbax)
-        with self._reporting(path):
-            response = ocp.save_async(path.absolute(), stored, custom_metadata={"sha256": arrays_sha256(arrays)})
+        context = ocp.Context()
+        # Made in the background, a folder that is refused leaves threads behind that wait minutes for it.
+        context.async_options.create_directories_asynchronously = False
+        with self._reporting(path), context:
+            response = ocp.save_async(path.absolute(), stored, custom_metadata={"sha256": arrays_sha256(stored)})
         self._writing = (path, response)
 
     def wait(self) -> None:

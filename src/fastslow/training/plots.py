@@ -80,7 +80,8 @@ def learning_curve(
     figure.legend(loc="outside upper center", ncols=2 if len(references) < 4 else 3, fontsize=9, frameon=False)
     _lines(bottom, loss, TRAINING, "training")
     bottom.set(xlabel="updates", ylabel="loss", xlim=(0, None))
-    if loss.values.size and np.nanmin(loss.values) > 0 and np.nanmax(loss.values) > 5 * np.nanmin(loss.values):
+    known = loss.values[~np.isnan(loss.values)]
+    if known.size and known.min() > 0 and known.max() > 5 * known.min():
         bottom.set_yscale("log")
     else:
         bottom.ticklabel_format(axis="y", useOffset=False)
@@ -94,12 +95,13 @@ def learning_curve(
 
 def _lines(axes: Axes, curve: Curve, color: str, name: str, marker: str = "") -> None:
     """The mean over seeds, and each seed as a thin line where there are several."""
-    if not curve.steps.size:
+    some = ~np.isnan(curve.values).all(axis=1)
+    steps, values = curve.steps[some], curve.values[some]
+    if not steps.size:
         return
-    if curve.values.shape[1] > 1:
-        axes.plot(curve.steps, curve.values, color=color, linewidth=0.8, alpha=0.35)
-    mean = np.nanmean(curve.values, axis=1)
-    axes.plot(curve.steps, mean, color=color, linewidth=2, marker=marker, markersize=4, label=name)
+    if values.shape[1] > 1:
+        axes.plot(steps, values, color=color, linewidth=0.8, alpha=0.35)
+    axes.plot(steps, np.nanmean(values, axis=1), color=color, linewidth=2, marker=marker, markersize=4, label=name)
 
 
 def confusion(

@@ -23,7 +23,7 @@ def network(budget: Budget) -> RunConfig:
     if budget == "smoke":
         return replace(SMOKE, training=replace(SMOKE.training, seeds=2))
     steps = 1000 if budget == "laptop" else 100_000
-    config = omniglot(5, 1, batch=4, queries=3, steps=steps)
+    config = omniglot(5, 1, batch=4, queries=3, steps=steps, warp=0.0)
     return replace(config, training=replace(config.training, seeds=3))
 
 

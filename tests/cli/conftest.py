@@ -1,0 +1,45 @@
+import contextlib
+import io
+from dataclasses import dataclass
+
+import pytest
+from tests.cli.toy import put_in_place
+
+from fastslow.cli.main import main
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*words) -> Ended:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(word) for word in words])
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def call():
+    """Runs a command in this process."""
+    return run
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """Trains on a small task instead of generated characters."""
+    put_in_place(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of the smoke preset, and how its command ended."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    with pytest.MonkeyPatch.context() as patch:
+        put_in_place(patch.setattr)
+        return folder, run("train", "smoke", "--out", folder, "--model.slots", "4")

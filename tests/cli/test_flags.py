@@ -1,0 +1,125 @@
+"""Flags derived from configurations, and the mistakes one can make with them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import pytest
+
+from fastslow.cli.flags import read_flags, read_place, with_data
+from fastslow.experiments.config import build_learner
+from fastslow.experiments.presets import PRESETS, SMOKE
+from fastslow.training.config import to_json
+
+
+def leaves(config, prefix=""):
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{name}.")
+        elif name != "kind":
+            yield f"{prefix}{name}"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_builds_a_learner(name):
+    learner = build_learner(PRESETS[name].config)
+    state = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
+    assert state.params.network.head.linear.weight.shape[0] == PRESETS[name].config.task.way
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_without_flags_a_preset_is_what_it_is(name):
+    flags = read_flags([], name, PRESETS[name].config)
+    assert flags.run_config(PRESETS[name].config) == PRESETS[name].config
+
+
+@pytest.mark.parametrize("name", ["smoke", "omniglot-5way-1shot"])
+def test_every_field_is_a_flag_and_the_kind_is_none(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        read_flags(["--help"], name, PRESETS[name].config)
+    told = capsys.readouterr().out
+    assert end.value.code in (0, None)
+    for field in leaves(to_json(PRESETS[name].config)):
+        assert f"--{field.replace('_', '-')} " in told or f"--{field.replace('_', '-')}," in told
+    assert "kind" not in told
+    assert "[PRESET]" in told
+
+
+def test_flags_change_what_they_name():
+    config = PRESETS["omniglot-5way-1shot"].config
+    flags = read_flags(
+        [
+            "--task.no-rotations",
+            "--data",
+            "there",
+            "--optimiser.learning-rate",
+            "5e-6",
+            "--adapt.statistics",
+            "support",
+        ],
+        "omniglot-5way-1shot",
+        config,
+    )
+    changed = replace(
+        config,
+        task=replace(config.task, rotations=False, data="there"),
+        optimiser=replace(config.optimiser, learning_rate=5e-6),
+        adapt=replace(config.adapt, statistics="support"),
+    )
+    assert flags.run_config(config) == changed
+
+
+def test_a_short_flag_beside_another_value_of_its_long_form_is_refused():
+    flags = read_flags(["--steps", "5", "--training.steps", "6"], "smoke", SMOKE)
+    with pytest.raises(ValueError, match=r"--steps or --training.steps \(6\), but not both"):
+        flags.run_config(SMOKE)
+
+
+def test_data_for_generated_characters_is_refused():
+    with pytest.raises(ValueError, match=r"^--data: got 'there', wanted nothing"):
+        with_data(SMOKE, Path("there"))
+
+
+def test_the_place_is_read_among_other_flags():
+    place = read_place(["smoke", "--task.way", "3", "--out", "x", "--json", "--resume"])
+    assert (place.preset, place.out, place.resume, place.asks_for_help) == ("smoke", Path("x"), True, False)
+    place = read_place(["--steps", "3", "-h"])
+    assert (place.preset, place.out, place.resume, place.asks_for_help) == (None, None, False, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["frobnicate"], "verb: got 'frobnicate'"),
+        (["train", "nothing"], "preset: got 'nothing', wanted one of main"),
+        (["train", "smoke", "--task.wya", "4"], "--task.wya"),
+        (["train", "smoke", "--task.way", "many"], "--task.way"),
+        (["train", "smoke", "--feedback.regime", "best"], "--feedback.regime"),
+        (["train", "smoke", "--steps", "0"], "steps: got 0"),
+        (["train", "--steps", "3", "smoke"], "the preset is typed first"),
+        (["train", "smoke", "--data", "here"], "--data: got 'here'"),
+        (["train", "smoke", "--adapt.protocol", "bind"], "regime meta with protocol bind"),
+        (["evaluate"], "RUN"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["plot", "nowhere"], "nowhere"),
+        (["reproduce", "nothing"], "experiment: got 'nothing'"),
+        (["reproduce", "fast-slow/main", "--budget", "huge"], "--budget"),
+        (["report", "--root", "nowhere"], "root: got 'nowhere'"),
+    ],
+)
+def test_a_mistake_is_told_and_ends_with_2(words, told, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = call(*words)
+    assert ended.code == 2
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "reproduce", "report", "list", "plot"])
+def test_every_verb_explains_itself(verb, call):
+    ended = call(verb, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert f"usage: fastslow {verb}" in ended.out
+    assert "Example" in ended.out or verb == "list"
+    assert verb in call("--help").out

@@ -1,0 +1,207 @@
+"""`fastslow train`, and what may be done with a run."""
+
+import errno
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fastslow.cli import train
+from fastslow.experiments.config import RunConfig
+from fastslow.experiments.presets import SMOKE
+from fastslow.experiments.results import read_rows
+from fastslow.training.config import from_json, to_json
+from fastslow.training.folder import RunFolder
+
+ASKED = replace(SMOKE, model=replace(SMOKE.model, slots=4))
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the finished run, to be changed."""
+    return Path(shutil.copytree(finished[0], tmp_path / "copy"))
+
+
+def cut_in_half(checkpoint):
+    biggest = max((path for path in checkpoint.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    biggest.write_bytes(biggest.read_bytes()[: biggest.stat().st_size // 2])
+
+
+def test_a_run_ends_with_its_result(finished):
+    folder, ended = finished
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1] == str(folder / "result.json")
+    own, pixels = read_rows(folder / "result.json")
+    assert (own.regime, own.protocol, own.episodes, own.seeds) == ("meta", "fine-tune", 20, (0,))
+    assert (pixels.row, pixels.regime, pixels.value) == ("pixel nearest neighbour", None, 1.0)
+    assert own.data == pixels.data == {"name": "patterns", "split": "8 each", "sha256": "0" * 64}
+    assert "pixel nearest neighbour" in ended.out
+    assert "100.0 %" in ended.out
+
+
+def test_progress_is_on_standard_error_alone(finished):
+    _, ended = finished
+    assert "smoke: step 4/4 · loss" in ended.err
+    assert "step" not in ended.out
+
+
+def test_the_run_folder_holds_what_others_rely_on(finished):
+    folder, _ = finished
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+    assert names == {f"figures/{name}.png" for name in ("learning_curve", "confusion", "memory", "gradients")}
+    assert {"config.json", "metrics.jsonl", "checkpoints", "result.json"} <= {path.name for path in folder.iterdir()}
+
+
+def test_the_configuration_is_rebuilt_from_the_run_folder(finished):
+    stored = json.loads((finished[0] / "config.json").read_text())
+    assert from_json(RunConfig, stored) == ASKED
+    assert read_rows(finished[0] / "result.json")[0].config == json.loads(json.dumps(to_json(ASKED)))
+
+
+def test_a_finished_run_is_not_trained_again(finished, call, monkeypatch):
+    monkeypatch.setattr(train, "train_run", lambda *_, **__: pytest.fail("trained again"))
+    folder, first = finished
+    before = (folder / "result.json").read_bytes()
+    ended = call("train", "--resume", "--out", folder)
+    assert (ended.code, ended.out) == (0, first.out)
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_json_is_alone_on_standard_output(finished, call):
+    folder, _ = finished
+    ended = call("train", "smoke", "--resume", "--out", folder, "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out) == json.loads((folder / "result.json").read_text())
+    assert ended.err.splitlines()[-1] == str(folder / "result.json")
+
+
+def test_a_run_goes_on_past_a_checkpoint_that_was_cut_in_half(copy, call, toy):
+    cut_in_half(copy / "checkpoints" / "4")
+    ended = call("train", "smoke", "--resume", "--out", copy, "--steps", 6)
+    assert ended.code == 0, ended.err
+    assert "checkpoint of step 4 is damaged" in ended.err
+    assert [json.loads(line)["step"] for line in (copy / "metrics.jsonl").read_text().splitlines()] == [2, 4, 6]
+    assert read_rows(copy / "result.json")[0].config["training"]["steps"] == 6
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_says_so(copy, call, toy):
+    for checkpoint in (copy / "checkpoints").iterdir():
+        cut_in_half(checkpoint)
+    before = (copy / "result.json").read_bytes()
+    ended = call("train", "--resume", "--out", copy, "--steps", 6)
+    assert ended.code == 2
+    assert "no checkpoint in it is whole" in ended.err
+    assert (copy / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["smoke"], "add --resume to go on"),
+        (["main", "--resume"], "preset: got 'main', wanted smoke"),
+        (["smoke", "--resume", "--task.way", 7], "task.way: got 7, wanted 5"),
+        (["smoke", "--resume", "--steps", 2], "training.steps: got 2, wanted 4"),
+    ],
+)
+def test_a_used_folder_is_refused(words, sentence, finished, call, toy):
+    folder, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
+    ended = call("train", *words, "--out", folder)
+    assert (ended.code, ended.out) == (2, "")
+    assert sentence in ended.err.splitlines()[-1]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"} == before
+
+
+def test_a_folder_in_use_by_another_process_is_refused(tmp_path, call, toy):
+    with RunFolder(tmp_path, to_json(SMOKE)):
+        ended = call("train", "smoke", "--out", tmp_path, "--resume")
+    assert ended.code == 2
+    assert "in use by another process" in ended.err
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, call, toy):
+    (tmp_path / "file").write_text("no folder")
+    ended = call("train", "smoke", "--out", tmp_path / "file" / "run")
+    assert ended.code == 2
+    assert "cannot be written" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("where", ["fastslow.training.files.os.fsync", "fastslow.cli.train.train_run"])
+def test_a_full_disk_is_one_sentence(where, tmp_path, call, toy, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(where, full)
+    ended = call("train", "smoke", "--out", tmp_path)
+    assert ended.code == 2
+    assert "the disk is full" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+
+
+def test_an_error_nobody_foresaw_is_one_sentence_and_a_log(tmp_path, call, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("the moon is in the way\nand more")
+
+    monkeypatch.setattr(train, "train_run", fail)
+    log = tmp_path / "error.log"
+    ended = call("train", "smoke", "--out", tmp_path)
+    assert ended.code == 1
+    assert ended.err == f"fastslow: RuntimeError: the moon is in the way; the whole story is in {log}.\n"
+    assert log.read_text().startswith("Traceback")
+    monkeypatch.setenv("FASTSLOW_TRACEBACK", "1")
+    assert "Traceback" in call("train", "smoke", "--out", tmp_path).err
+
+
+def test_an_interrupt_says_how_to_go_on(copy, call, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train_run", interrupted)
+    ended = call("train", "--resume", "--out", copy, "--steps", 6)
+    assert ended.code == 130
+    assert ended.err.splitlines()[-1].endswith(f"go on with: fastslow train --resume --out {copy}")
+
+
+def test_flags_reach_the_main_job(tmp_path, call, finished, monkeypatch):
+    seen = []
+
+    def run_main(out, config, **settings):
+        seen.append((out, config, settings["resume"]))
+        shutil.copytree(finished[0], out, dirs_exist_ok=True)
+        return read_rows(out / "result.json")
+
+    monkeypatch.setattr(train, "run_main", run_main)
+    monkeypatch.chdir(tmp_path)
+    words = ("--task.way", 3, "--feedback.regime", "both", "--feedback.regression", 0.5, "--steps", 7, "--seeds", 2)
+    ended = call("train", *words)
+    assert ended.code == 0
+    [(out, config, resume)] = seen
+    assert (out, resume) == (Path("runs/main-001"), False)
+    assert (config.task.way, config.training.steps, config.training.seeds) == (3, 7, 2)
+    assert (config.feedback.regime, config.feedback.regression) == ("both", 0.5)
+    assert ended.out.splitlines()[-1] == "runs/main-001/result.json"
+
+
+def test_new_runs_are_numbered_and_the_newest_is_gone_on_with(tmp_path, call, finished, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = call("train", "smoke", "--resume")
+    assert (ended.code, "no run runs/smoke-NNN" in ended.err) == (2, True)
+    for number in ("001", "009"):
+        shutil.copytree(finished[0], tmp_path / "runs" / f"smoke-{number}")
+    ended = call("train", "smoke", "--resume")
+    assert (ended.code, ended.err.splitlines()[0]) == (0, "Going on with runs/smoke-009.")
+    seen = []
+    monkeypatch.setattr(train, "train_run", lambda config, out, **_: seen.append(out) or 1 / 0)
+    assert call("train", "smoke").code == 1
+    assert seen == [Path("runs/smoke-010")]
+
+
+def test_a_mistake_leaves_no_empty_folder(tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = call("train", "smoke", "--feedback.regime", "both")
+    assert ended.code == 2
+    assert "regression" in ended.err
+    assert list((tmp_path / "runs").iterdir()) == []

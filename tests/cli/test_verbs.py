@@ -1,0 +1,130 @@
+"""The verbs beside `train`."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fastslow import __version__
+from fastslow.cli import outline, reproduce
+from fastslow.experiments.base import Experiment
+from fastslow.experiments.catalogue import EXPERIMENTS
+from fastslow.experiments.presets import PRESETS
+from fastslow.experiments.results import read_rows, write_rows
+
+
+def test_evaluate_leaves_the_training_as_it_was(finished, call, toy):
+    folder, _ = finished
+    before = (folder / "result.json").read_bytes()
+    ended = call("evaluate", folder, "--episodes", 4, "--statistics", "episode", "--split", "validation")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1] == str(folder / "evaluation.json")
+    own, pixels = read_rows(folder / "evaluation.json")
+    assert (own.transductive, own.episodes, own.data["split"]) == (True, 4, "8 each, validation classes")
+    assert own.config["adapt"]["statistics"] == "episode"
+    assert (pixels.episodes, pixels.transductive) == (4, False)
+    assert own.params_sha256 == read_rows(folder / "result.json")[0].params_sha256
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_evaluate_measures_what_training_measured(finished, call, toy, tmp_path):
+    folder, _ = finished
+    ended = call("evaluate", folder, "--episodes", 20, "--json", "--out", tmp_path / "x.json")
+    assert ended.code == 0, ended.err
+    again, first = json.loads(ended.out)[0], read_rows(folder / "result.json")[0]
+    assert (again["value"], tuple(again["ci95"])) == (first.value, first.ci95)
+
+
+def test_plot_draws_all_figures_again(finished, call, toy, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "copy", ignore=shutil.ignore_patterns("figures"))
+    ended = call("plot", folder)
+    assert ended.code == 0, ended.err
+    drawn = ended.out.splitlines()
+    assert drawn == [f"{folder}/figures/{n}.png" for n in ("learning_curve", "confusion", "memory", "gradients")]
+    for path in drawn:
+        assert Path(path).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.fixture
+def experiment(finished, monkeypatch):
+    """An experiment that is over at once."""
+    row = replace(read_rows(finished[0] / "result.json")[0], experiment="fast-slow/main", value=0.5, ci95=(0.4, 0.6))
+    found = Experiment(
+        name="fast-slow/main",
+        summary="",
+        expected=dict.fromkeys(("smoke", "laptop", "paper"), "no time"),
+        run=lambda out, budget, *, resume, watch: [replace(row, paper_value=0.75)],
+    )
+    monkeypatch.setattr(reproduce, "find_experiment", lambda name: found)
+
+
+def test_reproduce_shows_the_paper_beside(experiment, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = call("reproduce", "fast-slow/main")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1] == "runs/fast-slow-main-laptop-001/result.json"
+    for figure in ("50.0 %", "40.0 % … 60.0 %", "75.0 %", "-25.0"):
+        assert figure in ended.out
+    assert "no time on two cores" in ended.err
+    assert read_rows(tmp_path / "runs/fast-slow-main-laptop-001/result.json")[0].paper_value == 0.75
+
+
+def test_reproduce_saves_into_the_checkout(experiment, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = call("reproduce", "fast-slow/main", "--save")
+    assert (refused.code, (tmp_path / "runs").exists()) == (2, False)
+    (tmp_path / "README.md").write_text("")
+    (tmp_path / "results").mkdir()
+    refused = call("reproduce", "fast-slow/main", "--save", "--budget", "smoke")
+    assert (refused.code, "smoke result" in refused.err) == (2, True)
+    ended = call("reproduce", "fast-slow/main", "--save", "--out", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    saved = tmp_path / "results" / "fast-slow" / "main" / "laptop.json"
+    assert saved.read_bytes() == (tmp_path / "out" / "result.json").read_bytes()
+    refused = call("reproduce", "fast-slow/main", "--out", tmp_path / "out")
+    assert (refused.code, "--resume" in refused.err) == (2, True)
+
+
+def test_report_tells_stale_tables(finished, call, tmp_path):
+    row = replace(read_rows(finished[0] / "result.json")[0], experiment="some")
+    write_rows(tmp_path / "results" / "some" / "laptop.json", [row])
+    (tmp_path / "README.md").write_text("<!-- table:some -->\n<!-- end:some -->\n")
+    stale = call("report", "--check", "--root", tmp_path)
+    assert (stale.code, stale.out) == (1, "out of date: README.md: table:some\n")
+    changed = call("report", "--root", tmp_path)
+    assert (changed.code, changed.out) == (0, f"changed: {tmp_path / 'README.md'}\n")
+    assert call("report", "--check", "--root", tmp_path).code == 0
+
+
+def test_the_outline_is_what_the_modules_hold():
+    assert [(e.name, e.summary, e.expected) for e in outline.presets()] == [
+        (name, preset.summary, preset.expected) for name, preset in PRESETS.items()
+    ]
+    told = {e.name: (e.summary, e.expected) for e in outline.experiments()}
+    assert told == {
+        name: (found.summary, ", ".join(f"{budget} {time}" for budget, time in found.expected.items()))
+        for name, found in EXPERIMENTS.items()
+    }
+
+
+def test_list_names_everything(call, monkeypatch, tmp_path):
+    ended = call("list")
+    assert (ended.code, ended.err) == (0, "")
+    for name in (*PRESETS, *EXPERIMENTS):
+        assert name in ended.out
+
+
+def test_list_names_released_models(call, monkeypatch, tmp_path):
+    folder = tmp_path / "releases" / "little"
+    folder.mkdir(parents=True)
+    (folder / "params.npz").write_bytes(b"")
+    (folder / "config.json").write_text('{"task": {"way": 4, "shot": 2}}')
+    (folder / "card.md").write_text("# little\n\nTells little things apart.\n")
+    monkeypatch.setattr(outline, "_PACKAGE", tmp_path)
+    assert outline.releases() == [outline.Entry("little", "Tells little things apart.", "4-way 2-shot")]
+
+
+def test_the_version_is_told(call):
+    assert call("--version").out == f"fastslow {__version__}\n"

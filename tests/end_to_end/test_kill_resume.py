@@ -1,0 +1,107 @@
+"""A run that is killed again and again ends with the bits of the run that was left in peace."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fastslow.training.metrics import read_metrics
+
+KILLS, TORN = 10, 3
+
+
+class Sittings:
+    """The program that trains in children, one at a time."""
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        # One thread while it forks: the pool of the linear algebra would not be there in the children.
+        alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        self._program = subprocess.Popen(
+            [sys.executable, "-m", "tests.training.sittings", str(cache)],
+            cwd=root,
+            env=alone,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def begin(self, folder: Path, *, resume: bool, pace: float) -> int:
+        """Begins to train in a child and gives its process number."""
+        self._program.stdin.write(json.dumps({"folder": str(folder), "resume": resume, "pace": pace}) + "\n")
+        self._program.stdin.flush()
+        return int(self._program.stdout.readline())
+
+    def end(self) -> int:
+        """Waits for the child and gives its exit code."""
+        return int(self._program.stdout.readline())
+
+    def close(self) -> None:
+        self._program.communicate()
+
+
+@pytest.fixture
+def sittings(root: Path, tmp_path: Path) -> Iterator[Sittings]:
+    program = Sittings(root, tmp_path / "compiled")
+    yield program
+    program.close()
+
+
+def wait_for(condition: Callable[[], object], child: int) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        os.kill(child, 0)
+        assert time.monotonic() < deadline, "the child does nothing"
+        time.sleep(0.0005)
+
+
+def half_written(folder: Path) -> bool:
+    return any(folder.glob("checkpoints/*.orbax-checkpoint-tmp*"))
+
+
+def sittings_begun(folder: Path) -> list[dict]:
+    began = Path(f"{folder}.began")
+    return [json.loads(line) for line in began.read_text().splitlines()] if began.exists() else []
+
+
+def figures(folder: Path) -> list[dict]:
+    rows = read_metrics(folder / "metrics.jsonl")
+    return [{name: value for name, value in row.items() if "second" not in name} for row in rows]
+
+
+def test_killed_ten_times_and_still_the_same_bits(sittings: Sittings, tmp_path: Path) -> None:
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    sittings.begin(calm, resume=False, pace=0)
+    assert sittings.end() == 0
+
+    chance = random.Random(11)
+    kills = torn = 0
+    while kills < KILLS or torn < TORN:
+        assert kills < 2 * KILLS, "too few kills met a checkpoint's writing"
+        child = sittings.begin(killed, resume=kills > 0, pace=0.02)
+        wait_for(lambda: len(sittings_begun(killed)) > kills, child)
+        if kills % 2:
+            wait_for(lambda: half_written(killed), child)
+            time.sleep(chance.uniform(0, 0.01))
+        else:
+            time.sleep(chance.uniform(0, 0.4))
+        os.kill(child, signal.SIGKILL)
+        assert sittings.end() == -signal.SIGKILL
+        kills += 1
+        torn += half_written(killed)
+    sittings.begin(killed, resume=True, pace=0)
+    assert sittings.end() == 0
+
+    begun = sittings_begun(killed)
+    assert len(begun) == kills + 1
+    assert begun[-1]["step"] > 0, "no sitting went on from a checkpoint"
+    assert begun[-1]["notices"] == []
+    assert not half_written(killed)
+    assert Path(f"{killed}.sha256").read_text() == Path(f"{calm}.sha256").read_text()
+    assert figures(killed) == figures(calm)

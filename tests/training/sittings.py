@@ -1,0 +1,71 @@
+"""A program that trains in child processes, each of which may be killed; `tests/end_to_end/test_kill_resume.py` runs it.
+
+It reads one line of JSON a sitting from standard input, forks a child that trains, and prints the child's number and,
+when the child has ended, its exit code. Forking spares each sitting the imports; JAX itself starts in the child alone.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import jax
+
+from fastslow.training.config import TrainingConfig, to_json
+from fastslow.training.fingerprint import params_sha256
+from fastslow.training.folder import RunFolder
+from fastslow.training.loop import fit, train
+from fastslow.training.parallel import cpu_devices
+from fastslow.training.report import Report
+from tests.training.toy import blobs, softmax
+
+CONFIG = TrainingConfig(
+    steps=600, batch=8, seeds=2, log_every=4, validate_every=100, validation_episodes=8, checkpoint_every=20
+)
+
+
+def sit(folder: str, resume: bool, pace: float) -> None:
+    """One sitting of a run.
+
+    Args:
+        folder: the run folder; where each sitting began and what it ended with is written beside it.
+        resume: whether to go on.
+        pace: seconds to rest at each report.
+    """
+    began = Path(f"{folder}.began")
+
+    def watch(report: Report) -> None:
+        if not report.metrics:
+            with began.open("a") as file:
+                file.write(json.dumps({"step": report.step, "notices": report.notices}) + "\n")
+        time.sleep(pace)
+
+    with RunFolder(Path(folder), to_json(CONFIG), resume=resume) as opened:
+        state = train(fit(softmax(), blobs(), CONFIG, validation=blobs(), folder=opened), watch)
+    Path(f"{folder}.sha256").write_text(params_sha256(state))
+
+
+def main() -> None:
+    cpu_devices(2)
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_compilation_cache_dir", sys.argv[1])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                sit(**json.loads(line))
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -76,7 +76,8 @@ def read_number(image: Float[np.ndarray, "28 28"]) -> tuple[int, int, int]:
 
 def episodes_of(config: OmniglotConfig, classes: int, episodes: int) -> Iterator[tuple[Examples, Examples]]:
     """Support and queries of the stored evaluation episodes, with numbered images, one episode at a time."""
-    task = OmniglotTask(jnp.asarray(numbered(classes)), config.way, config.shot, config.queries, config.rotations)
+    images = jnp.asarray(numbered(classes))
+    task = OmniglotTask(images, way=config.way, shot=config.shot, queries=config.queries, rotations=config.rotations)
     key = jax.random.split(jax.random.key(EVALUATION_SEED))[0]
     sample = jax.jit(lambda task, first: draw(task, key, jnp.int32(0), first + jnp.arange(BATCH)))
     for first in range(0, episodes, BATCH):

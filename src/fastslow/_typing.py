@@ -12,8 +12,18 @@
 | `width`    | columns of a memory (k)                                     |
 | `in`,`out` | input and output features of a module                       |
 | `features` | features of an embedding                                    |
+| `gates`    | the four gates of an LSTM, stacked                          |
+| `keys`     | columns of a memory's keys                                  |
+| `images`   | images embedded in one call                                 |
+| `channels` | filters of a convolution block                              |
+| `classes`  | classes a task draws from                                   |
+| `drawings` | drawings of one class                                       |
+| `each`     | examples of each class in a support or query set            |
 | `height`   | image rows                                                  |
 | `columns`  | image columns                                               |
+| `strokes`  | strokes of a generated character; also `points` and `shakes` |
+| `pixels`   | pixels of an image, in one row                              |
+| `episodes` | episodes of an evaluation                                   |
 | `seeds`    | independent repetitions of a training                       |
 """
 

@@ -1,6 +1,7 @@
 """Trained models on disk: what was trained is what is loaded, and damage is told in one sentence."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,29 +15,54 @@ import pytest
 import fastslow
 from fastslow._checks import UserError
 from fastslow.experiments import saved as module
-from fastslow.experiments.pipeline import Trained, train_run
+from fastslow.experiments.config import build_learner
+from fastslow.experiments.pipeline import train_run
 from fastslow.experiments.presets import find_preset
-from fastslow.experiments.saved import Saved, load, load_release, load_run, release_names, write_release
+from fastslow.experiments.saved import load, load_release, load_run, release_names, write_release
 from fastslow.learners.base import LearnerState
 from fastslow.tasks.base import Examples
+from fastslow.training.checkpoint import Checkpoints
+from fastslow.training.config import to_json
 from fastslow.training.fingerprint import params_sha256
-from fastslow.training.state import one_seed
+from fastslow.training.state import NEVER, Best, TrainState, one_seed
 
-CONFIG = find_preset("smoke").config
 SEEDS = 2
+CONFIG = replace(find_preset("smoke").config, training=replace(find_preset("smoke").config.training, seeds=SEEDS))
+INIT = jax.jit(lambda key: build_learner(CONFIG).init(key=key))
+
+
+def drawn(first: int) -> LearnerState:
+    """The state of freshly drawn parameters for each seed, with an optimiser's state, which is not loaded."""
+    states = [INIT(jax.random.key(first + place)) for place in range(SEEDS)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(jax.device_get, states))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
-    """A finished run of two seeds, validated once halfway, so that its best and its last parameters differ."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainState]:
+    """A run folder with one checkpoint, whose second seed did best before its last update; the first was never better.
+
+    The state in it is drawn, not trained: what is tested is that the same comes back.
+    """
     folder = tmp_path_factory.mktemp("run")
-    training = replace(CONFIG.training, steps=3, seeds=SEEDS, validate_every=2, validation_episodes=2)
-    with jax.numpy_dtype_promotion("standard"):  # Adam takes a number to the power of a count
-        return folder, train_run(replace(CONFIG, training=training), folder)
+    (folder / "config.json").write_text(json.dumps(to_json(CONFIG)))
+    last, best = drawn(0), drawn(SEEDS)
+    state = TrainState(
+        learner=jax.tree.map(jnp.asarray, last),
+        best=Best(best.params, best.running, jnp.array([-1.0, 0.5]), jnp.array([NEVER, 3], jnp.int32)),
+        totals={"loss": jnp.zeros(SEEDS)},
+        keys=jax.random.key_data(jax.random.split(jax.random.key(0), SEEDS)),
+        step=jnp.asarray(4, jnp.int32),
+        alive=jnp.ones(SEEDS, bool),
+        died_at=jnp.full(SEEDS, NEVER, jnp.int32),
+    )
+    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints.save(state)
+    checkpoints.wait()
+    return folder, state
 
 
 @pytest.fixture(scope="module")
-def release(run: tuple[Path, Trained], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def release(run: tuple[Path, TrainState], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("releases") / "tiny"
     write_release(load_run(run[0]), folder, "# tiny\n", index=1)
     return folder
@@ -53,35 +79,54 @@ def same(a: object, b: object) -> bool:
     return all(map(np.array_equal, jax.tree.leaves(a), jax.tree.leaves(b)))
 
 
-def log_probabilities(saved: Saved, state: LearnerState) -> np.ndarray:
+def test_the_best_parameters_of_a_run_are_loaded(run: tuple[Path, TrainState]) -> None:
+    folder, state = run
+    saved = load(str(folder))
+    assert (saved.config, saved.seeds, saved.which, saved.notices) == (CONFIG, (0, 1), "best", ())
+    # no validation yet: the last; otherwise the best
+    assert same(saved.state(0).params, one_seed(state.learner.params, 0))
+    assert same(saved.state(1).params, one_seed(state.best.params, 1))
+    assert same(saved.state(1).running, one_seed(state.best.running, 1))
+    assert saved.sha256 == tuple(params_sha256(saved.state(place).params) for place in range(SEEDS))
+    assert len(set(saved.sha256)) == SEEDS
+
+
+def test_the_last_parameters_can_be_had(run: tuple[Path, TrainState]) -> None:
+    folder, state = run
+    saved = load_run(folder, "last")
+    assert saved.which == "last"
+    assert same(saved.states.params, state.learner.params)
+    assert saved.sha256[0] == load_run(folder).sha256[0]
+    assert saved.sha256[1] != load_run(folder).sha256[1]
+
+
+def test_a_damaged_checkpoint_is_passed_over_with_a_notice(run: tuple[Path, TrainState], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run[0], folder)
+    later = folder / "checkpoints" / "8"
+    later.mkdir()
+    saved = load(folder)
+    assert saved.sha256 == load(run[0]).sha256
+    assert saved.notices == ("The checkpoint of step 8 is damaged and was passed over for an earlier one.",)
+    shutil.rmtree(folder / "checkpoints" / "4")
+    with pytest.raises(UserError, match="no checkpoint in it is whole"):
+        load(folder)
+
+
+@pytest.mark.slow
+def test_what_a_training_gives_is_what_is_loaded(tmp_path: Path) -> None:
+    with jax.numpy_dtype_promotion("standard"):  # Adam takes a number to the power of a count
+        trained = train_run(find_preset("smoke").config, tmp_path / "run")
+    saved = load(tmp_path / "run")
+    assert same(saved.states.params, trained.states.params)
     rng = np.random.default_rng(0)
     support = Examples(jnp.asarray(rng.random((5, 28, 28), np.float32)), jnp.arange(5))
-    adapted = saved.learner.adapt(state, support, key=jax.random.key(0))
-    return np.asarray(saved.learner.predict(adapted, jnp.asarray(rng.random((3, 28, 28), np.float32))))
+    adapted = saved.learner.adapt(saved.state(), support, key=jax.random.key(0))
+    log_probabilities = saved.learner.predict(adapted, support.inputs)
+    np.testing.assert_allclose(np.exp(log_probabilities).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_run_is_loaded_as_it_was_trained(run: tuple[Path, Trained]) -> None:
-    folder, trained = run
-    saved = load(str(folder))
-    assert saved.config == trained.config
-    assert saved.seeds == (0, 1)
-    assert same(saved.states.params, trained.states.params)
-    assert same(saved.states.running, trained.states.running)
-    assert saved.sha256 == tuple(params_sha256(one_seed(trained.states.params, i)) for i in range(SEEDS))
-    assert saved.sha256[0] != saved.sha256[1]
-    assert saved.notices == ()
-    state = one_seed(trained.states, 1)
-    np.testing.assert_array_equal(log_probabilities(saved, saved.state(1)), log_probabilities(saved, state))
-
-
-def test_the_last_parameters_can_be_had(run: tuple[Path, Trained]) -> None:
-    best, last = load_run(run[0]), load_run(run[0], "last")
-    assert (best.which, last.which) == ("best", "last")
-    # one update later, two episodes are named no better, so the parameters before it stay the best
-    assert set(best.sha256).isdisjoint(last.sha256)
-
-
-def test_a_release_holds_one_seed_and_no_pickle(run: tuple[Path, Trained], release: Path) -> None:
+def test_a_release_holds_one_seed_and_no_pickle(run: tuple[Path, TrainState], release: Path) -> None:
     saved = load(release)
     whole = load_run(run[0])
     assert saved.seeds == (1,)
@@ -143,10 +188,10 @@ def test_parameters_of_another_network_are_refused(copy: Path) -> None:
 
 
 def test_a_release_that_is_too_large_is_not_written(
-    run: tuple[Path, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: tuple[Path, TrainState], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
-    with pytest.raises(UserError, match=r"release: got .* bytes, wanted at most 1,000"):
+    with pytest.raises(UserError, match=r"release: got '.* bytes', wanted at most 1,000"):
         write_release(load_run(run[0]), tmp_path / "new", "card")
     assert not (tmp_path / "new").exists()
 

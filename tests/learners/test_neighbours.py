@@ -4,14 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.learners.tiny import WAY, Marks
 
 from fastslow._checks import UserError
 from fastslow.learners.neighbours import PixelNeighbours, squared_distances
 from fastslow.tasks.base import Examples, FewShotEpisode
-from fastslow.tasks.glyphs import GlyphsConfig, glyph_tasks
 from fastslow.training.evaluate import evaluate
 
-WAY = 3
 KEY = jax.random.key(0)
 
 
@@ -64,10 +63,9 @@ def test_it_refuses_to_train() -> None:
 
 
 def test_it_is_scored_on_the_episodes_of_every_learner() -> None:
-    tasks = glyph_tasks(GlyphsConfig(way=WAY, shot=1, queries=1))
     learner = PixelNeighbours(way=WAY)
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[learner.init(key=KEY)] * 2)
-    found = evaluate(learner, states, tasks.test, episodes=12, batch=4, seed=3)
+    found = evaluate(learner, states, Marks(noise=1.5), episodes=12, batch=4, seed=3)
     assert found.shape == (2, 12)
     assert (found[0] == found[1]).all()
     assert 1 / WAY < found.mean() < 1

@@ -7,23 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.learners.tiny import SIZE, WAY, Marks
+from tests.learners.tiny import episodes as draw_episodes
 
 from fastslow.learners.optimiser import OptimiserConfig, build_optimiser
 from fastslow.learners.prototypes import MOMENTUM, PrototypicalLearner, class_means, prototype_logits
 from fastslow.models.embed import ConvEmbedding
 from fastslow.tasks.base import Examples, FewShotEpisode
-from fastslow.tasks.glyphs import GlyphsConfig, glyph_tasks
 from fastslow.training.config import TrainingConfig
 from fastslow.training.loop import fit, train
-from fastslow.training.state import draw
 
-WAY = 3
 KEY = jax.random.key(0)
-TASKS = glyph_tasks(GlyphsConfig(way=WAY, shot=2, queries=2))
 
 
 def embedding(key: jax.Array) -> ConvEmbedding:
-    return ConvEmbedding(features=8, channels=4, key=key)
+    return ConvEmbedding(features=8, channels=4, blocks=1, size=SIZE, key=key)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +31,7 @@ def learner() -> PrototypicalLearner:
 
 @pytest.fixture(scope="module")
 def episodes() -> FewShotEpisode:
-    sample = jax.jit(lambda key: draw(TASKS.train, key, jnp.int32(0), jnp.arange(4)))
-    return sample(KEY)
+    return draw_episodes(4, noise=0.4, shot=2)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +80,7 @@ def test_running_statistics_follow_the_batch(
     learner: PrototypicalLearner, episodes: FewShotEpisode, trained: tuple[list, list]
 ) -> None:
     states, _ = trained
-    images = jnp.concatenate([episodes.support.inputs, episodes.query.inputs], axis=1).reshape(-1, 28, 28)
+    images = jnp.concatenate([episodes.support.inputs, episodes.query.inputs], axis=1).reshape(-1, SIZE, SIZE)
     used = states[0].params(images, None)[1]
     wanted = (1 - MOMENTUM) * np.asarray(used.means[0])  # the mean before the first update is 0
     np.testing.assert_allclose(states[1].running.means[0], wanted, rtol=1e-4, atol=1e-7)
@@ -125,7 +122,7 @@ def test_state_keeps_its_structure_and_survives_pickling(trained: tuple[list, li
 def test_the_loop_trains_it(learner: PrototypicalLearner) -> None:
     config = TrainingConfig(steps=2, batch=2, seeds=2, log_every=1, validate_every=2, validation_episodes=2)
     with jax.numpy_dtype_promotion("standard"):  # Adam, as above
-        state = train(fit(learner, TASKS.train, config, validation=TASKS.validation))
+        state = train(fit(learner, Marks(), config, validation=Marks()))
     assert int(state.step) == 2
     assert state.alive.all()
     assert (state.best.accuracy >= 0).all()

@@ -1,4 +1,4 @@
-"""Compiling is nearly all the time that these tests take: it is done with little effort, and once for equal programs."""
+"""Compiling is most of the time that these tests take: it is done with little effort, once for equal programs."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A program that trains in child processes, each of which may be killed; `tests/end_to_end/test_kill_resume.py` runs it.
+"""A program that trains in child processes, which may be killed; `tests/end_to_end/test_kill_resume.py` runs it.
 
 It reads one line of JSON a sitting from standard input, forks a child that trains, and prints the child's number and,
 when the child has ended, its exit code. Forking spares each sitting the imports; JAX itself starts in the child alone.
@@ -8,10 +8,10 @@ import json
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import jax
+from tests.training.toy import blobs, softmax
 
 from fastslow.training.config import TrainingConfig, to_json
 from fastslow.training.fingerprint import params_sha256
@@ -19,10 +19,9 @@ from fastslow.training.folder import RunFolder
 from fastslow.training.loop import fit, train
 from fastslow.training.parallel import cpu_devices
 from fastslow.training.report import Report
-from tests.training.toy import blobs, softmax
 
 CONFIG = TrainingConfig(
-    steps=600, batch=8, seeds=2, log_every=4, validate_every=100, validation_episodes=8, checkpoint_every=20
+    steps=1200, batch=8, log_every=8, validate_every=400, validation_episodes=8, checkpoint_every=40
 )
 
 
@@ -30,15 +29,14 @@ def sit(folder: str, resume: bool, pace: float) -> None:
     """One sitting of a run.
 
     Args:
-        folder: the run folder; where each sitting began and what it ended with is written beside it.
+        folder: the run folder; beside it is written where each sitting began and what it ended with.
         resume: whether to go on.
         pace: seconds to rest at each report.
     """
-    began = Path(f"{folder}.began")
 
     def watch(report: Report) -> None:
         if not report.metrics:
-            with began.open("a") as file:
+            with Path(f"{folder}.began").open("a") as file:
                 file.write(json.dumps({"step": report.step, "notices": report.notices}) + "\n")
         time.sleep(pace)
 
@@ -59,12 +57,12 @@ def main() -> None:
             try:
                 sit(**json.loads(line))
                 code = 0
-            except BaseException:
-                traceback.print_exc()
             finally:
                 os._exit(code)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        sys.stdout.write(f"{child}\n")
+        sys.stdout.flush()
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

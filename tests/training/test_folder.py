@@ -91,7 +91,9 @@ def test_one_process_at_a_time(used: Path) -> None:
 @pytest.mark.parametrize("place", ["file/run", "file"])
 def test_a_place_that_cannot_be_written_is_told(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot be written \(.*\); choose another --out, or make the folder writable\."):
+    with pytest.raises(
+        UserError, match=r"cannot be written \(.*\); choose another --out, or make the folder writable\."
+    ):
         opened(tmp_path / place)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from tests.training.toy import Softmax, blobs, softmax
 
 from fastslow._checks import UserError
 from fastslow.training.checkpoint import Checkpoints
@@ -20,7 +21,6 @@ from fastslow.training.loop import TrainingDivergedError, fit, train
 from fastslow.training.metrics import read_metrics
 from fastslow.training.report import Report
 from fastslow.training.state import TrainState, best_learner
-from tests.training.toy import Softmax, blobs, softmax
 
 CONFIG = TrainingConfig(
     steps=12, batch=4, log_every=3, validate_every=4, validation_episodes=10, checkpoint_every=5, seed=2, seeds=2
@@ -167,8 +167,7 @@ def test_a_seed_that_dies_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert [report.died for report in reports] == [{}, {}, {}, {2: 5}, {2: 5}, {2: 5}, {2: 5}]
     said = [notice for report in reports for notice in report.notices]
     assert said == [
-        "Seed 2 stopped at step 5: its loss or parameters were no longer finite; "
-        "what it was before that step is kept."
+        "Seed 2 stopped at step 5: its loss or parameters were no longer finite; what it was before that step is kept."
     ]
     assert reports[-1].metrics["loss"][0] is None
     assert reports[-1].metrics["loss"][1] is not None
@@ -192,7 +191,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
     undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("fastslow.training.checkpoint.ocp.save_async", failing_after(1))
+        patch.setattr("fastslow.training.checkpoint.ocp.save", failing_after(1))
         with pytest.raises(UserError, match=r"checkpoints/10: the disk is full; .* --resume\.$"):
             run(tmp_path / "run")
     resumed = run(tmp_path / "run", resume=True)
@@ -202,14 +201,14 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
 def failing_after(saves: int) -> Callable:
     from orbax.checkpoint import v1 as ocp
 
-    save, count = ocp.save_async, iter(range(100))
+    whole, count = ocp.save, iter(range(100))
 
-    def save_async(*arguments: object, **options: object) -> object:
+    def save(*arguments: object, **options: object) -> object:
         if next(count) >= saves:
             raise OSError(28, "No space left on device")
-        return save(*arguments, **options)
+        return whole(*arguments, **options)
 
-    return save_async
+    return save
 
 
 def test_resume_with_other_versions_warns(undisturbed, tmp_path: Path) -> None:
@@ -229,6 +228,5 @@ def test_resume_on_other_devices_warns(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run", to_json(CONFIG), resume=True) as opened:
         first = next(fit(softmax(), blobs(), CONFIG, folder=opened, devices=jax.devices()[:1]))
     assert first.step == 5
-    assert first.notices == (
-        "Resumed with other versions or machines (devices 2 → 1): numbers may differ in the last digits.",
-    )
+    (notice,) = first.notices
+    assert notice == "Resumed with other versions or machines (devices 2 → 1): numbers may differ in the last digits."

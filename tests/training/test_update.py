@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import PyTree
+from tests.training.toy import Softmax, blobs, softmax
 
 from fastslow._checks import UserError
 from fastslow.training.config import TrainingConfig
 from fastslow.training.parallel import copy_to, episode_mesh
 from fastslow.training.state import TrainState, best_learner, initial_state, one_seed
 from fastslow.training.update import Update, compile_update, keep_best
-from tests.training.toy import Softmax, blobs, softmax
 
 CONFIG = TrainingConfig(steps=10, batch=8, log_every=4)
 TWO_SEEDS = replace(CONFIG, seed=2, seeds=2)

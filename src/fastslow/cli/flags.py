@@ -36,7 +36,7 @@ The flags below show the values of the preset named; `fastslow list` names them 
 class TrainFlags:
     """What is typed after `fastslow train`."""
 
-    preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")] = "main"
+    preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[PRESET]")] = "main"
     """Name of a configuration to start from, typed before any flag."""
     out: Path | None = None
     """Run folder; without it runs/<preset>-NNN with the next free number, or the newest one for --resume."""

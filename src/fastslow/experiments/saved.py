@@ -208,7 +208,7 @@ def _named(state: LearnerState) -> dict[str, np.ndarray]:
 def _read(path: Path) -> tuple[dict[str, np.ndarray], int]:
     """The arrays of a release by their names, and its seed."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as whole, np.load(whole, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         seed, sha256 = int(arrays.pop(_SEED)), str(arrays.pop(_SHA256))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

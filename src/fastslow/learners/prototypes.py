@@ -59,7 +59,7 @@ class PrototypicalLearner(AbstractLearner):
     def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
         gradients, (metrics, used) = eqx.filter_grad(self._loss, has_aux=True)(state.params, episodes)
         updates, optimiser = self.optimiser.update(gradients, state.optimiser, state.params)
-        metrics["gradient_norm"] = optax.global_norm(gradients)
+        metrics["gradient_norm"] = optax.tree.norm(gradients)
         params = optax.apply_updates(state.params, updates)
         running = blend(state.running, used, MOMENTUM)
         return LearnerState(params=params, optimiser=optimiser, running=running), metrics

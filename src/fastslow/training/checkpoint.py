@@ -1,10 +1,12 @@
-"""Checkpoints: the whole state of a run on disk, checked when it is read. The only file that knows Orbax."""
+"""Checkpoints: the whole state of a run on disk, checked before it is read. The only file that knows Orbax."""
 
-import contextlib
+import hashlib
+import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -13,12 +15,14 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from .._checks import UserError
-from .files import cannot_write, writing
-from .fingerprint import arrays_sha256, named_arrays
+from .files import cannot_write, replace_text, writing
+from .fingerprint import named_arrays
 from .state import TrainState
 
 KEPT = 2
 """Whole checkpoints that stay on disk: the last one, and the one to fall back to."""
+SEAL = "checksums.json"
+"""Written last: the checksums of all other files of a checkpoint. Without it, or with others, it is not whole."""
 TEMPORARY = "orbax-checkpoint-tmp"
 """Orbax writes into a folder with this in its name and renames it when all is written."""
 SET_ASIDE = "damaged-"
@@ -27,17 +31,13 @@ DISCARDED = ".discarded-"
 _orbax_log = logging.getLogger("absl")
 
 
-def _not_of_orbax(record: logging.LogRecord) -> bool:
-    """Keeps the tracebacks of Orbax's threads from the terminal: what failed there is raised here, as a sentence."""
-    return "orbax" not in record.pathname
-
-
 class Checkpoints:
     """The checkpoints of one run: folders named by their step, each holding one `TrainState`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._writing: tuple[Path, ocp.AsyncResponse[None]] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints, rising. One that is still being written has another name and is not among them."""
@@ -52,34 +52,37 @@ class Checkpoints:
             state: the state of the run. It may be given to the next update at once: the copy has left the device.
 
         Raises:
-            UserError: where this checkpoint, or the one before it, cannot be written.
+            UserError: where the checkpoint before this one could not be written.
         """
         arrays = named_arrays(state)
         self.wait()
-        path = self.folder / str(int(arrays["step"]))
-        stored = {name: array for name, array in arrays.items() if array.size}  # Orbax refuses empty ones
-        _orbax_log.addFilter(_not_of_orbax)
-        context = ocp.Context()
-        # Made in the background, a folder that is refused leaves threads behind that wait minutes for it.
-        context.async_options.create_directories_asynchronously = False
-        with self._reporting(path), context:
-            response = ocp.save_async(path.absolute(), stored, custom_metadata={"sha256": arrays_sha256(stored)})
-        self._writing = (path, response)
+        self._writing = self._thread.submit(self._write, self.folder / str(int(arrays["step"])), arrays)
 
     def wait(self) -> None:
-        """Waits until what is being written is on disk, then drops all but the newest checkpoints.
+        """Waits until what is being written is on disk.
 
         Raises:
             UserError: where it could not be written; the checkpoints before it are whole.
         """
-        if self._writing is None:
-            return
-        (path, response), self._writing = self._writing, None
-        with self._reporting(path):
-            response.result()
-        _orbax_log.removeFilter(_not_of_orbax)
-        for step in self.steps()[:-KEPT]:
-            self._discard(self.folder / str(step))
+        if self._writing is not None:
+            writing_now, self._writing = self._writing, None
+            writing_now.result()
+
+    def _write(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+        """Writes a checkpoint, seals it, and drops all but the newest."""
+        stored = {name: array for name, array in arrays.items() if array.size}  # Orbax refuses empty ones
+        _orbax_log.addFilter(_not_of_orbax)
+        try:
+            with _context():
+                ocp.save(path.absolute(), stored)
+            replace_text(path / SEAL, json.dumps(_checksums(path), indent=1))
+            for step in self.steps()[:-KEPT]:
+                self._discard(self.folder / str(step))
+        except (OSError, ValueError, RuntimeError) as error:
+            self.clean()
+            raise error if isinstance(error, UserError) else cannot_write(path, error) from error
+        finally:
+            _orbax_log.removeFilter(_not_of_orbax)
 
     def clean(self) -> None:
         """Takes away what a killed run left half written or half deleted; only for the owner of the run folder."""
@@ -104,13 +107,12 @@ class Checkpoints:
         steps = self.steps()
         for step in reversed(steps):
             path = self.folder / str(step)
-            arrays = _read(path)
-            if arrays is not None:
-                return _rebuild(like, arrays, path), tuple(notices)
+            if _is_whole(path):
+                return _rebuild(like, ocp.load(path.absolute()), path), tuple(notices)
             notices.append(f"The checkpoint of step {step} is damaged and was passed over for an earlier one.")
         if steps:
             raise UserError(
-                f"{self.folder}: no checkpoint in it is whole (steps {', '.join(map(str, steps))} are damaged); "
+                f"{self.folder}: no checkpoint in it is whole (damaged: those of step {', '.join(map(str, steps))}); "
                 "start again with another --out."
             )
         return None, ()
@@ -124,32 +126,36 @@ class Checkpoints:
                     shutil.rmtree(aside, ignore_errors=True)
                     os.replace(self.folder / str(later), aside)
 
-    @contextlib.contextmanager
-    def _reporting(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, ValueError, RuntimeError) as error:
-            _orbax_log.removeFilter(_not_of_orbax)
-            self.clean()
-            raise cannot_write(path, error) from error
-
     def _discard(self, path: Path) -> None:
-        # Renamed first: a half-deleted checkpoint must not look like a whole one.
-        with writing(path):
-            gone = path.with_name(DISCARDED + path.name)
-            os.replace(path, gone)
-            shutil.rmtree(gone)
+        # Renamed first: a half-deleted checkpoint must not look like a damaged one.
+        gone = path.with_name(DISCARDED + path.name)
+        os.replace(path, gone)
+        shutil.rmtree(gone)
 
 
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a checkpoint, or None where they are not those that were written."""
+def _context() -> ocp.Context:
+    context = ocp.Context()
+    # Made in the background, a folder that is refused leaves threads behind that wait minutes for it.
+    context.async_options.create_directories_asynchronously = False
+    return context
+
+
+def _not_of_orbax(record: logging.LogRecord) -> bool:
+    """Keeps the tracebacks of Orbax's threads from the terminal: what failed there is raised here, as a sentence."""
+    return "orbax" not in record.pathname
+
+
+def _checksums(path: Path) -> dict[str, str]:
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != SEAL)
+    return {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether every file of a checkpoint is as it was written; told without Orbax, whose complaints are many."""
     try:
-        stored = ocp.metadata(path.absolute()).custom_metadata
-        arrays = {name: np.asarray(array) for name, array in ocp.load(path.absolute()).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError):
-        return None  # Orbax and TensorStore have no one error for a damaged file
-    whole = isinstance(stored, Mapping) and stored.get("sha256") == arrays_sha256(arrays)
-    return arrays if whole else None
+        return json.loads((path / SEAL).read_text(encoding="utf-8")) == _checksums(path)
+    except (OSError, ValueError):
+        return False
 
 
 def _rebuild(like: PyTree, arrays: Mapping[str, np.ndarray], path: Path) -> TrainState:

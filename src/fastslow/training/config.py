@@ -8,7 +8,7 @@ from cattrs import ClassValidationError, transform_error
 from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.preconf.json import make_converter
 
-from .._checks import UserError, check_choice, check_positive
+from .._checks import UserError, bad, check_choice, check_positive
 
 T = TypeVar("T")
 OverSeeds = Literal["auto", "unroll", "vmap"]
@@ -41,12 +41,13 @@ class TrainingConfig:
     `unroll` on CPU, where convolutions under `vmap` over weights take twice the time, and `vmap` elsewhere."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "seeds", "log_every", "validate_every", "validation_episodes"):
+        positive = ("steps", "batch", "seeds", "log_every", "validate_every", "validation_episodes", "checkpoint_every")
+        for name in positive:
             check_positive(name, getattr(self, name))
-        check_positive("checkpoint_every", self.checkpoint_every)
-        check_choice("over_seeds", self.over_seeds, ("auto", "unroll", "vmap"))
         for name in ("seed", "validation_seed"):
-            check_positive(f"{name} + 1", getattr(self, name) + 1)
+            if getattr(self, name) < 0:
+                raise bad(name, came=getattr(self, name), wanted="0 or more")
+        check_choice("over_seeds", self.over_seeds, ("auto", "unroll", "vmap"))
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Devices: the episodes of a batch are spread over them, everything else is copied to each. One path for one or many."""
+"""Devices: the episodes of a batch are spread over them, all else is copied to each. One path for one or many."""
 
 import os
 from collections.abc import Sequence
@@ -53,14 +53,12 @@ def episode_mesh(batch: int, devices: Sequence[Any] | None = None) -> tuple[Mesh
     """
     found = list(jax.devices() if devices is None else devices)
     used = max(n for n in range(1, len(found) + 1) if batch % n == 0)
-    notices = ()
-    if used < len(found):
-        notices = (
-            f"A batch of {batch} episodes does not divide by {len(found)} devices: it runs on {used}; "
-            f"a multiple of {len(found)} would use all.",
-        )
+    notice = (
+        f"A batch of {batch} episodes does not divide by {len(found)} devices: it runs on {used}; "
+        f"a multiple of {len(found)} would use all."
+    )
     # Not `jax.make_mesh`: its axes are of the explicit type, which asks every operation for its sharding.
-    return Mesh(np.array(found[:used]), (AXIS,)), notices
+    return Mesh(np.array(found[:used]), (AXIS,)), (notice,) if used < len(found) else ()
 
 
 def spread(tree: PyTree, mesh: Mesh) -> PyTree:

@@ -29,10 +29,10 @@ def over_seeds(function: Callable[..., Any], how: OverSeeds, *trees: PyTree) -> 
     written one after another into the same program.
     """
     seeds = jax.tree.leaves(trees)[0].shape[0]
-    if how == "vmap" or (how == "auto" and jax.default_backend() != "cpu"):
-        # One seed alone is never mapped: it would pay for an axis of length one.
-        if seeds > 1:
-            return jax.vmap(function)(*trees)
+    mapped = how == "vmap" or (how == "auto" and jax.default_backend() != "cpu")
+    # One seed alone is never mapped: it would pay for an axis of length one.
+    if mapped and seeds > 1:
+        return jax.vmap(function)(*trees)
     results = [function(*one_seed(trees, index)) for index in range(seeds)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 

@@ -74,7 +74,7 @@ class Checkpoints:
         _orbax_log.addFilter(_not_of_orbax)
         try:
             with _context():
-                ocp.save(path.absolute(), stored)
+                ocp.save(str(path.absolute()), stored)
             replace_text(path / SEAL, json.dumps(_checksums(path), indent=1))
             for step in self.steps()[:-KEPT]:
                 self._discard(self.folder / str(step))
@@ -108,7 +108,7 @@ class Checkpoints:
         for step in reversed(steps):
             path = self.folder / str(step)
             if _is_whole(path):
-                return _rebuild(like, ocp.load(path.absolute()), path), tuple(notices)
+                return _rebuild(like, ocp.load(str(path.absolute())), path), tuple(notices)
             notices.append(f"The checkpoint of step {step} is damaged and was passed over for an earlier one.")
         if steps:
             raise UserError(

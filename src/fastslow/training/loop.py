@@ -28,8 +28,9 @@ def fit(
 ) -> Generator[Report, None, TrainState]:
     """Trains, reporting now and then; what the generator returns at its end is the final state (see `train`).
 
-    Two runs of the same configuration on the same machine, versions and devices give the same bits, also when one of
-    them was killed at any moment and resumed: episodes follow from the seed and the step alone.
+    Two runs of the same configuration on the same CPUs, versions and devices give the same bits, also when one of them
+    was killed at any moment and resumed: episodes follow from the seed and the step alone. (GPUs add in no fixed order
+    unless told to.)
 
     Args:
         learner: what learns.

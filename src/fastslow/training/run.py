@@ -42,11 +42,15 @@ class Run:
         self._config = config
         self._mesh, notices = episode_mesh(config.batch, devices)
         self._notices = list(notices)
-        self._log = MetricsLog(folder.metrics) if folder else None
-        self._checkpoints = Checkpoints(folder.checkpoints) if folder else None
+        self._log = None if folder is None else MetricsLog(folder.metrics)
+        self._checkpoints = None if folder is None else Checkpoints(folder.checkpoints)
         self._seconds_before = 0.0
         self._began = time.perf_counter()
-        state = self._resumed(learner, task, folder) if folder else None
+        state = None
+        if folder is not None and self._log is not None and self._checkpoints is not None:
+            self._notices += (*folder.notices, *folder.check_environment(self._mesh.size))
+            if folder.resuming:
+                state = self._resumed(learner, task, self._checkpoints, self._log)
         if state is None:
             state = initial_state(learner, task, config)
         self.state = copy_to(state, self._mesh)
@@ -62,21 +66,19 @@ class Run:
         if validation is not None:
             self._score = compile_score(learner, validation, config.batch, self._mesh, config.over_seeds)
 
-    def _resumed(self, learner: AbstractLearner, task: AbstractTask, folder: RunFolder) -> TrainState | None:
+    def _resumed(
+        self, learner: AbstractLearner, task: AbstractTask, checkpoints: Checkpoints, log: MetricsLog
+    ) -> TrainState | None:
         """The state to go on from, with the files brought back to its step; None where there is none."""
-        self._notices += folder.notices
-        self._notices += folder.check_environment(self._mesh.size)
-        if not folder.resuming:
-            return None
-        self._checkpoints.clean()
+        checkpoints.clean()
         like = jax.eval_shape(lambda: initial_state(learner, task, self._config))
-        state, notices = self._checkpoints.load(like)
+        state, notices = checkpoints.load(like)
         self._notices += notices
         step = 0 if state is None else int(state.step)
         if state is None:
-            self._notices.append(f"{folder.path} holds no checkpoint yet: starting from the beginning.")
-        self._checkpoints.set_aside_after(step)
-        last = self._log.cut_back(step)
+            self._notices.append(f"{checkpoints.folder} holds no checkpoint yet: starting from the beginning.")
+        checkpoints.set_aside_after(step)
+        last = log.cut_back(step)
         self._seconds_before = last["seconds"] if last else 0.0
         return state
 

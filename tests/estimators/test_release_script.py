@@ -1,0 +1,78 @@
+"""A release is made from a run and the result of its evaluation, and its card's figures are the result's."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from scripts.release import card, command, matching
+
+from fastslow._checks import UserError
+from fastslow.experiments.config import RunConfig
+from fastslow.experiments.presets import find_preset
+from fastslow.experiments.results import ResultRow
+from fastslow.experiments.saved import Saved, load
+from fastslow.training.config import to_json
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_model: Path) -> Saved:
+    return load(tiny_model)
+
+
+@pytest.fixture
+def row(saved: Saved) -> ResultRow:
+    return ResultRow(
+        experiment="omniglot",
+        row="NMN + SG",
+        metric="accuracy",
+        value=0.97654,
+        ci95=(0.97031, 0.98277),
+        chance=0.2,
+        episodes=1234,
+        seeds=saved.seeds,
+        protocol="fine-tune",
+        regime="meta",
+        transductive=False,
+        paper_value=None,
+        config=to_json(saved.config),
+        params_sha256=saved.sha256,
+        data={"name": "glyphs", "split": "2**30 each", "sha256": "0" * 64},
+        commit=None,
+        versions={"fastslow": "0.1.0", "jax": "0.10.1"},
+        hardware={"cpu": "a processor", "cores": 2},
+        seconds=60.0,
+    )
+
+
+def test_the_card_tells_what_was_measured(saved: Saved, row: ResultRow) -> None:
+    text = card(saved, "tiny", 0, [row], {"step": 4321, "seconds": 600.0})
+    for figure in (
+        "97.65 %",
+        "97.03 to 98.28 %",
+        "20.0 %",
+        "1,234",
+        "4,321 of 2",
+        "10 minutes on a processor, 2 cores",
+    ):
+        assert figure in text
+    for fact in ("running averages", "fastslow train smoke", saved.sha256[0], "MIT"):
+        assert fact in text
+    assert max(map(len, text.split("## Use")[1].splitlines())) <= 120
+
+
+def test_a_result_of_other_parameters_is_refused(saved: Saved, row: ResultRow) -> None:
+    assert matching(saved, [row]) == (0, [row])
+    for other in (replace(row, params_sha256=("f" * 64,)), replace(row, metric="loss")):
+        with pytest.raises(
+            UserError, match="result: got .* wanted accuracies of one seed's best parameters of the run"
+        ):
+            matching(saved, [other])
+
+
+def test_the_command_names_the_preset_and_what_differs() -> None:
+    config: RunConfig = find_preset("omniglot-20way-1shot").config
+    assert command(config) == "`fastslow train omniglot-20way-1shot`"
+    other = replace(config, training=replace(config.training, steps=7), task=replace(config.task, data="/somewhere"))
+    assert command(other) == "`fastslow train omniglot-20way-1shot`, with training.steps = 7"
+    assert "/somewhere" not in json.dumps(command(other))

@@ -50,7 +50,7 @@ def case(request):
 
 @eqx.filter_jit
 def answered(learner, state, episode):
-    """Loss of the queries by the learner's own methods: `evaluate` where statistics need the queries, else `predict`."""
+    """Loss of the queries: by `evaluate` where statistics need them beside the support set, else by `predict`."""
     if learner.adaptation.statistics == "episode":
         one = jax.tree.map(lambda x: x[None], episode)
         return learner.evaluate(state, one, key=jax.random.key(0))["loss"][0]

@@ -1,7 +1,6 @@
 """Run folders by their names: `runs/<name>-NNN` in the current folder."""
 
 import contextlib
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -41,19 +40,26 @@ def resumable(name: str, command: str) -> Path:
 @contextlib.contextmanager
 def claimed(name: str) -> Iterator[Path]:
     """Makes the folder with the next free number, so that no other process takes it; gone again if left empty."""
-    last = newest(name)
-    first = 1 if last is None else (_number(last, name) or 0) + 1
     with writing(RUNS):
-        for number in itertools.count(first):
-            folder = RUNS / f"{name}-{number:03d}"
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir(parents=True)
-                break
+        folder = _made(name)
     try:
         yield folder
     finally:
         with contextlib.suppress(OSError):  # not empty: it is in use
             folder.rmdir()
+
+
+def _made(name: str) -> Path:
+    last = newest(name)
+    number = 1 if last is None else (_number(last, name) or 0) + 1
+    while True:
+        folder = RUNS / f"{name}-{number:03d}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
 def remember_preset(folder: Path, preset: str) -> None:

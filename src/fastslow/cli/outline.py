@@ -69,7 +69,8 @@ def releases() -> list[Entry]:
 def _assigned(path: Path, name: str) -> ast.expr:
     """The expression that a module assigns to a name at its top; None's where it assigns none."""
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == name for target in statement.targets
+        ):
             return statement.value
     return ast.Constant(None)

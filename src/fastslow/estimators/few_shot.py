@@ -182,11 +182,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return to_ink(as_images(pixels, self.layout), self.ink, limits, cut=self.pixel_range == "fit")
 
     def _check_width(self, X: Any, pixels: np.ndarray, *, reset: bool) -> None:
-        """Has scikit-learn note or compare the number of columns, and their names where a data frame has them."""
-        if pixels.ndim == 2:
-            validate_data(self, X if hasattr(X, "columns") else pixels, reset=reset, skip_check_array=True)
-        elif reset:  # images of another size are welcome later
-            validate_data(self, pixels.reshape(len(pixels), -1), reset=True, skip_check_array=True)
+        """Has scikit-learn note or compare the number of pixels, and their names where a data frame has them."""
+        table: Any = X if hasattr(X, "columns") else pixels.reshape(len(pixels), -1)
+        if pixels.ndim == 2 or reset:  # images, unlike rows, may have another size later
+            validate_data(self, table, reset=reset, skip_check_array=True)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()  # scikit-learn's way of adding to its tags

@@ -89,13 +89,13 @@ def confusion_figure(inside: Inspection, episode: FewShotEpisode) -> plots.Figur
 
 def memory_figure(inside: Inspection, episode: FewShotEpisode) -> plots.Figure:
     """Memory contents and slot scores over an episode."""
-    support = inside.support
+    support, scores = inside.support, np.asarray(inside.scores)
     steps = np.concatenate(
-        [_evenly(support, MOST_STEPS // 2), support + _evenly(len(inside.scores) - support, MOST_STEPS // 2)]
+        [_evenly(support, MOST_STEPS // 2), support + _evenly(len(scores) - support, MOST_STEPS // 2)]
     )
     images = np.concatenate([episode.support.inputs, episode.query.inputs])
     moments = _evenly(support, MOST_MOMENTS - 1)
-    contents = np.concatenate([inside.initial[None], inside.memory[moments]])
+    contents = np.concatenate([np.asarray(inside.initial)[None], np.asarray(inside.memory)[moments]])
     written = "after step {}" if inside.streamed else "$M_0$ + item {}"
     note = (
         "The support set is streamed into the memory; queries are read from what it left"
@@ -105,7 +105,7 @@ def memory_figure(inside: Inspection, episode: FewShotEpisode) -> plots.Figure:
     return plots.memory(
         contents,
         ["$M_0$", *(written.format(moment + 1) for moment in moments)],
-        inside.scores[steps],
+        scores[steps],
         images[steps],
         int(np.sum(steps < support)),
         note,

@@ -72,8 +72,17 @@ def inspect_episode(learner: RecurrentLearner, state: LearnerState, episode: Few
     else:
         lesson = Lesson(inputs=passage, labels=Forked(labels, query_labels), scored="branches")
         rows = jax.tree.map(lambda x: x[None], _compared(params.network, params.predictors, lesson))
+    true, synthetic, agreement = rows
     return Inspection(
-        logits, cell.init_state().memory.values, record.scores, record.memory, *rows, len(support), streamed
+        logits=logits,
+        initial=cell.init_state().memory.values,
+        scores=record.scores,
+        memory=record.memory,
+        true=true,
+        synthetic=synthetic,
+        agreement=agreement,
+        support=len(support),
+        streamed=streamed,
     )
 
 

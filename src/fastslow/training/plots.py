@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -194,17 +194,20 @@ def memory(
     width = max(9.0, 0.34 * steps + 2)
     figure = Figure(figsize=(width, 3.4 + 0.16 * slots), layout="constrained")
     figure.suptitle(note, fontsize=11)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.1, 1.25))
-    panels = np.atleast_1d(upper.subplots(1, len(contents), sharey=True))
+    upper, lower = cast(np.ndarray, figure.subfigures(2, 1, height_ratios=(1.1, 1.25)))
+    panels = upper.subplots(1, len(contents), sharey=True, squeeze=False)[0]
     bound = float(np.max(np.abs(contents))) or 1.0
+    heats = []
     for axes, content, name in zip(panels, contents, moments, strict=True):
-        heat = axes.imshow(content, cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
+        heats.append(
+            axes.imshow(content, cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
+        )
         axes.set_title(name, **_STYLE)
         axes.set_xlabel("width k", **_STYLE)
         axes.set_xticks([])
     panels[0].set_ylabel("slot", **_STYLE)
     panels[0].yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    upper.colorbar(heat, ax=list(panels), pad=0.01).set_label("memory content", **_STYLE)
+    upper.colorbar(heats[0], ax=list(panels), pad=0.01).set_label("memory content", **_STYLE)
     strip, axes = lower.subplots(2, 1, sharex=True, height_ratios=(1, max(2.2, 0.35 * slots)))
     # paper at both sides of a drawing keeps it from being stretched where there are few
     margin = max(0, round(images.shape[2] * ((width - 1) / steps / 0.5 - 1) / 2))

@@ -113,8 +113,8 @@ def card(saved: Saved, name: str, index: int, rows: list[ResultRow], last: dict[
         "updates": f"{last['step']:,} of {config.training.batch} episodes",
         "training time": f"{duration(last['seconds'])} on {cpu}, {cores} cores",
         "parameters": f"SHA-256 {saved.sha256[index]}",
-        "versions": ", ".join(f"{program} {version}" for program, version in row.versions.items()),
-        "commit": row.commit or "not recorded",
+        "measured with": ", ".join(f"{program} {version}" for program, version in row.versions.items()),
+        "measured at commit": row.commit or "not recorded",
     }
     table = "\n".join(f"| {fact} | {told} |" for fact, told in facts.items())
     return f"""# {name}

@@ -41,8 +41,7 @@ def trained(learner: PrototypicalLearner, episodes: FewShotEpisode) -> tuple[lis
     update = jax.jit(update)
     states, metrics = [learner.init(key=KEY)], []
     for _ in range(12):
-        with jax.numpy_dtype_promotion("standard"):  # Adam takes a number to the power of a count
-            state, found = update(states[-1], episodes)
+        state, found = update(states[-1], episodes)
         states.append(state)
         metrics.append({name: float(value) for name, value in found.items()})
     return states, metrics
@@ -121,8 +120,7 @@ def test_state_keeps_its_structure_and_survives_pickling(trained: tuple[list, li
 
 def test_the_loop_trains_it(learner: PrototypicalLearner) -> None:
     config = TrainingConfig(steps=2, batch=2, seeds=2, log_every=1, validate_every=2, validation_episodes=2)
-    with jax.numpy_dtype_promotion("standard"):  # Adam, as above
-        state = train(fit(learner, Marks(), config, validation=Marks()))
+    state = train(fit(learner, Marks(), config, validation=Marks()))
     assert int(state.step) == 2
     assert state.alive.all()
     assert (state.best.accuracy >= 0).all()

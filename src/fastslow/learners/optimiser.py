@@ -1,7 +1,9 @@
 """The slow optimiser: Adam on a cosine schedule."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import jax
 import optax
 
 from .._checks import check_positive
@@ -29,4 +31,11 @@ def build_optimiser(config: OptimiserConfig, steps: int) -> optax.GradientTransf
     check_positive("clip", config.clip)
     check_positive("steps", steps)
     schedule = optax.cosine_decay_schedule(config.learning_rate, steps, alpha=config.final)
-    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
+    chain = optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
+
+    def update(gradients: Any, state: Any, params: Any = None) -> Any:
+        # Adam raises a number to the power of a count, which strict promotion of types refuses
+        with jax.numpy_dtype_promotion("standard"):
+            return chain.update(gradients, state, params)
+
+    return optax.GradientTransformation(chain.init, update)

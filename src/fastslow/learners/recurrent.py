@@ -77,7 +77,7 @@ class RecurrentLearner(AbstractLearner):
         gradients, (metrics, statistics) = (self._bind if self._binds else self._fine_tune)(state.params, episodes)
         updates, optimiser = self.optimiser.update(cast(Any, gradients), state.optimiser, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics["gradient_norm"] = optax.global_norm(gradients)
+        metrics["gradient_norm"] = optax.tree.norm(gradients)
         running = blend(state.running, statistics, MOMENTUM)
         return LearnerState(params=params, optimiser=optimiser, running=running), metrics
 

@@ -25,6 +25,17 @@ def run(*words) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
+@contextlib.contextmanager
+def quick():
+    """Programs that run a few times only are compiled with little care."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="session")
 def call():
     """Runs a command in this process."""
@@ -35,7 +46,7 @@ def call():
 def toy(monkeypatch):
     """Trains on a small task instead of generated characters."""
     put_in_place(monkeypatch.setattr)
-    with jax.numpy_dtype_promotion("standard"):  # Adam takes a number to the power of a count
+    with quick():
         yield
 
 
@@ -43,6 +54,6 @@ def toy(monkeypatch):
 def finished(tmp_path_factory):
     """A finished run of the smoke preset, and how its command ended."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    with pytest.MonkeyPatch.context() as patch, jax.numpy_dtype_promotion("standard"):  # Adam, as above
+    with pytest.MonkeyPatch.context() as patch, quick():
         put_in_place(patch.setattr)
         return folder, run("train", "smoke", "--out", folder, "--model.slots", "4")

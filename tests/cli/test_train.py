@@ -36,7 +36,7 @@ def test_a_run_ends_with_its_result(finished):
     own, pixels = read_rows(folder / "result.json")
     assert (own.regime, own.protocol, own.episodes, own.seeds) == ("meta", "fine-tune", 20, (0,))
     assert (pixels.row, pixels.regime, pixels.value) == ("pixel nearest neighbour", None, 1.0)
-    assert own.data == pixels.data == {"name": "patterns", "split": "8 each", "sha256": "0" * 64}
+    assert own.data == pixels.data == {"name": "bars", "split": "5 each", "sha256": "0" * 64}
     assert "pixel nearest neighbour" in ended.out
     assert "100.0 %" in ended.out
 

@@ -22,7 +22,7 @@ def test_evaluate_leaves_the_training_as_it_was(finished, call, toy):
     assert ended.code == 0, ended.err
     assert ended.out.splitlines()[-1] == str(folder / "evaluation.json")
     own, pixels = read_rows(folder / "evaluation.json")
-    assert (own.transductive, own.episodes, own.data["split"]) == (True, 4, "8 each, validation classes")
+    assert (own.transductive, own.episodes, own.data["split"]) == (True, 4, "5 each, validation classes")
     assert own.config["adapt"]["statistics"] == "episode"
     assert (pixels.episodes, pixels.transductive) == (4, False)
     assert own.params_sha256 == read_rows(folder / "result.json")[0].params_sha256

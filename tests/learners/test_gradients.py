@@ -76,9 +76,7 @@ def local_numbers(row: tuple[str, str, str]) -> Numbers:
     """`α Σ_t SG_C · ∂c_t/∂θ_C`, what each controller was given held fixed."""
     seen, numbers = twin(row).walk(), {}
     for name in CONTROLLERS:
-        given = {
-            part: [x for (n, p, _), x in seen.given.items() if (n, p) == (name, part)] for part in seen_parts(seen)
-        }
+        given = {part: [x for (n, p, _), x in seen.given.items() if (n, p) == (name, part)] for part in PARTS}
         weigh = {place[1:]: ALPHA * g for place, g in told(row).items() if place[0] == name}
         weights = twin(row).net.controllers[name]
         total = lambda w=weights, g=given, s=weigh: weighed_outputs(w, g["trunk"], g["branches"], s)

@@ -29,6 +29,16 @@ def network(label_input: str = "none", memory: str = "soft", *, key: jax.Array) 
     )
 
 
+def relaxed(optimiser: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Optax's Adam raises a float to an integer array, which JAX at its strictest refuses."""
+
+    def update(*arguments):
+        with jax.numpy_dtype_promotion("standard"):
+            return optimiser.update(*arguments)
+
+    return optax.GradientTransformation(optimiser.init, update)
+
+
 def learner(
     adapt: AdaptConfig,
     path: FeedbackConfig,
@@ -44,7 +54,7 @@ def learner(
             said = SyntheticGradients(WIDTH, WAY, kind=path.predictor, hidden=path.hidden, key=key_predictors)
         return Parameters(net, said, initial_rates(net, adapt) if adapt.protocol == "fine-tune" else None)
 
-    optimiser = optax.adam(1e-2) if optimiser is None else optimiser
+    optimiser = relaxed(optax.adam(2e-2)) if optimiser is None else optimiser
     return RecurrentLearner(build=build, optimiser=optimiser, adaptation=adapt, path=path, way=WAY)
 
 

@@ -50,7 +50,7 @@ def toy(monkeypatch):
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A finished run of the smoke preset, and how its command ended."""
     folder = tmp_path_factory.mktemp("runs") / "finished"

@@ -8,6 +8,7 @@ import optax
 from fastslow.cells.nmn import NMN
 from fastslow.feedback.synthetic import SyntheticGradients
 from fastslow.learners.adapting import initial_rates
+from fastslow.learners.optimiser import OptimiserConfig, build_optimiser
 from fastslow.learners.recurrent import Parameters, RecurrentLearner
 from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 from fastslow.memory.slots import KeyValueSlots, SoftSlots
@@ -29,16 +30,6 @@ def network(label_input: str = "none", memory: str = "soft", *, key: jax.Array) 
     )
 
 
-def relaxed(optimiser: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Optax's Adam raises a float to an integer array, which JAX at its strictest refuses."""
-
-    def update(*arguments):
-        with jax.numpy_dtype_promotion("standard"):
-            return optimiser.update(*arguments)
-
-    return optax.GradientTransformation(optimiser.init, update)
-
-
 def learner(
     adapt: AdaptConfig,
     path: FeedbackConfig,
@@ -54,7 +45,8 @@ def learner(
             said = SyntheticGradients(WIDTH, WAY, kind=path.predictor, hidden=path.hidden, key=key_predictors)
         return Parameters(net, said, initial_rates(net, adapt) if adapt.protocol == "fine-tune" else None)
 
-    optimiser = relaxed(optax.adam(2e-2)) if optimiser is None else optimiser
+    # long enough that the schedule hardly falls within a test
+    optimiser = build_optimiser(OptimiserConfig(learning_rate=2e-2), 1000) if optimiser is None else optimiser
     return RecurrentLearner(build=build, optimiser=optimiser, adaptation=adapt, path=path, way=WAY)
 
 

@@ -39,6 +39,10 @@ def walk(step: Step[State], state: State, inputs: Forked) -> tuple[State, Forked
     Returns:
         The state at the fork, and the outputs.
     """
+    if jax.tree.leaves(inputs.trunk)[0].shape[0] == 0:
+        # a scan of no steps cannot run under `jax.disable_jit`, and costs compile time for nothing
+        branches = jax.vmap(lambda x: step(state, x)[1])(inputs.branches)
+        return state, Forked(trunk=jax.tree.map(lambda y: y[:0], branches), branches=branches)
     # a module's bound step cannot be hashed, a lambda can
     fork, trunk = jax.lax.scan(lambda s, x: step(s, x), state, inputs.trunk)
     branches = jax.vmap(lambda x: step(fork, x)[1])(inputs.branches)

@@ -55,8 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     try:
         return _dispatch(list(sys.argv[1:] if words is None else words))
-    except SystemExit as end:  # tyro has printed its help, or what it could not read
-        return DONE if not end.code else USER
+    except SystemExit as end:  # tyro has printed its help, or what it could not read; rich ends with 1 at a closed pipe
+        return DONE if not end.code else FAILED if end.code == 1 else USER
     except UserError as error:
         say(f"fastslow: {error}")
         return USER

@@ -7,6 +7,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from ..training.report import PerSeed, Report
 from .console import console, say
 
+WIDE = 120
+"""Columns in which a bar and all its figures fit into one line; in fewer they take two."""
+
 
 class Watcher:
     """Shows the reports of one training after the other; use it in a `with` statement."""
@@ -19,7 +22,7 @@ class Watcher:
         if self._console.is_terminal:
             self._bars = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=24 if self._console.width >= WIDE else 8),
                 TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[told]}"),
                 console=self._console,
                 refresh_per_second=4,
@@ -48,10 +51,12 @@ class Watcher:
         validation = _mean(report.validation)
         if validation is not None:
             self._validation[name] = validation
-        told = " · ".join(self._figures(name, report))
+        figures = self._figures(name, report)
         if self._bars is None:
-            say(f"{name}: step {report.step}/{report.steps} · {told}")
+            say(f"{name}: step {report.step}/{report.steps} · {' · '.join(figures)}")
             return
+        cut = 2 if self._console.width < WIDE else len(figures)
+        told = "\n".join(" · ".join(line) for line in (figures[:cut], figures[cut:]) if line)
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=report.steps, told="")
         self._bars.update(self._tasks[name], completed=report.step, total=report.steps, told=told)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from ..training.report import Report
 from .results import ResultRow
@@ -16,6 +16,7 @@ Watch = Callable[[str, Report], object]
 """Called with the name of the row in training and each of its reports."""
 
 
+@runtime_checkable
 class Run(Protocol):
     """Runs an experiment and returns its rows."""
 

@@ -80,15 +80,11 @@ def feedback(
     """
     learnable = Learnable(cell=cell, head=head, inputs=lesson.inputs)
     if predictors is None:
-        (loss, (_, logits)), gradients = _with_gradient(learnable, None, lesson)
+        (loss, (_, logits)), gradients = eqx.filter_value_and_grad(objective, has_aux=True)(learnable, None, lesson)
         return Feedback(loss, logits, gradients, None, None, jnp.zeros_like(loss))
     if config.regime == "meta":
         return _meta(learnable, predictors, lesson, config)
     return _regressed(learnable, predictors, lesson, config)
-
-
-def _with_gradient(learnable: Learnable, taps: Forked | None, lesson: Lesson, tap: Tap = jnp.add) -> Any:
-    return eqx.filter_value_and_grad(objective, has_aux=True)(learnable, taps, lesson, tap)
 
 
 def _probed(learnable: Learnable, lesson: Lesson) -> Any:
@@ -99,6 +95,19 @@ def _probed(learnable: Learnable, lesson: Lesson) -> Any:
         return objective(both[0], both[1], lesson)
 
     return eqx.filter_value_and_grad(probed, has_aux=True)((learnable, probes))
+
+
+def _injected(learnable: Learnable, synthetic: Forked, lesson: Lesson, tap: Tap) -> Learnable:
+    """Gradients with a synthetic one brought in at every controller's output."""
+
+    def run(learnable: Learnable) -> tuple[Scalar, Forked]:
+        loss, (record, _) = objective(learnable, synthetic, lesson, tap)
+        return loss, Forked(trunk=record.trunk.outputs, branches=record.branches.outputs)
+
+    (loss, outputs), pull = jax.vjp(run, learnable)
+    # a zero comes back from every output: without it, one that nobody reads (what a query writes) would have no
+    # backward pass to bring its synthetic gradient into
+    return pull((jnp.ones_like(loss), jax.tree.map(jnp.zeros_like, outputs)))[0]
 
 
 def _replace(gradients: Learnable, controllers: PerController) -> Learnable:
@@ -121,7 +130,7 @@ def _regressed(
         gradients = _replace(gradients, fast)
     else:
         # the true gradient above was taken without injection: a target holding synthetic gradient chases itself
-        _, gradients = _with_gradient(learnable, scaled, lesson, injection(config.regime == "both"))
+        gradients = _injected(learnable, scaled, lesson, injection(config.regime == "both"))
     regression = regression_loss(predictors(detached(outputs), lesson.labels), true)
     return Feedback(loss, logits, gradients, true, synthetic, regression)
 

@@ -76,7 +76,7 @@ def initial_rows(kind: InitialMemory, slots: int, width: int, *, key: Key) -> Fl
     check_positive("slots", slots)
     check_positive("width", width)
     if kind == "constant":
-        return jnp.full((slots, width), CONSTANT)
+        return jnp.full((slots, width), CONSTANT, float)
     return INITIAL_SCALE * jax.random.normal(key, (slots, width))
 
 
@@ -142,7 +142,7 @@ class KeyValueSlots(AbstractSlots):
         key_keys, key_values = jax.random.split(key)
         self.initial_keys = initial_rows(initial, slots, width, key=key_keys)
         self.initial_values = initial_rows(initial, slots, width, key=key_values)
-        self.log_temperature = jnp.log(jnp.asarray(10.0))
+        self.log_temperature = jnp.log(jnp.asarray(10.0, float))
         self.decay = decay
         self.trainable = initial == "learned"
 

@@ -10,7 +10,7 @@ from typing import Literal, cast
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -85,7 +85,7 @@ def learning_curve(
         bottom.set_yscale("log")
     else:
         bottom.ticklabel_format(axis="y", useOffset=False)
-    bottom.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    bottom.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     for axes in (top, bottom):
         _plain(axes)
         axes.grid(color="#e6e6e6", linewidth=0.8)
@@ -195,19 +195,7 @@ def memory(
     figure = Figure(figsize=(width, 3.4 + 0.16 * slots), layout="constrained")
     figure.suptitle(note, fontsize=11)
     upper, lower = cast(np.ndarray, figure.subfigures(2, 1, height_ratios=(1.1, 1.25)))
-    panels = upper.subplots(1, len(contents), sharey=True, squeeze=False)[0]
-    bound = float(np.max(np.abs(contents))) or 1.0
-    heats = []
-    for axes, content, name in zip(panels, contents, moments, strict=True):
-        heats.append(
-            axes.imshow(content, cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
-        )
-        axes.set_title(name, **_STYLE)
-        axes.set_xlabel("width k", **_STYLE)
-        axes.set_xticks([])
-    panels[0].set_ylabel("slot", **_STYLE)
-    panels[0].yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    upper.colorbar(heats[0], ax=list(panels), pad=0.01).set_label("memory content", **_STYLE)
+    _contents(upper, contents, moments)
     strip, axes = lower.subplots(2, 1, sharex=True, height_ratios=(1, max(2.2, 0.35 * slots)))
     # paper at both sides of a drawing keeps it from being stretched where there are few
     margin = max(0, round(images.shape[2] * ((width - 1) / steps / 0.5 - 1) / 2))
@@ -222,6 +210,23 @@ def memory(
         either.axvline(support - 0.5, color=color, linewidth=2)
     lower.colorbar(heat, ax=[strip, axes], pad=0.01).set_label("slot score $z_t$", **_STYLE)
     return figure
+
+
+def _contents(figure: SubFigure, contents: Float[np.ndarray, "moments slots width"], moments: Sequence[str]) -> None:
+    """A memory at some moments, side by side and on one scale."""
+    panels = figure.subplots(1, len(contents), sharey=True, squeeze=False)[0]
+    bound = float(np.max(np.abs(contents))) or 1.0
+    heats = []
+    for axes, content, name in zip(panels, contents, moments, strict=True):
+        heats.append(
+            axes.imshow(content, cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
+        )
+        axes.set_title(name, **_STYLE)
+        axes.set_xlabel("width k", **_STYLE)
+        axes.set_xticks([])
+    panels[0].set_ylabel("slot", **_STYLE)
+    panels[0].yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    figure.colorbar(heats[0], ax=list(panels), pad=0.01).set_label("memory content", **_STYLE)
 
 
 def gradients(

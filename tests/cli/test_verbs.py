@@ -121,9 +121,9 @@ def test_list_names_released_models(call, monkeypatch, tmp_path):
     folder.mkdir(parents=True)
     (folder / "params.npz").write_bytes(b"")
     (folder / "config.json").write_text('{"task": {"way": 4, "shot": 2}}')
-    (folder / "card.md").write_text("# little\n\nTells little things apart.\n")
+    (folder / "card.md").write_text("# little\n\nTells little\nthings apart. And more.\n")
     monkeypatch.setattr(outline, "_PACKAGE", tmp_path)
-    assert outline.releases() == [outline.Entry("little", "Tells little things apart.", "4-way 2-shot")]
+    assert outline.releases() == [outline.Entry("little", "Tells little things apart", "4-way 2-shot")]
 
 
 def test_the_version_is_told(call):

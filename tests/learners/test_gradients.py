@@ -26,6 +26,8 @@ from fastslow.feedback.synthetic import SyntheticGradients
 from fastslow.learners.gradients import Feedback, Lesson, feedback
 from fastslow.learners.regimes import FeedbackConfig
 
+pytestmark = pytest.mark.slow  # second-order gradients of whole networks compile for minutes
+
 SUPPORT, QUERIES, ALPHA = 3, 2, 0.7
 PARTS = ("trunk", "branches")
 REGIMES = [("both", "local"), ("both", "through"), ("synthetic", "local"), ("synthetic", "through"), ("meta", "local")]

@@ -20,6 +20,8 @@ from fastslow.models.heads import cross_entropy
 from fastslow.models.sequence import Network
 from fastslow.tasks.base import FewShotEpisode
 
+pytestmark = pytest.mark.slow  # second-order gradients of whole networks compile for minutes
+
 KEY = jax.random.key(3)
 UPDATE = eqx.filter_jit(lambda one, state, given: one.update(state, given, key=KEY))
 EVALUATE = eqx.filter_jit(lambda one, state, given: one.evaluate(state, given, key=KEY))

@@ -55,14 +55,18 @@ def experiments() -> list[Entry]:
 
 
 def releases() -> list[Entry]:
-    """The released models, from their folders; a card's first line that is no heading is the summary."""
+    """The released models, from their folders; the first sentence of a card's text is the summary."""
     entries = []
     for params in sorted((_PACKAGE / "releases").glob("*/params.npz")):
         config = json.loads(params.with_name("config.json").read_text(encoding="utf-8"))
         task = config["task"]
         lines = params.with_name("card.md").read_text(encoding="utf-8").splitlines()
-        told = next((line for line in lines if line.strip() and not line.startswith("#")), "")
-        entries.append(Entry(params.parent.name, told, f"{task['way']}-way {task['shot']}-shot"))
+        text = " ".join(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+        entries.append(
+            Entry(
+                params.parent.name, text.partition(". ")[0].removesuffix("."), f"{task['way']}-way {task['shot']}-shot"
+            )
+        )
     return entries
 
 

@@ -33,9 +33,9 @@ def build_optimiser(config: OptimiserConfig, steps: int) -> optax.GradientTransf
     schedule = optax.cosine_decay_schedule(config.learning_rate, steps, alpha=config.final)
     chain = optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
 
-    def update(gradients: Any, state: Any, params: Any = None) -> Any:
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         # Adam raises a number to the power of a count, which strict promotion of types refuses
         with jax.numpy_dtype_promotion("standard"):
-            return chain.update(gradients, state, params)
+            return chain.update(updates, state, params, **extra)
 
     return optax.GradientTransformation(chain.init, update)

@@ -19,8 +19,6 @@ from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 from fastslow.models.embed import ConvEmbedding
 from fastslow.tasks.base import FewShotEpisode
 
-pytestmark = pytest.mark.slow  # second-order gradients of whole networks compile for minutes
-
 BATCH, QUERIES = 3, 2
 # Adam would make signs of rounding errors, and tests that compare would say nothing
 SGD = optax.sgd(0.1, momentum=0.9)

@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tests.cells.tiny import FEATURES, WAY, WIDTH, lstm_twin, network_twin, pairs
 from tests.feedback.paths import Lesson, Numbers
@@ -16,11 +17,15 @@ CELLS = [("soft", "query", "write"), ("key-value", "query", "write"), ("soft", "
 
 
 def predictors(kind: str = "mlp", seed: int = 7) -> SyntheticGradients:
-    """Predictors that say something: the last layer at full size, its bias too."""
+    """Predictors that say something: the last layer at full size, its bias too, and no layer without a live unit."""
     fresh = SyntheticGradients(WIDTH, WAY, kind=kind, hidden=5, scale=1.0, key=jax.random.key(seed))
     readouts = lambda s: [getattr(s.predictors, name).readout.bias for name in CONTROLLERS]
     biases = [0.3 * jax.random.normal(k, (WIDTH,)) for k in jax.random.split(jax.random.key(seed + 1), 3)]
-    return eqx.tree_at(readouts, fresh, biases)
+    fresh = eqx.tree_at(readouts, fresh, biases)
+    if kind == "lstm":
+        return fresh
+    hidden = lambda s: [getattr(s.predictors, name).hidden.bias for name in CONTROLLERS]
+    return eqx.tree_at(hidden, fresh, [bias + jnp.array([0.5, 0.4, 0.3, -0.3, 0.6]) for bias in hidden(fresh)])
 
 
 def lesson_twin(cell, head, inputs: Forked, labels: Forked, scored: str) -> Lesson:

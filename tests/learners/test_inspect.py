@@ -107,7 +107,7 @@ def test_gradients_have_a_row_for_each_fast_step_or_one_for_the_walk(case):
 def met_by_fast_steps(learner, state, episode):
     """What `feedback` says at each fast step, its steps taken by `fit_support` with the first rates alone."""
     one = jax.tree.map(lambda x: x[None], episode)
-    features = learner._embed(state.params.network, state.running, one)[0][0]
+    features = learner.embed(state.params.network, state.running, one)[0][0]
     labels = jax.nn.one_hot(episode.support.labels, WAY)
     params, adapt = state.params, learner.adaptation
     # eq. 11's weight above 0 makes every regime take the true gradient beside the synthetic one

@@ -74,7 +74,10 @@ class Marks(AbstractTask):
         return FewShotEpisode(Examples(images[:cut], labels[:cut]), Examples(images[cut:], labels[cut:]))
 
 
+@eqx.filter_jit
+def _drawn(task: Marks, keys: jax.Array) -> FewShotEpisode:
+    return jax.vmap(lambda key: task.sample(key, jnp.zeros((), jnp.int32)))(keys)
+
+
 def episodes(batch: int, seed: int = 0, **settings) -> FewShotEpisode:
-    task = Marks(**settings)
-    keys = jax.random.split(jax.random.key(seed), batch)
-    return jax.jit(jax.vmap(lambda key: task.sample(key, jnp.zeros((), jnp.int32))))(keys)
+    return _drawn(Marks(**settings), jax.random.split(jax.random.key(seed), batch))

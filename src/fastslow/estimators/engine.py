@@ -1,6 +1,5 @@
 """A trained model at work on one machine: loaded once, compiled once a shape."""
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from .._checks import bad
 from ..experiments.config import RunConfig, build_learner
 from ..experiments.saved import Saved, load
 from ..learners.base import LearnerState
-from ..learners.recurrent import Adapted, RecurrentLearner
+from ..learners.recurrent import Adapted
 from ..models.embed import Statistics
 from ..tasks.base import Examples
 
@@ -40,9 +39,8 @@ class Engine:
 
     def __init__(self, config: RunConfig) -> None:
         learner = build_learner(config)
-        usual = config.task.way * config.task.shot
         self._by_running = learner.adaptation.statistics == "running"
-        self._adapt = jax.jit(lambda state, support: _adapt(learner, usual, state, support))
+        self._adapt = jax.jit(lambda state, support: learner.adapt(state, support, key=jax.random.key(0)))
         self._predict = jax.jit(lambda adapted, images: learner.predict(adapted, images))
         self._embed = jax.jit(lambda embedder, images: embedder(images))
         self._statistics = jax.jit(lambda state, images: state.params.network.embed(images, None)[1])
@@ -69,17 +67,6 @@ class Engine:
     ) -> Float[np.ndarray, "items features"]:
         """Embeds images."""
         return _in_chunks(self._embed, embedder, images)
-
-
-def _adapt(learner: RecurrentLearner, usual: int, state: LearnerState, support: Examples) -> Adapted:
-    """Adapts to any number of examples.
-
-    Eq. 10 sums the synthetic gradient over the examples, and the rates of the fast steps were learned at `usual` of
-    them: five times as many make five times the step, which wrecks the network. So α shrinks as examples are added.
-    """
-    items = support.labels.shape[0]
-    path = replace(learner.path, alpha=learner.path.alpha * min(1.0, usual / items))
-    return replace(learner, path=path).adapt(state, support, key=jax.random.key(0))
 
 
 def _in_chunks(function: Any, model: PyTree, images: np.ndarray) -> np.ndarray:

@@ -26,6 +26,11 @@ class Preset:
     expected: str
 
 
+META = FeedbackConfig(regime="meta", alpha=5.0)
+"""Fast steps along meta-learned synthetic gradients. Their scale is the predictors' to choose; a larger α lets them
+start with larger steps."""
+
+
 def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int, warp: float = 1.0) -> RunConfig:
     """NMN with synthetic gradients, regime meta, on Omniglot's 1,200 training characters.
 
@@ -38,6 +43,7 @@ def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int, warp:
             steps=steps, batch=batch, log_every=50, validate_every=500, validation_episodes=400, checkpoint_every=500
         ),
         adapt=AdaptConfig(rate=0.1),
+        feedback=META,
     )
 
 
@@ -47,6 +53,7 @@ GLYPHS = RunConfig(
         steps=500, batch=8, log_every=25, validate_every=250, validation_episodes=200, checkpoint_every=250
     ),
     adapt=AdaptConfig(rate=0.1),
+    feedback=META,
 )
 
 SMOKE = RunConfig(

@@ -1,4 +1,10 @@
-"""One gradient step's worth of feedback for one episode, in each regime (fast-slow section 3.2)."""
+"""One gradient step's worth of feedback for one episode, in each regime (fast-slow section 3.2).
+
+A lesson's loss is the mean over its scored steps. Predictors see one step at a time and cannot know how many there are,
+so at scored steps they predict the gradient of the summed loss, and what they say is divided by the number of those
+steps: the same predictors then serve a support set of any size. At steps that are not scored (a support set bound to
+memory) they predict the gradient of the mean loss itself.
+"""
 
 from typing import Any
 
@@ -31,6 +37,11 @@ class Lesson(eqx.Module):
     labels: Forked
     scored: str = eqx.field(static=True)
 
+    @property
+    def items(self) -> int:
+        """Scored steps."""
+        return getattr(self.labels, self.scored).shape[0]
+
 
 class Learnable(eqx.Module):
     """What a gradient is taken of. Attributes: `cell`, `head`; `inputs`, the cell's inputs, for what made them."""
@@ -48,7 +59,7 @@ class Feedback(eqx.Module):
         logits: of the scored part.
         gradients: shaped as `Learnable`, after the regime has had its say on the controllers.
         true: `δL/δc_t` of every controller and step, `None` where the regime takes no such pass.
-        synthetic: what the predictors said, `None` in regime `true`.
+        synthetic: the predictors' estimate of it, `None` in regime `true`.
         regression: `L_SG` (eq. 11); zero where there is nothing to regress on.
     """
 
@@ -110,6 +121,25 @@ def _injected(learnable: Learnable, synthetic: Forked, lesson: Lesson, tap: Tap)
     return pull((jnp.ones_like(loss), jax.tree.map(jnp.zeros_like, outputs)))[0]
 
 
+def scored_times(rows: Forked, lesson: Lesson, factor: float) -> Forked:
+    """Rows of a passage with those of its scored part multiplied."""
+    return eqx.tree_at(
+        lambda r: getattr(r, lesson.scored), rows, jax.tree.map(lambda g: factor * g, getattr(rows, lesson.scored))
+    )
+
+
+def predicted(predictors: SyntheticGradients, outputs: Forked, lesson: Lesson) -> Forked:
+    """Estimates of `δL/δc_t` (fast-slow eq. 9)."""
+    return scored_times(predictors(outputs, lesson.labels), lesson, 1 / lesson.items)
+
+
+def regressed(predictors: SyntheticGradients, outputs: Forked, true: Forked, lesson: Lesson) -> Scalar:
+    """`L_SG` (fast-slow eq. 11): what the predictors say against the true gradient, both for the summed loss."""
+    return regression_loss(
+        predictors(detached(outputs), lesson.labels), scored_times(true, lesson, float(lesson.items))
+    )
+
+
 def _replace(gradients: Learnable, controllers: PerController) -> Learnable:
     return eqx.tree_at(lambda g: g.cell.controllers, gradients, controllers)
 
@@ -120,7 +150,7 @@ def _regressed(
     """Regimes `both` and `synthetic`: predictors regress on the true gradient and teach beside it or instead."""
     (loss, (record, logits)), (gradients, true) = _probed(learnable, lesson)
     outputs = Forked(trunk=record.trunk.outputs, branches=record.branches.outputs)
-    synthetic = detached(predictors)(outputs, lesson.labels)
+    synthetic = predicted(detached(predictors), outputs, lesson)
     # α · SG_C(c_t, y_t)
     scaled = jax.tree.map(lambda g: config.alpha * g, synthetic)
     if config.reach == "local":
@@ -131,7 +161,7 @@ def _regressed(
     else:
         # the true gradient above was taken without injection: a target holding synthetic gradient chases itself
         gradients = _injected(learnable, scaled, lesson, injection(config.regime == "both"))
-    regression = regression_loss(predictors(detached(outputs), lesson.labels), true)
+    regression = regressed(predictors, outputs, true, lesson)
     return Feedback(loss, logits, gradients, true, synthetic, regression)
 
 
@@ -144,7 +174,7 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, 
         _, record = traced_walk(cell, cell.init_state(), learnable.inputs)
         true = None
     outputs = Forked(trunk=record.trunk.outputs, branches=record.branches.outputs)
-    synthetic = predictors(outputs, lesson.labels)
+    synthetic = predicted(predictors, outputs, lesson)
     fast = local_gradients(cell.controllers, record, jax.tree.map(lambda g: config.alpha * g, synthetic))
     m = getattr(record, lesson.scored).outputs.output
     labels = getattr(lesson.labels, lesson.scored)
@@ -158,5 +188,5 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, 
     gradients = eqx.tree_at(lambda g: (g.cell.controllers, g.head), zeros, (fast, head_gradient))
     if true is None:
         return Feedback(loss, logits, gradients, None, synthetic, jnp.zeros_like(loss))
-    regression = regression_loss(predictors(detached(outputs), lesson.labels), true)
+    regression = regressed(predictors, outputs, true, lesson)
     return Feedback(loss, logits, gradients, true, synthetic, regression)

@@ -13,7 +13,7 @@ from ..models.sequence import FastWeights, Network
 from ..tasks.base import FewShotEpisode
 from .adapting import fit_support, support_lesson
 from .base import LearnerState
-from .gradients import Learnable, Lesson, objective
+from .gradients import Learnable, Lesson, objective, predicted
 from .recurrent import RecurrentLearner
 
 
@@ -57,7 +57,7 @@ def inspect_episode(learner: RecurrentLearner, state: LearnerState, episode: Few
     params, adapt = state.params, learner.adaptation
     # the learner's own way to normalise, which for whole episodes needs both sets at once
     one = jax.tree.map(lambda x: x[None], episode)
-    support, query, _ = learner._embed(params.network, state.running, one)
+    support, query, _ = learner.embed(params.network, state.running, one)
     support, query = support[0], query[0]
     labels, query_labels = (jax.nn.one_hot(y, learner.way) for y in (episode.support.labels, episode.query.labels))
     fitted = fit_support(params.network, params.predictors, params.rates, support, labels, adapt, learner.path)
@@ -118,7 +118,7 @@ def _compared(
     if predictors is None:
         return norms, None, None
     outputs = Forked(trunk=record.trunk.outputs, branches=record.branches.outputs)
-    synthetic = joined(predictors(outputs, lesson.labels))
+    synthetic = joined(predicted(predictors, outputs, lesson))
     return norms, jax.tree.map(_norm, synthetic), jax.tree.map(_cosine, true, synthetic)
 
 

@@ -106,7 +106,7 @@ class RecurrentLearner(AbstractLearner):
 
     def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> dict[str, Float[Array, " batch"]]:
         params = state.params
-        support, query, _ = self._embed(params.network, state.running, episodes)
+        support, query, _ = self.embed(params.network, state.running, episodes)
         one_hot = self._one_hot(episodes.support.labels)
         fitted = jax.vmap(lambda x, y: self._fit(params, x, y))(support, one_hot)
         logits = jax.vmap(read_queries)(fitted, query)
@@ -125,7 +125,7 @@ class RecurrentLearner(AbstractLearner):
             params.network, params.predictors, params.rates, features, labels, self.adaptation, self.path
         )
 
-    def _embed(
+    def embed(
         self, network: Network, running: Statistics | None, episodes: FewShotEpisode
     ) -> tuple[Array, Array, Statistics]:
         """Features of support and queries; `running=None` is training: statistics of the whole batch."""
@@ -144,7 +144,7 @@ class RecurrentLearner(AbstractLearner):
 
     def _fine_tune(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Parameters, Any]:
         def loss_of(params: Parameters) -> tuple[Scalar, Any]:
-            support, query, statistics = self._embed(params.network, None, episodes)
+            support, query, statistics = self.embed(params.network, None, episodes)
             one_hot = self._one_hot(episodes.support.labels)
             fitted = jax.vmap(lambda x, y: self._fit(params, x, y))(support, one_hot)
             logits = jax.vmap(read_queries)(fitted, query)
@@ -165,7 +165,7 @@ class RecurrentLearner(AbstractLearner):
         network = params.network
 
         def embed(weights: Any) -> tuple[tuple[Array, Array], Statistics]:
-            support, query, statistics = self._embed(eqx.tree_at(lambda n: n.embed, network, weights), None, episodes)
+            support, query, statistics = self.embed(eqx.tree_at(lambda n: n.embed, network, weights), None, episodes)
             return (support, query), statistics
 
         (support, query), pull, statistics = jax.vjp(embed, network.embed, has_aux=True)

@@ -32,8 +32,8 @@ def feedback(base: FeedbackConfig, regime: Regime, reach: Reach = "local") -> Fe
     if regime == "true":
         return replace(base, regime="true", regression=0.0)
     if regime == "meta":
-        return replace(base, regime="meta")
-    return replace(base, regime=regime, reach=reach, predictor="lstm", regression=1.0)
+        return base
+    return replace(base, regime=regime, reach=reach, alpha=1.0, predictor="lstm", regression=1.0)
 
 
 def rows(budget: Budget) -> list[Row]:

@@ -62,14 +62,24 @@ def measure(preset: str, devices: int, seeds: int, how: str, steps: int) -> dict
     }
 
 
-CASES = ((1, 1, "unroll"), (0, 1, "unroll"), (0, 3, "unroll"), (0, 3, "vmap"))
-"""Devices (0: one for each core), seeds, how seeds run side by side."""
+PRESETS = (
+    "main",
+    "omniglot-5way-1shot",
+    "omniglot-5way-5shot",
+    "omniglot-20way-1shot",
+    "omniglot-20way-5shot",
+    "paper-5way-1shot",
+)
+CASES = ((1, 1, "unroll"), (0, 1, "unroll"))
+SEEDS = ((0, 3, "unroll"), (0, 3, "vmap"))
+"""Devices (0: one for each core), seeds, how seeds run side by side. Several seeds are timed for the first preset
+named; beside them, three runs of one seed take three times that one's time."""
 
 
 def main() -> int:
     """Runs every case of every preset named and writes the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("presets", nargs="*", default=["main", "omniglot-5way-1shot"])
+    parser.add_argument("presets", nargs="*", default=PRESETS)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)
@@ -81,7 +91,7 @@ def main() -> int:
         return 0
     lines = []
     for preset in options.presets:
-        for case in CASES:
+        for case in CASES + (SEEDS if preset == options.presets[0] else ()):
             command = [sys.executable, __file__, preset, "--steps", str(options.steps), "--case", *map(str, case)]
             line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
             print(line, flush=True)

@@ -1,7 +1,6 @@
 """`fastslow train`: one preset, from the first update to its figures."""
 
 import contextlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,8 +12,9 @@ from ..experiments.figures import draw_figures
 from ..experiments.pipeline import measure, train_run
 from ..experiments.presets import find_preset
 from ..experiments.results import ResultRow, read_rows, write_rows
+from ..experiments.rows import is_result_of
 from ..training.checkpoint import Checkpoints
-from ..training.config import from_json, to_json
+from ..training.config import from_json
 from ..training.folder import read_json
 from ..training.report import Report
 from .console import logged, say, show_results
@@ -99,21 +99,15 @@ def _train(preset: str, config: RunConfig, out: Path, resume: bool, episodes: in
         return run_main(out, config, resume=resume, watch=watch, episodes=episodes)
     result = out / "result.json"
     finished = read_rows(result) if resume and result.is_file() else []
-    if finished and _is_result_of(finished[0], config, episodes):
+    if finished and is_result_of(finished[0], config, episodes):
         return finished
     trained = train_run(config, out, resume=resume, watch=lambda report: watch(preset, report))
     say(f"Measuring on {episodes} test episodes.")
     row = measure(trained, experiment=preset, row=f"NMN, regime {config.feedback.regime}", episodes=episodes)
     rows = [row, pixel_row(config, trained.tasks, experiment=preset, episodes=episodes)]
-    write_rows(result, rows)
     draw_figures(trained, out / "figures", {PIXELS: rows[1].value})
+    write_rows(result, rows)  # last: a run that has it lacks nothing
     return rows
-
-
-def _is_result_of(row: ResultRow, config: RunConfig, episodes: int) -> bool:
-    """Whether a stored row is what training and measuring again would give."""
-    same = row.config == json.loads(json.dumps(to_json(config)))
-    return same and row.episodes == episodes * config.training.seeds
 
 
 def _farewell(out: Path) -> str:

@@ -50,7 +50,7 @@ def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int, warp:
 GLYPHS = RunConfig(
     task=GlyphsConfig(queries=3),
     training=TrainingConfig(
-        steps=500, batch=8, log_every=25, validate_every=250, validation_episodes=200, checkpoint_every=250
+        steps=400, batch=8, log_every=25, validate_every=200, validation_episodes=200, checkpoint_every=200
     ),
     adapt=AdaptConfig(rate=0.1),
     feedback=META,

@@ -1,8 +1,10 @@
 """Rows of an experiment: each trained in a folder of its own, measured once, and not trained again on resume."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..training.config import to_json
 from .base import Watch
 from .config import RunConfig
 from .pipeline import Trained, measure, train_run
@@ -26,10 +28,16 @@ class Row:
     paper_value: float | None = None
 
 
+def is_result_of(result: ResultRow, config: RunConfig, episodes: int) -> bool:
+    """Whether a stored row is what training and measuring again would give."""
+    same = result.config == json.loads(json.dumps(to_json(config)))
+    return same and result.episodes == episodes * config.training.seeds
+
+
 def run_row(
     experiment: str, row: Row, out: Path, *, resume: bool, watch: Watch, episodes: int = 1000
 ) -> tuple[ResultRow, Trained | None]:
-    """Trains and measures one row, or reads it where it is finished.
+    """Trains and measures one row, or reads it where it is finished and nothing asks for more.
 
     Args:
         experiment: name of the experiment.
@@ -45,7 +53,9 @@ def run_row(
     folder = out / row.folder
     finished = folder / "result.json"
     if resume and finished.is_file():
-        return read_rows(finished)[0], None
+        result = read_rows(finished)[0]
+        if is_result_of(result, row.config, episodes):
+            return result, None
     trained = train_run(
         row.config,
         folder,

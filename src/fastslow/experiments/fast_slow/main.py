@@ -16,9 +16,11 @@ from ...training.statistics import interval
 from ..base import Budget, Experiment, Watch
 from ..config import RunConfig, build_tasks
 from ..figures import draw_figures
+from ..pipeline import Trained
 from ..presets import GLYPHS, SMOKE
 from ..results import ResultRow, environment, write_rows
 from ..rows import Row, run_row
+from ..saved import load_run
 
 NAME = "fast-slow/main"
 FAST, SLOW, PIXELS = "NMN + SG, regime meta", "the same network, regime true", "pixel nearest neighbour"
@@ -67,11 +69,12 @@ def run_main(out: Path, config: RunConfig, *, resume: bool, watch: Watch, episod
     name = FAST if config.feedback.regime == "meta" else f"NMN, regime {config.feedback.regime}"
     fast, trained = run_row(NAME, Row(name, ".", config), out, resume=resume, watch=watch, episodes=episodes)
     slow, _ = run_row(NAME, Row(SLOW, "baseline", baseline), out, resume=resume, watch=watch, episodes=episodes)
-    tasks = build_tasks(config.task) if trained is None else trained.tasks
-    pixels = pixel_row(config, tasks, experiment=NAME, episodes=episodes)
+    if trained is None:  # finished in an earlier sitting, which may have ended before its figures
+        saved = load_run(out)
+        trained = Trained(saved.config, saved.learner, build_tasks(config.task), saved.states, seconds=0.0)
+    pixels = pixel_row(config, trained.tasks, experiment=NAME, episodes=episodes)
     rows = [fast, slow, pixels]
-    if trained is not None:
-        draw_figures(trained, out / "figures", {SLOW: slow.value, PIXELS: pixels.value})
+    draw_figures(trained, out / "figures", {SLOW: slow.value, PIXELS: pixels.value})
     write_rows(out / "result.json", rows)
     return rows
 

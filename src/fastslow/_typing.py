@@ -25,6 +25,12 @@
 | `pixels`   | pixels of an image, in one row                              |
 | `episodes` | episodes of an evaluation                                   |
 | `seeds`    | independent repetitions of a training                       |
+| `heads`    | reads of a memory in one step                               |
+| `controls` | a controller's numbers that steer a memory                  |
+| `entry`    | numbers in which input and state enter a step; also `feed`, `source` |
+| `outputs`  | numbers of a predicted distribution                         |
+| `target`   | size of a label as a stream shows it; also `places`, `letters` |
+| `instances` | how often a class has come, up to a most                   |
 """
 
 from jaxtyping import Array, Float, PRNGKeyArray

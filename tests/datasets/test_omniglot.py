@@ -83,7 +83,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def cache_file() -> Path:
-    return Path(os.environ["FASTSLOW_CACHE"]) / module.CACHE_FILE
+    return Path(os.environ["FASTSLOW_CACHE"]) / module.SMALL.file
 
 
 def refused(folder: Path, match: str) -> None:

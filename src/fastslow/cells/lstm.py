@@ -61,7 +61,12 @@ class LSTM(AbstractCell[LSTMState]):
 
     def advance(self, state: LSTMState, projected: Float[Array, " gates"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
         """The rest of the step, from a projected input."""
-        i, f, g, o = jnp.split(projected + self.hidden_weight @ state.hidden, 4)
+        return self.gated(state, projected + self.hidden_weight @ state.hidden)
+
+    @staticmethod
+    def gated(state: LSTMState, gates: Float[Array, " gates"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
+        """What the four gates, before their squashing, make of a state."""
+        i, f, g, o = jnp.split(gates, 4)
         cell = jax.nn.sigmoid(f) * state.cell + jax.nn.sigmoid(i) * jnp.tanh(g)
         hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
         return LSTMState(hidden=hidden, cell=cell), hidden

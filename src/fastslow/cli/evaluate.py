@@ -71,7 +71,7 @@ def run(words: Sequence[str]) -> int:
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
     name = flags.row or f"{flags.model}, regime {trained.config.feedback.regime}"
     rows = [
-        measure(trained, experiment=flags.experiment, row=name, episodes=flags.episodes),
+        *measure(trained, experiment=flags.experiment, row=name, episodes=flags.episodes),
         pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes),
     ]
     out = flags.out or _default_out(flags.model)
@@ -80,7 +80,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def on_validation(trained: Trained) -> Trained:
+def on_validation(trained: Trained[RunConfig]) -> Trained[RunConfig]:
     """The same model, to be measured on validation classes; its rows say so."""
     tasks = trained.tasks
     return replace(trained, tasks=replace(tasks, test=tasks.validation, split=f"{tasks.split}, validation classes"))

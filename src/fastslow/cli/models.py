@@ -13,7 +13,7 @@ from .flags import with_data
 
 def with_tasks(
     saved: Saved, data: Path | None, change: Callable[[RunConfig], RunConfig] = lambda config: config
-) -> Trained:
+) -> Trained[RunConfig]:
     """Joins a trained model and its data.
 
     Args:

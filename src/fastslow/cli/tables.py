@@ -18,12 +18,13 @@ def results_table(rows: Sequence[ResultRow]) -> Table:
     table.add_column("")
     for title in ("measured", "95 % interval", "chance", "episodes", "seeds"):
         table.add_column(title, justify="right", no_wrap=True)
+    several = len({row.metric for row in rows}) > 1
     compared = any(row.paper_value is not None for row in rows)
     for title in ("paper", "difference") if compared else ():
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         low, high = row.ci95
-        name = row.row + (" (transductive)" if row.transductive else "")
+        name = row.row + (f", {row.metric}" if several else "") + (" (transductive)" if row.transductive else "")
         cells = [name, _figure(row, row.value), f"{_figure(row, low)} … {_figure(row, high)}", _figure(row, row.chance)]
         cells += [f"{row.episodes:,}", str(len(row.seeds))]
         table.add_row(*cells, *((_figure(row, row.paper_value), _difference(row)) if compared else ()))

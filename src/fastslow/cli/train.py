@@ -103,9 +103,9 @@ def _train(preset: str, config: RunConfig, out: Path, resume: bool, episodes: in
         return finished
     trained = train_run(config, out, resume=resume, watch=lambda report: watch(preset, report))
     say(f"Measuring on {episodes} test episodes.")
-    row = measure(trained, experiment=preset, row=f"NMN, regime {config.feedback.regime}", episodes=episodes)
-    rows = [row, pixel_row(config, trained.tasks, experiment=preset, episodes=episodes)]
-    draw_figures(trained, out / "figures", {PIXELS: rows[1].value})
+    measured = measure(trained, experiment=preset, row=f"NMN, regime {config.feedback.regime}", episodes=episodes)
+    rows = [*measured, pixel_row(config, trained.tasks, experiment=preset, episodes=episodes)]
+    draw_figures(trained, out / "figures", {PIXELS: rows[-1].value})
     write_rows(result, rows)  # last: a run that has it lacks nothing
     return rows
 

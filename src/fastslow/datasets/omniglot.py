@@ -1,7 +1,8 @@
 """Omniglot: 1,623 hand-drawn characters of 50 alphabets, 20 drawings each (Lake, Salakhutdinov and Tenenbaum 2015).
 
 Classes stand in the data set's order: background alphabets, then evaluation alphabets, alphabets and characters sorted
-by name. The drawings are shrunk to 28×28 once, and kept as one array file in the cache directory.
+by name. The drawings are shrunk once, to 28×28 or to a third of their size, and kept as one array file for each form in
+the cache directory.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,11 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from .._checks import bad
-from .images import SIDE, shrink
+from .images import SIDE, THIRD, shrink, thirds
 from .locate import Archive, Part, cache_dir, locate, open_archive
 
 DRAWINGS = 20
 RAW_SIDE = 105
-CACHE_FILE = "omniglot_28.npz"
 CACHE_FORMAT = 1
 """Raised whenever the preparation changes, so that arrays made before it are rebuilt."""
 
@@ -57,6 +57,21 @@ OFFICIAL = (
 )
 
 
+@dataclass(frozen=True)
+class Form:
+    """How drawings are kept. Attributes: `file`, in the cache; `side` of an image; `prepare`, from 105×105 to it."""
+
+    file: str
+    side: int
+    prepare: Callable[[np.ndarray], np.ndarray]
+
+
+SMALL = Form("omniglot_28.npz", SIDE, shrink)
+"""28×28, as most models see them."""
+LARGE = Form("omniglot_35.npz", THIRD, thirds)
+"""A third of the original, to be turned, shifted and shrunk anew in each episode."""
+
+
 @dataclass(frozen=True, eq=False)
 class Omniglot:
     """The whole data set, shrunk.
@@ -67,11 +82,11 @@ class Omniglot:
         sha256: of the names and the images.
     """
 
-    images: UInt8[np.ndarray, "classes 20 28 28"]
+    images: UInt8[np.ndarray, "classes 20 side side"]
     names: tuple[str, ...]
     sha256: str
 
-    def select(self, names: Iterable[str]) -> UInt8[np.ndarray, "chosen 20 28 28"]:
+    def select(self, names: Iterable[str]) -> UInt8[np.ndarray, "chosen 20 side side"]:
         """Images of the classes named, in the order asked for.
 
         Raises:
@@ -87,17 +102,18 @@ def _place(places: dict[str, int], name: str) -> int:
     return places[name]
 
 
-def load_omniglot(path: str | Path | None = None) -> Omniglot:
+def load_omniglot(path: str | Path | None = None, form: Form = SMALL) -> Omniglot:
     """Loads the data set, from the cached array where it is whole and matches its source.
 
     Args:
         path: folder with the two official zips or the folders they extract to; without it `FASTSLOW_DATA`, the cache
             directory and the official address are tried, in this order.
+        form: `SMALL` or `LARGE`.
 
     Raises:
         UserError: if the data cannot be found or is not the whole of Omniglot.
     """
-    return _load(path, OFFICIAL)
+    return _load(path, OFFICIAL, form)
 
 
 def load_raw(names: Sequence[str], path: str | Path | None = None) -> UInt8[np.ndarray, "chosen 20 105 105"]:
@@ -119,11 +135,11 @@ def _load_raw(names: Sequence[str], path: str | Path | None, contents: tuple[Con
         return np.array(raw, np.uint8).reshape(len(names), DRAWINGS, RAW_SIDE, RAW_SIDE)
 
 
-def _load(path: str | Path | None, contents: tuple[Content, ...]) -> Omniglot:
+def _load(path: str | Path | None, contents: tuple[Content, ...], form: Form = SMALL) -> Omniglot:
     with ExitStack() as stack:
         archives = _open(stack, path, contents)
         stamp = json.dumps([CACHE_FORMAT, *(archive.fingerprint() for archive in archives)])
-        file = cache_dir() / CACHE_FILE
+        file = cache_dir() / form.file
         if (cached := _read_cache(file, stamp)) is not None:
             return cached
         try:
@@ -131,11 +147,11 @@ def _load(path: str | Path | None, contents: tuple[Content, ...]) -> Omniglot:
             stack.enter_context(FileLock(file.with_suffix(".lock")))
         except OSError as error:
             _warn_uncached(file, error)
-            return _build(archives, contents)
+            return _build(archives, contents, form)
         # Another process may have built it while this one waited for the lock.
         if (cached := _read_cache(file, stamp)) is not None:
             return cached
-        omniglot = _build(archives, contents)
+        omniglot = _build(archives, contents, form)
         try:
             _write_cache(file, stamp, omniglot)
         except OSError as error:
@@ -148,13 +164,13 @@ def _open(stack: ExitStack, path: str | Path | None, contents: tuple[Content, ..
     return [stack.enter_context(open_archive(folder, content.part)) for content in contents]
 
 
-def _build(archives: list[Archive], contents: tuple[Content, ...]) -> Omniglot:
+def _build(archives: list[Archive], contents: tuple[Content, ...], form: Form) -> Omniglot:
     """Reads and shrinks every drawing."""
     classes = [entry for pair in zip(archives, contents, strict=True) for entry in _classes(*pair)]
-    images = np.empty((len(classes), DRAWINGS, SIDE, SIDE), np.uint8)
+    images = np.empty((len(classes), DRAWINGS, form.side, form.side), np.uint8)
     for place, (archive, drawings) in enumerate(classes):
         for drawer, name in enumerate(drawings):
-            images[place, drawer] = shrink(_read_drawing(archive, name))
+            images[place, drawer] = form.prepare(_read_drawing(archive, name))
     names = tuple(_class_of(drawings[0]) for _, drawings in classes)
     return _finish(images, names, _digest(images, names))
 

@@ -3,8 +3,11 @@
 from .._checks import bad
 from .base import Experiment
 from .fast_slow import main, omniglot, regimes
+from .mann import table1
 
-EXPERIMENTS: dict[str, Experiment] = {module.EXPERIMENT.name: module.EXPERIMENT for module in (main, regimes, omniglot)}
+EXPERIMENTS: dict[str, Experiment] = {
+    module.EXPERIMENT.name: module.EXPERIMENT for module in (main, regimes, omniglot, table1)
+}
 
 
 def find_experiment(name: str) -> Experiment:

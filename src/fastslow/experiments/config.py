@@ -1,8 +1,9 @@
 """What one training is made of, as a configuration, and how it is built from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, overload
 
 import jax
 
@@ -14,14 +15,17 @@ from ..learners.adapting import initial_rates
 from ..learners.optimiser import OptimiserConfig, build_optimiser
 from ..learners.recurrent import Parameters, RecurrentLearner
 from ..learners.regimes import AdaptConfig, FeedbackConfig, check_combination
+from ..learners.sequence import SequenceLearner
 from ..memory.slots import InitialMemory, KeyValueSlots, SoftSlots
 from ..models.embed import ConvEmbedding
 from ..models.heads import Categorical
 from ..models.sequence import Network
 from ..tasks.glyphs import GlyphsConfig, glyph_tasks
 from ..tasks.omniglot import OmniglotConfig, omniglot_tasks
+from ..tasks.omniglot_stream import OmniglotStreamConfig, omniglot_stream_tasks
 from ..tasks.splits import TaskSplits
-from ..training.config import TrainingConfig
+from ..training.config import TrainingConfig, from_json
+from .streams import StreamConfig, build_stream_learner
 
 MemoryKind = Literal["soft", "key-value"]
 
@@ -91,9 +95,36 @@ def build_parameters(key: Key, *, model: ModelConfig, adapt: AdaptConfig, path: 
     return Parameters(network=network, predictors=predictors, rates=rates)
 
 
-def build_tasks(config: TaskConfig) -> TaskSplits:
+AnyConfig = RunConfig | StreamConfig
+"""A training of any kind."""
+
+
+def read_config(data: Mapping[str, Any]) -> AnyConfig:
+    """Rebuilds a configuration from what `to_json` gave.
+
+    Raises:
+        UserError: a field that is unknown, missing, or of the wrong type.
+    """
+    # the task's kind tells the two apart
+    task = data.get("task")
+    streams = isinstance(task, Mapping) and task.get("kind") == OmniglotStreamConfig().kind
+    return from_json(StreamConfig if streams else RunConfig, data)
+
+
+def build_tasks(config: TaskConfig | OmniglotStreamConfig) -> TaskSplits:
     """Builds the training, validation and test task of a configuration."""
+    if isinstance(config, OmniglotStreamConfig):
+        return omniglot_stream_tasks(config)
     return glyph_tasks(config) if isinstance(config, GlyphsConfig) else omniglot_tasks(config)
+
+
+@overload
+def build_any_learner(config: RunConfig) -> RecurrentLearner: ...
+@overload
+def build_any_learner(config: StreamConfig) -> SequenceLearner: ...
+def build_any_learner(config: AnyConfig) -> RecurrentLearner | SequenceLearner:
+    """Builds the learner of a training of any kind."""
+    return build_stream_learner(config) if isinstance(config, StreamConfig) else build_learner(config)
 
 
 def build_learner(config: RunConfig) -> RecurrentLearner:

@@ -14,6 +14,7 @@ from ..training import plots
 from ..training.evaluate import EVALUATION_SEED
 from ..training.metrics import read_metrics
 from ..training.state import draw, one_seed
+from .config import RunConfig
 from .pipeline import Trained
 
 CONTROLLERS = ("input", "output", "write")
@@ -21,7 +22,7 @@ MOST_QUERIES, MOST_STEPS, MOST_MOMENTS = 40, 40, 6
 """As many as can still be told apart in one figure."""
 
 
-def draw_figures(trained: Trained, folder: Path, references: Mapping[str, float]) -> list[Path]:
+def draw_figures(trained: Trained[RunConfig], folder: Path, references: Mapping[str, float]) -> list[Path]:
     """Draws all figures of a run; the first seed's network is the one that is looked into.
 
     Args:

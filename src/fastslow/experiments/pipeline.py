@@ -1,29 +1,35 @@
 """Train, choose by validation, measure on test classes once: the steps every experiment is made of."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from jaxtyping import Float
 
 from ..learners.base import LearnerState
-from ..learners.recurrent import RecurrentLearner
+from ..tasks.omniglot_stream import LABELS
 from ..tasks.splits import TaskSplits
 from ..training.config import to_json
-from ..training.evaluate import evaluate
+from ..training.evaluate import evaluate_all
 from ..training.fingerprint import params_sha256
 from ..training.folder import RunFolder
 from ..training.loop import fit, train
 from ..training.report import Report
 from ..training.state import best_learner, one_seed
 from ..training.statistics import interval
-from .config import RunConfig, build_learner, build_tasks
+from .config import AnyConfig, build_any_learner, build_tasks
 from .results import ResultRow, environment
+from .streams import StreamConfig
 
+Config = TypeVar("Config", bound=AnyConfig)
 Watch = Callable[[Report], object]
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class Trained(Generic[Config]):
     """A finished training.
 
     Attributes:
@@ -34,14 +40,14 @@ class Trained:
         seconds: training time, all sittings together.
     """
 
-    config: RunConfig
-    learner: RecurrentLearner
+    config: Config
+    learner: Any
     tasks: TaskSplits
     states: LearnerState
     seconds: float
 
 
-def train_run(config: RunConfig, out: Path, *, resume: bool = False, watch: Watch | None = None) -> Trained:
+def train_run(config: Config, out: Path, *, resume: bool = False, watch: Watch | None = None) -> Trained[Config]:
     """Trains a configuration in a run folder.
 
     Args:
@@ -55,7 +61,7 @@ def train_run(config: RunConfig, out: Path, *, resume: bool = False, watch: Watc
         TrainingDivergedError: no seed stayed finite.
         KeyboardInterrupt: interrupted, with the state saved.
     """
-    learner, tasks = build_learner(config), build_tasks(config.task)
+    learner, tasks = build_any_learner(config), build_tasks(config.task)
     seconds = 0.0
 
     def note(report: Report) -> None:
@@ -70,38 +76,80 @@ def train_run(config: RunConfig, out: Path, *, resume: bool = False, watch: Watc
 
 
 def measure(
-    trained: Trained, *, experiment: str, row: str, episodes: int = 1000, paper_value: float | None = None
-) -> ResultRow:
-    """Accuracy on the test classes, on the stored evaluation episodes.
+    trained: Trained,
+    *,
+    experiment: str,
+    row: str,
+    episodes: int = 1000,
+    paper: Mapping[str, float] | None = None,
+) -> list[ResultRow]:
+    """What a training came to on the test classes, on the stored evaluation episodes; one result for each metric.
 
     Args:
         trained: the learner and its states.
         experiment: name of the experiment the row belongs to.
         row: the row's name.
         episodes: test episodes of each seed, the same for all.
-        paper_value: the paper's figure, as a share.
+        paper: the paper's figures by metric, as shares.
     """
     start = time.perf_counter()
-    config = trained.config
-    found = evaluate(trained.learner, trained.states, trained.tasks.test, episodes=episodes, batch=20)
-    mean, low, high = interval(found)
-    seeds = config.training.seed_numbers
-    return ResultRow(
-        experiment=experiment,
-        row=row,
-        metric="accuracy",
-        value=mean,
-        ci95=(low, high),
-        chance=1 / config.task.way,
-        episodes=found.size,
-        seeds=seeds,
-        protocol=config.adapt.protocol,
-        regime=config.feedback.regime,
-        transductive=config.adapt.statistics == "episode",
-        paper_value=paper_value,
-        config=to_json(config),
-        params_sha256=tuple(params_sha256(one_seed(trained.states.params, i)) for i in range(len(seeds))),
-        data=trained.tasks.data,
-        seconds=trained.seconds + time.perf_counter() - start,
+    config, seeds = trained.config, trained.config.training.seed_numbers
+    found = evaluate_all(trained.learner, trained.states, trained.tasks.test, episodes=episodes, batch=20)
+    figures = by_instance(found) if isinstance(config, StreamConfig) else {"accuracy": found["accuracy"]}
+    sha256 = tuple(params_sha256(one_seed(trained.states.params, i)) for i in range(len(seeds)))
+    shared = {
+        "experiment": experiment,
+        "row": row,
+        "episodes": episodes * len(seeds),
+        "seeds": seeds,
+        "config": to_json(config),
+        "params_sha256": sha256,
+        "data": trained.tasks.data,
+        "seconds": trained.seconds + time.perf_counter() - start,
+        **_facts(config),
         **environment(),
-    )
+    }
+    rows = []
+    for metric, figure in figures.items():
+        mean, low, high = interval(figure)
+        value = None if paper is None else paper.get(metric)
+        rows.append(ResultRow(metric=metric, value=mean, ci95=(low, high), paper_value=value, **shared))
+    return rows
+
+
+INSTANCES = (1, 2, 3, 4, 5, 10)
+"""Of a class within a stream: those that mann's tables have."""
+
+
+def instance_metric(instance: int) -> str:
+    """The metric of the k-th instance, such as `accuracy of instance 2`."""
+    return f"accuracy of instance {instance}"
+
+
+def by_instance(found: Mapping[str, Float[np.ndarray, "seeds episodes ..."]]) -> dict[str, np.ndarray]:
+    """Accuracy of the k-th instance of a class: hits over all episodes by instances over all episodes.
+
+    An episode holds a number of k-th instances that differs from the next, so the figure is a ratio of two means. Each
+    episode gets the value whose mean is that ratio and whose spread is the ratio's to first order (the delta method).
+    """
+    figures = {}
+    for k in INSTANCES:
+        hits, seen = (found[name][..., k - 1].astype(np.float64) for name in ("hits", "seen"))
+        if not seen.any():  # streams too short for a k-th instance
+            continue
+        ratio, mean_seen = hits.mean() / seen.mean(), seen.mean()
+        figures[instance_metric(k)] = ratio + (hits - ratio * seen) / mean_seen
+    return figures
+
+
+def _facts(config: AnyConfig) -> dict[str, Any]:
+    """What a configuration says of every row measured with it."""
+    if isinstance(config, StreamConfig):
+        chance = 1 / config.task.classes if config.task.labels == "one-hot" else 1 / LABELS
+        return {"chance": chance, "protocol": "bind", "regime": None, "transductive": False}
+    return {
+        "chance": 1 / config.task.way,
+        "protocol": config.adapt.protocol,
+        "regime": config.feedback.regime,
+        "transductive": config.adapt.statistics == "episode",
+    }

@@ -97,20 +97,31 @@ def table(rows: list[ResultRow]) -> str:
     """A Markdown table, and below it what all of its rows share.
 
     Args:
-        rows: at least one row, in the order to be shown. Accuracies are shown in percent.
+        rows: at least one row, in the order to be shown. Accuracies are shown in percent. Rows of one name that differ
+            in their metric share a line, with a column for each metric.
     """
-    columns: list[tuple[str, list[str]]] = [("", [row.row for row in rows])]
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    lines_of: dict[str, dict[str, ResultRow]] = {}
+    for number, row in enumerate(rows):
+        lines_of.setdefault(row.row if len(metrics) > 1 else str(number), {})[row.metric] = row
+    first = [next(iter(line.values())) for line in lines_of.values()]
+    columns: list[tuple[str, list[str]]] = [("", [row.row for row in first])]
     shared = []
-    for title, cell in _SETTINGS:
-        cells = [cell(row) for row in rows]
+    for title, cell in _SETTINGS[len(metrics) > 1 :]:  # the metric, where it is one for all, is said below
+        cells = [cell(row) for row in first]
         if len(set(cells)) > 1:
             columns.append((title, cells))
         elif cells[0] != _NONE:
             shared.append(f"{title}: {cells[0]}")
-    columns.append(("measured, 95 % interval", [_measured(row) for row in rows]))
-    if any(row.paper_value is not None for row in rows):
-        columns.append(("paper", [_paper(row) for row in rows]))
-        columns.append(("difference", [_difference(row) for row in rows]))
+    if len(metrics) > 1:
+        for metric in metrics:
+            title = metric + (", %" if metric.startswith("accuracy") else "")
+            columns.append((title, [_beside_paper(line.get(metric)) for line in lines_of.values()]))
+    else:
+        columns.append(("measured, 95 % interval", [_measured(row) for row in rows]))
+        if any(row.paper_value is not None for row in rows):
+            columns.append(("paper", [_paper(row) for row in rows]))
+            columns.append(("difference", [_difference(row) for row in rows]))
     lines = [f"| {' | '.join(line)} |" for line in zip(*([title, *cells] for title, cells in columns), strict=True)]
     lines.insert(1, "|" + " --- |" * len(columns))
     note = f"\n\n{'; '.join(shared)}." if shared else ""
@@ -139,6 +150,14 @@ def _difference(row: ResultRow) -> str:
         return _NONE
     text = _digits(row, row.value - row.paper_value)
     return f"+{text}" if not text.startswith("-") else f"−{text[1:]}"
+
+
+def _beside_paper(row: ResultRow | None) -> str:
+    """A figure of a table with several metrics, with the paper's and the difference in brackets."""
+    if row is None:
+        return _NONE
+    paper = f" (paper {_paper(row)}, {_difference(row)})" if row.paper_value is not None else ""
+    return _measured(row) + paper
 
 
 def _chance(row: ResultRow) -> str:

@@ -1,42 +1,44 @@
 """Rows of an experiment: each trained in a folder of its own, measured once, and not trained again on resume."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic
 
 from ..training.config import to_json
 from .base import Watch
-from .config import RunConfig
-from .pipeline import Trained, measure, train_run
+from .config import AnyConfig
+from .pipeline import Config, Trained, measure, train_run
 from .results import ResultRow, read_rows, write_rows
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Generic[Config]):
     """A row to be trained.
 
     Attributes:
         name: as it stands in the table.
         folder: of its run, inside the experiment's.
         config: the run.
-        paper_value: the paper's figure, as a share, where it has one.
+        paper: the paper's figures by metric, as shares, where it has any.
     """
 
     name: str
     folder: str
-    config: RunConfig
-    paper_value: float | None = None
+    config: Config
+    paper: Mapping[str, float] | None = None
 
 
-def is_result_of(result: ResultRow, config: RunConfig, episodes: int) -> bool:
+def is_result_of(result: ResultRow, config: AnyConfig, episodes: int) -> bool:
     """Whether a stored row is what training and measuring again would give."""
     same = result.config == json.loads(json.dumps(to_json(config)))
     return same and result.episodes == episodes * config.training.seeds
 
 
 def run_row(
-    experiment: str, row: Row, out: Path, *, resume: bool, watch: Watch, episodes: int = 1000
-) -> tuple[ResultRow, Trained | None]:
+    experiment: str, row: Row[Config], out: Path, *, resume: bool, watch: Watch, episodes: int = 1000
+) -> tuple[list[ResultRow], Trained[Config] | None]:
     """Trains and measures one row, or reads it where it is finished and nothing asks for more.
 
     Args:
@@ -48,27 +50,28 @@ def run_row(
         episodes: test episodes of each seed.
 
     Returns:
-        The row's result, and the training unless it was finished before.
+        The row's results, one for each metric, and the training unless it was finished before.
     """
     folder = out / row.folder
     finished = folder / "result.json"
     if resume and finished.is_file():
-        result = read_rows(finished)[0]
-        if is_result_of(result, row.config, episodes):
-            return result, None
+        results = [result for result in read_rows(finished) if result.row == row.name]
+        if results and is_result_of(results[0], row.config, episodes):
+            return results, None
     trained = train_run(
         row.config,
         folder,
         resume=resume and (folder / "config.json").is_file(),
         watch=lambda report: watch(row.name, report),
     )
-    result = measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper_value=row.paper_value)
-    write_rows(finished, [result])
-    return result, trained
+    results = measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper=row.paper)
+    write_rows(finished, results)
+    return results, trained
 
 
 def run_rows(
-    experiment: str, rows: list[Row], out: Path, *, resume: bool, watch: Watch, episodes: int = 1000
+    experiment: str, rows: Sequence[Row], out: Path, *, resume: bool, watch: Watch, episodes: int = 1000
 ) -> list[ResultRow]:
     """Runs rows one after the other."""
-    return [run_row(experiment, row, out, resume=resume, watch=watch, episodes=episodes)[0] for row in rows]
+    each = [run_row(experiment, row, out, resume=resume, watch=watch, episodes=episodes)[0] for row in rows]
+    return [result for results in each for result in results]

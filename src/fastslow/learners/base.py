@@ -1,14 +1,15 @@
 """What a learner is: parameters and how they change, slowly over episodes and fast within one."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, Num, PyTree
 
 from .._typing import Key, Scalar
-from ..tasks.base import Examples, FewShotEpisode
+from ..tasks.base import Examples
 
+Episode = TypeVar("Episode")
 Metrics = dict[str, Scalar]
 """Named numbers of one update; always holds `loss` and `accuracy`."""
 
@@ -27,7 +28,7 @@ class LearnerState(eqx.Module):
     running: PyTree
 
 
-class AbstractLearner(eqx.Module):
+class AbstractLearner(eqx.Module, Generic[Episode]):
     """Slow learning (`init`, `update`), fast learning (`adapt`, `predict`) and their measure (`evaluate`)."""
 
     @abstractmethod
@@ -35,7 +36,7 @@ class AbstractLearner(eqx.Module):
         """Fresh parameters, optimiser states and carried memories."""
 
     @abstractmethod
-    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
+    def update(self, state: LearnerState, episodes: Episode, *, key: Key) -> tuple[LearnerState, Metrics]:
         """One slow step on a batch of episodes (leading axis `batch` on every array)."""
 
     @abstractmethod
@@ -47,5 +48,5 @@ class AbstractLearner(eqx.Module):
         """Log-probabilities of the classes of each query. Queries do not change `adapted`."""
 
     @abstractmethod
-    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> dict[str, Float[Array, " batch"]]:
+    def evaluate(self, state: LearnerState, episodes: Episode, *, key: Key) -> dict[str, Float[Array, "batch ..."]]:
         """Per-episode figures; always holds `accuracy`, the share of queries named rightly."""

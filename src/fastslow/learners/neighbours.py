@@ -12,7 +12,7 @@ from ..tasks.base import Examples, FewShotEpisode
 from .base import AbstractLearner, LearnerState, Metrics
 
 
-class PixelNeighbours(AbstractLearner):
+class PixelNeighbours(AbstractLearner[FewShotEpisode]):
     """Names each query after the support example whose pixels are nearest (Euclidean distance, one neighbour).
 
     It has no parameters, so it is scored as it is, by `training.evaluate.evaluate` on the same episodes as a trained

@@ -35,7 +35,7 @@ class Prototypes(eqx.Module):
     counts: Float[Array, " way"]
 
 
-class PrototypicalLearner(AbstractLearner):
+class PrototypicalLearner(AbstractLearner[FewShotEpisode]):
     """Softmax over the negative squared distance to class means, trained end to end with Adam.
 
     Training normalises with the statistics of the whole batch, evaluation with running averages of them: nothing in

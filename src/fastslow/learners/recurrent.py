@@ -46,7 +46,7 @@ class Adapted(eqx.Module):
     statistics: Statistics
 
 
-class RecurrentLearner(AbstractLearner):
+class RecurrentLearner(AbstractLearner[FewShotEpisode]):
     """Trains a neural memory network over episodes and adapts it within one.
 
     The regime governs the gradient steps that protocol and paper speak of: for fine-tune the fast steps on the

@@ -64,7 +64,7 @@ def class_numbers(split: str, first: UInt32[Array, ""], way: int) -> UInt32[Arra
     return within + jnp.uint32(SPLITS.index(split) * CLASSES_PER_SPLIT)
 
 
-class GlyphsTask(AbstractTask):
+class GlyphsTask(AbstractTask[FewShotEpisode]):
     """N-way S-shot episodes of one split.
 
     Attributes:

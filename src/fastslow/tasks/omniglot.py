@@ -49,7 +49,7 @@ class OmniglotConfig:
     """Tells this data set's settings from another's."""
 
 
-class OmniglotTask(AbstractTask):
+class OmniglotTask(AbstractTask[FewShotEpisode]):
     """Draws episodes from the drawings of some characters.
 
     Attributes:

@@ -31,7 +31,7 @@ def evaluate(
     over_seeds: OverSeeds = "auto",
     devices: Sequence[Any] | None = None,
 ) -> Float[np.ndarray, "seeds episodes"]:
-    """Measures trained learners.
+    """Measures the accuracy of trained learners.
 
     Args:
         learner: what is measured.
@@ -46,18 +46,34 @@ def evaluate(
     Returns:
         Share of queries named rightly, in [0, 1], for each seed in each episode; episodes are the same for all seeds.
     """
+    given = {"episodes": episodes, "batch": batch, "seed": seed, "over_seeds": over_seeds, "devices": devices}
+    return evaluate_all(learner, states, task, **given)["accuracy"]
+
+
+def evaluate_all(
+    learner: AbstractLearner,
+    states: LearnerState,
+    task: AbstractTask,
+    *,
+    episodes: int = 1000,
+    batch: int = 50,
+    seed: int = EVALUATION_SEED,
+    over_seeds: OverSeeds = "auto",
+    devices: Sequence[Any] | None = None,
+) -> dict[str, Float[np.ndarray, "seeds episodes ..."]]:
+    """Measures trained learners, as `evaluate` does, and gives every figure that the learner's `evaluate` gives."""
     check_positive("episodes", episodes)
     check_positive("batch", batch)
     number = jax.device_count() if devices is None else len(devices)
     batch = -(-batch // number) * number
     mesh, _ = episode_mesh(batch, devices)
     score = compile_score(learner, task, batch, mesh, over_seeds)
-    return np.asarray(accuracies(score, copy_to(states, mesh), jax.random.key(seed), episodes, batch))
+    return jax.device_get(scores(score, copy_to(states, mesh), jax.random.key(seed), episodes, batch))
 
 
-def accuracies(
+def scores(
     score: Score, states: LearnerState, key: Key, episodes: int, batch: int
-) -> Float[Array, "seeds episodes"]:
-    """Scores of several batches; the last one is drawn whole and what is too much of it left out."""
+) -> dict[str, Float[Array, "seeds episodes ..."]]:
+    """Figures of several batches; the last one is drawn whole and what is too much of it left out."""
     parts = [score(states, key, first) for first in range(0, episodes, batch)]
-    return jnp.concatenate(parts, axis=1)[:, :episodes]
+    return jax.tree.map(lambda *each: jnp.concatenate(each, axis=1)[:, :episodes], *parts)

@@ -15,7 +15,7 @@ from ..learners.base import AbstractLearner
 from ..tasks.base import AbstractTask
 from .checkpoint import Checkpoints
 from .config import TrainingConfig
-from .evaluate import accuracies
+from .evaluate import scores
 from .folder import RunFolder
 from .metrics import MetricsLog
 from .parallel import copy_to, episode_mesh
@@ -94,10 +94,8 @@ class Run:
         self._validation = None
         if self._score is not None and self.is_due(self._config.validate_every):
             key = jax.random.key(self._config.validation_seed)
-            found = accuracies(
-                self._score, self.state.learner, key, self._config.validation_episodes, self._config.batch
-            )
-            self._validation = jnp.mean(found, axis=1)
+            found = scores(self._score, self.state.learner, key, self._config.validation_episodes, self._config.batch)
+            self._validation = jnp.mean(found["accuracy"], axis=1)
             self.state = keep_best(self.state, self._validation)
 
     def is_due(self, every: int) -> bool:

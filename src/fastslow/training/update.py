@@ -19,7 +19,7 @@ from .parallel import copied, copy_to, settle, spread
 from .state import Best, TrainState, draw, one_seed, where_seed
 
 Update = Callable[[TrainState], tuple[TrainState, Float[Array, " seeds"]]]
-Score = Callable[[LearnerState, Key, int], Float[Array, "seeds batch"]]
+Score = Callable[[LearnerState, Key, int], dict[str, Float[Array, "seeds batch ..."]]]
 
 
 def over_seeds(function: Callable[..., Any], how: OverSeeds, *trees: PyTree) -> Any:
@@ -104,7 +104,7 @@ def _change(
 def compile_score(
     learner: AbstractLearner, task: AbstractTask, batch: int, mesh: Mesh, how: OverSeeds = "auto"
 ) -> Score:
-    """Compiles the accuracies of a batch of episodes.
+    """Compiles the figures of a batch of episodes.
 
     Args:
         learner: what is measured.
@@ -115,20 +115,22 @@ def compile_score(
 
     Returns:
         A function of the learners' states, the key of the evaluation and the number of its first episode, that gives
-        the accuracy of each seed in each episode. The episodes are the same for all seeds.
+        what the learner's `evaluate` gives, for each seed. The episodes are the same for all seeds.
     """
     arrays, rest = eqx.partition((learner, task), is_data)
     placed = copy_to(arrays, mesh)
 
     @jax.jit
-    def score(states: LearnerState, key: Key, first: Int[Array, ""], arrays: PyTree) -> Float[Array, "seeds batch"]:
+    def score(
+        states: LearnerState, key: Key, first: Int[Array, ""], arrays: PyTree
+    ) -> dict[str, Float[Array, "seeds batch ..."]]:
         learner, task = eqx.combine(arrays, rest)
         sampling_key, learner_key = jax.random.split(key)
         numbers = spread(first + jnp.arange(batch), mesh)
         episodes = spread(draw(task, sampling_key, jnp.zeros((), jnp.int32), numbers), mesh)
         key = jax.random.fold_in(learner_key, first)
-        accuracy = over_seeds(lambda state: learner.evaluate(state, episodes, key=key)["accuracy"], how, states)
-        return copied(accuracy.astype(jnp.float32), mesh)
+        found = over_seeds(lambda state: learner.evaluate(state, episodes, key=key), how, states)
+        return copied({name: figure.astype(jnp.float32) for name, figure in found.items()}, mesh)
 
     return lambda states, key, first: settle(score(states, key, jnp.asarray(first, jnp.int32), placed), mesh)
 

@@ -73,8 +73,8 @@ def run_main(out: Path, config: RunConfig, *, resume: bool, watch: Watch, episod
         saved = load_run(out)
         trained = Trained(saved.config, saved.learner, build_tasks(config.task), saved.states, seconds=0.0)
     pixels = pixel_row(config, trained.tasks, experiment=NAME, episodes=episodes)
-    rows = [fast, slow, pixels]
-    draw_figures(trained, out / "figures", {SLOW: slow.value, PIXELS: pixels.value})
+    rows = [*fast, *slow, pixels]
+    draw_figures(trained, out / "figures", {SLOW: slow[0].value, PIXELS: pixels.value})
     write_rows(out / "result.json", rows)
     return rows
 

@@ -28,8 +28,8 @@ def rows(budget: Budget) -> list[Row]:
         if budget == "paper":
             config = replace(config, training=replace(config.training, seeds=3, steps=10 * config.training.steps))
         true = replace(config, feedback=FeedbackConfig(regime="true"))
-        found.append(Row(f"NMN + SG, regime meta, {column}", preset, config, proposed))
-        found.append(Row(f"NMN, regime true, {column}", f"{preset}-true", true, baseline))
+        found.append(Row(f"NMN + SG, regime meta, {column}", preset, config, {"accuracy": proposed}))
+        found.append(Row(f"NMN, regime true, {column}", f"{preset}-true", true, {"accuracy": baseline}))
         if budget == "smoke":
             break
     return found

@@ -1,0 +1,44 @@
+"""A controller without a past: one hidden layer."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._checks import check_positive
+from .._typing import Key
+from .base import AbstractCell
+
+
+class NoState(eqx.Module):
+    """The state of what has none."""
+
+
+class FeedForward(AbstractCell[NoState]):
+    """`h_t = tanh(W x_t + b)`; weights are uniform in ±1/√in.
+
+    Attributes:
+        input_weight: `W`.
+        bias: `b`.
+    """
+
+    input_weight: Float[Array, "hidden in"]
+    bias: Float[Array, " hidden"]
+
+    def __init__(self, in_size: int, hidden_size: int, *, key: Key):
+        check_positive("in_size", in_size)
+        check_positive("hidden_size", hidden_size)
+        bound = in_size**-0.5
+        self.input_weight = jax.random.uniform(key, (hidden_size, in_size), minval=-bound, maxval=bound)
+        self.bias = jnp.zeros(hidden_size)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the output."""
+        return self.bias.shape[0]
+
+    def init_state(self) -> NoState:
+        return NoState()
+
+    def __call__(self, state: NoState, x: Float[Array, " in"]) -> tuple[NoState, Float[Array, " hidden"]]:
+        return state, jnp.tanh(self.input_weight @ x + self.bias)

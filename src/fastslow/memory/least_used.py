@@ -1,0 +1,149 @@
+"""Least-recently-used access (LRUA): written where nothing was used lately, read by content (mann section 3.2)."""
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .._checks import check_choice, check_positive
+from .access import AbstractAccess
+from .addressing import cosine
+
+EMPTY = 1e-6
+"""Value of every cell of the first memory, `M_0`."""
+
+Share = Literal["shared", "one-each"]
+Order = Literal["write-first", "read-first"]
+Written = Literal["key", "vector"]
+
+
+class LeastUsedState(eqx.Module):
+    """What the memory holds at one time.
+
+    Attributes:
+        rows: `M_t`.
+        usage: `w^u_t`.
+        attention: each head's read weights `w^r_t`.
+    """
+
+    rows: Float[Array, "slots width"]
+    usage: Float[Array, " slots"]
+    attention: Float[Array, "heads slots"]
+
+
+class Overwritten(eqx.Module):
+    """What one access did to the rows, and the small parts of the state before it.
+
+    Attributes:
+        slot: the slot that was set to zero.
+        row: what it held.
+        weights: `w^w_t` of each head.
+        vectors: what each head wrote.
+        usage, attention: of the state before.
+    """
+
+    slot: Int[Array, ""]
+    row: Float[Array, " width"]
+    weights: Float[Array, "heads slots"]
+    vectors: Float[Array, "heads width"]
+    usage: Float[Array, " slots"]
+    attention: Float[Array, "heads slots"]
+
+
+class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
+    """LRUA memory with `n` heads; each reads and writes.
+
+    The first rows hold `EMPTY` everywhere; the first usage and read weights are one at slot 0. Keys pass through tanh,
+    gates through the logistic function; there is no sharpening of the attention. Usage and least-used weights carry no
+    gradient.
+
+    A deviation: equation 6 as printed gives every slot that ties with the n-th smallest usage a one, at first all but
+    one of them. Here exactly n slots get one, and of equals those with the lowest indices.
+
+    Attributes:
+        slots: rows.
+        width: columns.
+        heads: `n`, reads (and writes) in a step.
+        decay: `γ` of eq. 5.
+        share: where a head writes that does not write to what it read. shared: to all `n` least-used slots, the text's
+            `w^{lu}`; one-each: the i-th head to the i-th least-used slot, as in some public versions.
+        order: write-first: keys are compared with, and read from, the memory after this step's write, as the text has
+            it; read-first: with the one before it.
+        written: what is stored. key: the key itself, as in eq. 8; vector: one more output of the controller.
+    """
+
+    slots: int = eqx.field(static=True)
+    width: int = eqx.field(static=True)
+    heads: int = eqx.field(static=True)
+    decay: float = eqx.field(static=True, default=0.99)
+    share: Share = eqx.field(static=True, default="shared")
+    order: Order = eqx.field(static=True, default="write-first")
+    written: Written = eqx.field(static=True, default="key")
+
+    def __check_init__(self):
+        for name in ("slots", "width", "heads"):
+            check_positive(name, getattr(self, name))
+        check_choice("share", self.share, ("shared", "one-each"))
+        check_choice("order", self.order, ("write-first", "read-first"))
+        check_choice("written", self.written, ("key", "vector"))
+
+    @property
+    def controls(self) -> int:
+        vectors = 2 if self.written == "vector" else 1
+        return self.heads * (vectors * self.width + 1)
+
+    def init_state(self) -> LeastUsedState:
+        first = jnp.zeros(self.slots, float).at[0].set(1.0)
+        return LeastUsedState(
+            rows=jnp.full((self.slots, self.width), EMPTY, float),
+            usage=first,
+            attention=jnp.broadcast_to(first, (self.heads, self.slots)),
+        )
+
+    def access(
+        self, state: LeastUsedState, controls: Float[Array, " controls"]
+    ) -> tuple[LeastUsedState, Float[Array, "heads width"], Overwritten]:
+        gate, keys, vectors = self._parse(controls)
+        unused = least_used_slots(state.usage, self.heads)
+        # w^w_t = σ(α) w^r_{t-1} + (1 − σ(α)) w^{lu}_{t-1}                     (mann eq. 7)
+        spare = jax.nn.one_hot(unused, self.slots, dtype=state.rows.dtype)
+        spare = jnp.sum(spare, 0) if self.share == "shared" else spare
+        weights = gate * state.attention + (1 - gate) * spare
+        undo = Overwritten(unused[0], state.rows[unused[0]], weights, vectors, state.usage, state.attention)
+        erased = jnp.where(_at(unused[0], self.slots)[:, None], 0, state.rows)
+        # M_t(i) = M_{t-1}(i) + w^w_t(i) k_t                                    (eq. 8)
+        rows = erased + weights.T @ vectors
+        read_from = rows if self.order == "write-first" else state.rows
+        # w^r_t = softmax_i K(k_t, M_t(i))                                      (eq. 2, 3)
+        attention = jax.nn.softmax(jax.vmap(cosine, (None, 0))(read_from, keys))
+        # r_t = Σ_i w^r_t(i) M_t(i)                                             (eq. 4)
+        read = attention @ read_from
+        # w^u_t = γ w^u_{t-1} + w^r_t + w^w_t, summed over heads                (eq. 5)
+        usage = self.decay * state.usage + jax.lax.stop_gradient(jnp.sum(attention + weights, 0))
+        return LeastUsedState(rows, usage, attention), read, undo
+
+    def rewind(self, after: LeastUsedState, undo: Overwritten) -> LeastUsedState:
+        before = after.rows - undo.weights.T @ undo.vectors
+        rows = jnp.where(_at(undo.slot, self.slots)[:, None], undo.row, before)
+        return LeastUsedState(rows, undo.usage, undo.attention)
+
+    def _parse(self, controls: Float[Array, " controls"]) -> tuple[Array, Array, Array]:
+        gates, vectors = controls[: self.heads], jnp.tanh(controls[self.heads :])
+        vectors = vectors.reshape(-1, self.heads, self.width)
+        return jax.nn.sigmoid(gates)[:, None], vectors[0], vectors[-1]
+
+
+def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " count"]:
+    """The `count` slots of least usage, least first; of equals, the one with the lowest index comes first."""
+    found = []
+    for _ in range(count):  # a few minima are quicker than a sort
+        slot = jnp.argmin(usage)
+        found.append(slot)
+        usage = jnp.where(_at(slot, usage.shape[0]), jnp.inf, usage)
+    return jnp.stack(found)
+
+
+def _at(slot: Int[Array, ""], slots: int) -> Bool[Array, " slots"]:
+    return jnp.arange(slots) == slot

@@ -110,6 +110,20 @@ def test_fast_steps_by_hand(order: str) -> None:
     assert eqx.tree_equal(fitted.network.cell.memory, net.cell.memory)
 
 
+@pytest.mark.parametrize("taught", TAUGHT)
+def test_a_support_set_shown_twice_over_makes_the_same_fast_steps(taught: str) -> None:
+    """Each item apart, the fast step is a mean over items: other numbers of shots do not change its size."""
+    net, path = network(key=jax.random.key(1)), TAUGHT[taught]
+    adapt = AdaptConfig(steps=2, rate=0.3)
+    rates, features = initial_rates(net, adapt), rows(1, WAY)
+    once = fit(net, synthetic(path), rates, adapt, path, features)
+    twice = fit_support(
+        net, synthetic(path), rates, jnp.tile(features, (2, 1)), jnp.tile(labels(), (2, 1)), adapt, path
+    )
+    assert not eqx.tree_equal(once.network.fast(), net.fast())
+    assert eqx.tree_equal(twice.network.fast(), once.network.fast(), rtol=1e-9, atol=1e-12)
+
+
 def test_queries_are_read_from_the_memory_that_was_chosen() -> None:
     net = network(key=jax.random.key(1))
     for kind in ("initial", "post-support"):

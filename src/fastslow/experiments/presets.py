@@ -87,7 +87,7 @@ PRESETS = {
         "as omniglot-5way-1shot, with the paper's learning rate, predictors and regime both",
         "40 minutes",
     ),
-    "smoke": Preset(SMOKE, "a few updates of a tiny network, to see that everything works; no result", "30 seconds"),
+    "smoke": Preset(SMOKE, "a few updates of a tiny network, to see that everything works; no result", "1 minute"),
 }
 
 

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ..experiments.config import RunConfig
+from .._checks import bad
+from ..experiments.config import AnyConfig, RunConfig, describe
 from ..experiments.fast_slow.main import pixel_row
 from ..experiments.pipeline import Trained, measure
 from ..experiments.results import write_rows
 from ..experiments.saved import load
+from ..experiments.streams import StreamConfig
 from ..learners.regimes import Statistics
 from .console import say, show_results
 from .models import with_tasks
@@ -61,26 +63,34 @@ def run(words: Sequence[str]) -> int:
     flags = tyro.cli(EvaluateFlags, args=words, prog="fastslow evaluate", description=_DESCRIPTION)
     saved = load(flags.model)
 
-    def change(config: RunConfig) -> RunConfig:
-        statistics = flags.statistics or config.adapt.statistics
-        return replace(config, adapt=replace(config.adapt, statistics=statistics))
-
-    trained = with_tasks(saved, flags.data, change)
+    trained = with_tasks(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
     if flags.split == "validation":
         trained = on_validation(trained)
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
-    name = flags.row or f"{flags.model}, regime {trained.config.feedback.regime}"
-    rows = [
-        *measure(trained, experiment=flags.experiment, row=name, episodes=flags.episodes),
-        pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes),
-    ]
+    name = flags.row or f"{flags.model}, {describe(trained.config)}"
+    rows = measure(trained, experiment=flags.experiment, row=name, episodes=flags.episodes)
+    if isinstance(trained.config, RunConfig):
+        rows.append(pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes))
     out = flags.out or _default_out(flags.model)
     write_rows(out, rows)
     show_results(rows, out, json=flags.json)
     return 0
 
 
-def on_validation(trained: Trained[RunConfig]) -> Trained[RunConfig]:
+def with_statistics(config: AnyConfig, statistics: Statistics | None) -> AnyConfig:
+    """A configuration with other statistics of batch normalisation.
+
+    Raises:
+        UserError: the network has no batch normalisation.
+    """
+    if statistics is None:
+        return config
+    if isinstance(config, StreamConfig):
+        raise bad("--statistics", came=statistics, wanted="nothing, as a network on streams normalises no batches")
+    return replace(config, adapt=replace(config.adapt, statistics=statistics))
+
+
+def on_validation(trained: Trained[AnyConfig]) -> Trained[AnyConfig]:
     """The same model, to be measured on validation classes; its rows say so."""
     tasks = trained.tasks
     return replace(trained, tasks=replace(tasks, test=tasks.validation, split=f"{tasks.split}, validation classes"))

@@ -10,7 +10,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from .._checks import UserError, bad
-from ..experiments.config import RunConfig
+from ..experiments.config import AnyConfig, RunConfig
 from ..tasks.glyphs import GlyphsConfig
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
@@ -52,9 +52,9 @@ class TrainFlags:
     """Test episodes of each seed; without it as many as the preset's results have."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the result rows as JSON on standard output, and all else on standard error."""
-    config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    config: Annotated[AnyConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
-    def run_config(self, default: RunConfig) -> RunConfig:
+    def run_config(self, default: AnyConfig) -> AnyConfig:
         """The configuration with the short flags in it.
 
         Args:
@@ -74,7 +74,7 @@ class TrainFlags:
         return replace(with_data(self.config, self.data), training=training)
 
 
-def with_data(config: RunConfig, data: Path | None) -> RunConfig:
+def with_data(config: AnyConfig, data: Path | None) -> AnyConfig:
     """A configuration that takes its data from a folder.
 
     Raises:
@@ -134,7 +134,7 @@ def read_place(words: Sequence[str]) -> Place:
     return Place(preset, rest, known.out, known.resume, asks_for_help=not _HELP.isdisjoint(rest))
 
 
-def read_flags(flags: Sequence[str], preset: str, config: RunConfig) -> TrainFlags:
+def read_flags(flags: Sequence[str], preset: str, config: AnyConfig) -> TrainFlags:
     """Reads all flags.
 
     Args:

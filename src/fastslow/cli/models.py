@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..experiments.config import RunConfig, build_learner, build_tasks
+from ..experiments.config import AnyConfig, build_any_learner, build_tasks
 from ..experiments.pipeline import Trained
 from ..experiments.saved import Saved
 from .console import say
@@ -12,8 +12,8 @@ from .flags import with_data
 
 
 def with_tasks(
-    saved: Saved, data: Path | None, change: Callable[[RunConfig], RunConfig] = lambda config: config
-) -> Trained[RunConfig]:
+    saved: Saved, data: Path | None, change: Callable[[AnyConfig], AnyConfig] = lambda config: config
+) -> Trained[AnyConfig]:
     """Joins a trained model and its data.
 
     Args:
@@ -28,4 +28,4 @@ def with_tasks(
         say(notice)
     training = replace(saved.config.training, seed=saved.seeds[0], seeds=len(saved.seeds))
     config = change(with_data(replace(saved.config, training=training), data))
-    return Trained(config, build_learner(config), build_tasks(config.task), saved.states, seconds=0.0)
+    return Trained(config, build_any_learner(config), build_tasks(config.task), saved.states, seconds=0.0)

@@ -6,15 +6,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .._checks import UserError, bad
-from ..experiments.config import RunConfig
+from ..experiments.config import AnyConfig, RunConfig, describe, read_config
 from ..experiments.fast_slow.main import PIXELS, pixel_row, run_main
 from ..experiments.figures import draw_figures
 from ..experiments.pipeline import measure, train_run
 from ..experiments.presets import find_preset
 from ..experiments.results import ResultRow, read_rows, write_rows
 from ..experiments.rows import is_result_of
+from ..experiments.streams import StreamConfig
 from ..training.checkpoint import Checkpoints
-from ..training.config import from_json
 from ..training.folder import read_json
 from ..training.report import Report
 from .console import logged, say, show_results
@@ -74,10 +74,10 @@ def _preset(place: Place, folder: Path | None) -> str:
     return place.preset or found or MAIN
 
 
-def _stored(folder: Path) -> RunConfig | None:
+def _stored(folder: Path) -> AnyConfig | None:
     """The configuration of a run that is gone on with, so that no flag need be typed twice."""
     path = folder / "config.json"
-    return from_json(RunConfig, read_json(path)) if path.is_file() else None
+    return read_config(read_json(path)) if path.is_file() else None
 
 
 def _use(folder: Path | None, preset: str) -> AbstractContextManager[Path]:
@@ -94,8 +94,12 @@ def _remembering(watcher: Watcher, out: Path, preset: str) -> Watch:
     return watch
 
 
-def _train(preset: str, config: RunConfig, out: Path, resume: bool, episodes: int, watch: Watch) -> list[ResultRow]:
-    if preset == MAIN:
+def _row_name(config: AnyConfig) -> str:
+    return describe(config) if isinstance(config, StreamConfig) else f"NMN, {describe(config)}"
+
+
+def _train(preset: str, config: AnyConfig, out: Path, resume: bool, episodes: int, watch: Watch) -> list[ResultRow]:
+    if preset == MAIN and isinstance(config, RunConfig):
         return run_main(out, config, resume=resume, watch=watch, episodes=episodes)
     result = out / "result.json"
     finished = read_rows(result) if resume and result.is_file() else []
@@ -103,9 +107,10 @@ def _train(preset: str, config: RunConfig, out: Path, resume: bool, episodes: in
         return finished
     trained = train_run(config, out, resume=resume, watch=lambda report: watch(preset, report))
     say(f"Measuring on {episodes} test episodes.")
-    measured = measure(trained, experiment=preset, row=f"NMN, regime {config.feedback.regime}", episodes=episodes)
-    rows = [*measured, pixel_row(config, trained.tasks, experiment=preset, episodes=episodes)]
-    draw_figures(trained, out / "figures", {PIXELS: rows[-1].value})
+    rows = measure(trained, experiment=preset, row=_row_name(config), episodes=episodes)
+    if isinstance(config, RunConfig):
+        rows.append(pixel_row(config, trained.tasks, experiment=preset, episodes=episodes))
+    draw_figures(trained, out / "figures", {row.row: row.value for row in rows if row.row == PIXELS})
     write_rows(result, rows)  # last: a run that has it lacks nothing
     return rows
 

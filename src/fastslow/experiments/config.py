@@ -111,6 +111,11 @@ def read_config(data: Mapping[str, Any]) -> AnyConfig:
     return from_json(StreamConfig if streams else RunConfig, data)
 
 
+def describe(config: AnyConfig) -> str:
+    """What tells a row of this configuration from another's, in a few words."""
+    return config.model.cell if isinstance(config, StreamConfig) else f"regime {config.feedback.regime}"
+
+
 def build_tasks(config: TaskConfig | OmniglotStreamConfig) -> TaskSplits:
     """Builds the training, validation and test task of a configuration."""
     if isinstance(config, OmniglotStreamConfig):

@@ -15,15 +15,17 @@ from ..training.evaluate import EVALUATION_SEED
 from ..training.metrics import read_metrics
 from ..training.state import draw, one_seed
 from .config import RunConfig
-from .pipeline import Trained
+from .pipeline import Trained, chance_of
 
 CONTROLLERS = ("input", "output", "write")
 MOST_QUERIES, MOST_STEPS, MOST_MOMENTS = 40, 40, 6
 """As many as can still be told apart in one figure."""
 
 
-def draw_figures(trained: Trained[RunConfig], folder: Path, references: Mapping[str, float]) -> list[Path]:
+def draw_figures(trained: Trained, folder: Path, references: Mapping[str, float]) -> list[Path]:
     """Draws all figures of a run; the first seed's network is the one that is looked into.
+
+    A network on streams has a learning curve alone.
 
     Args:
         trained: the run.
@@ -36,21 +38,28 @@ def draw_figures(trained: Trained[RunConfig], folder: Path, references: Mapping[
     Raises:
         UserError: where one cannot be written.
     """
+    config, metrics = trained.config, folder.parent / "metrics.jsonl"
+    figures = {"learning_curve.png": curve_figure(metrics, chance_of(config), references)}
+    if isinstance(config, RunConfig):
+        figures |= _inner_figures(trained)
+    for name, figure in figures.items():
+        plots.save(figure, folder / name)
+    return [folder / name for name in figures]
+
+
+def _inner_figures(trained: Trained) -> dict[str, plots.Figure]:
+    """What happens inside a network in one test episode."""
     key, _ = jax.random.split(jax.random.key(EVALUATION_SEED))
     # the first of the episodes that results are measured on
     batch = draw(trained.tasks.test, key, jnp.zeros((), jnp.int32), jnp.arange(1))
     episode = jax.tree.map(lambda x: x[0], batch)
     inside = inspect_episode(trained.learner, one_seed(trained.states, 0), episode)
     inside, episode = jax.device_get((inside, episode))
-    figures = {
-        "learning_curve.png": curve_figure(folder.parent / "metrics.jsonl", 1 / trained.config.task.way, references),
+    return {
         "confusion.png": confusion_figure(inside, episode),
         "memory.png": memory_figure(inside, episode),
         "gradients.png": gradients_figure(inside),
     }
-    for name, figure in figures.items():
-        plots.save(figure, folder / name)
-    return [folder / name for name in figures]
 
 
 def read_curve(metrics: Path, name: str) -> plots.Curve:

@@ -142,13 +142,19 @@ def by_instance(found: Mapping[str, Float[np.ndarray, "seeds episodes ..."]]) ->
     return figures
 
 
+def chance_of(config: AnyConfig) -> float:
+    """What guessing would give."""
+    if not isinstance(config, StreamConfig):
+        return 1 / config.task.way
+    return 1 / config.task.classes if config.task.labels == "one-hot" else 1 / LABELS
+
+
 def _facts(config: AnyConfig) -> dict[str, Any]:
     """What a configuration says of every row measured with it."""
     if isinstance(config, StreamConfig):
-        chance = 1 / config.task.classes if config.task.labels == "one-hot" else 1 / LABELS
-        return {"chance": chance, "protocol": "bind", "regime": None, "transductive": False}
+        return {"chance": chance_of(config), "protocol": "bind", "regime": None, "transductive": False}
     return {
-        "chance": 1 / config.task.way,
+        "chance": chance_of(config),
         "protocol": config.adapt.protocol,
         "regime": config.feedback.regime,
         "transductive": config.adapt.statistics == "episode",

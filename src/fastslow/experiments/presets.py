@@ -8,7 +8,7 @@ from ..learners.regimes import AdaptConfig, FeedbackConfig
 from ..tasks.glyphs import GlyphsConfig
 from ..tasks.omniglot import OmniglotConfig
 from ..training.config import TrainingConfig
-from .config import ModelConfig, RunConfig
+from .config import AnyConfig, ModelConfig, RunConfig
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Preset:
         expected: time on two CPU cores, all its trainings together.
     """
 
-    config: RunConfig
+    config: AnyConfig
     summary: str
     expected: str
 

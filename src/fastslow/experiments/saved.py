@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Generic, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,15 +18,15 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .._checks import UserError, bad, check_choice
-from ..learners.base import LearnerState
-from ..learners.recurrent import RecurrentLearner
+from ..learners.base import AbstractLearner, LearnerState
 from ..training.checkpoint import Checkpoints
-from ..training.config import from_json, to_json
+from ..training.config import to_json
 from ..training.files import replace_text, writing
 from ..training.fingerprint import arrays_sha256, named_arrays, params_sha256
 from ..training.folder import read_json
 from ..training.state import NEVER, Best, TrainState, best_learner
-from .config import RunConfig, build_learner
+from .config import AnyConfig, build_any_learner, read_config
+from .pipeline import Config
 
 Which = Literal["best", "last"]
 CONFIG, PARAMS, CARD = "config.json", "params.npz", "card.md"
@@ -37,7 +37,7 @@ _FOLDER = Path(str(files("fastslow"))) / "releases"
 
 
 @dataclass(frozen=True, eq=False)
-class Saved:
+class Saved(Generic[Config]):
     """A trained model.
 
     Attributes:
@@ -53,8 +53,8 @@ class Saved:
     """
 
     name: str
-    config: RunConfig
-    learner: RecurrentLearner
+    config: Config
+    learner: Any
     states: LearnerState
     seeds: tuple[int, ...]
     sha256: tuple[str, ...]
@@ -95,8 +95,8 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
     path = Path(path)
     if not (path / CONFIG).is_file():
         raise bad("run", came=str(path), wanted=f"a run folder, which holds {CONFIG}")
-    config = from_json(RunConfig, read_json(path / CONFIG))
-    learner = build_learner(config)
+    config = read_config(read_json(path / CONFIG))
+    learner = build_any_learner(config)
     state, notices = Checkpoints(path / "checkpoints").load(_shapes(learner, config))
     if state is None:
         raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
@@ -151,8 +151,8 @@ def write_release(saved: Saved, folder: Path, card: str, index: int = 0) -> None
 
 
 def _load_release(folder: Path, name: str) -> Saved:
-    config = from_json(RunConfig, read_json(folder / CONFIG))
-    learner = build_learner(config)
+    config = read_config(read_json(folder / CONFIG))
+    learner = build_any_learner(config)
     arrays, seed = _read(folder / PARAMS)
     like = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
     wanted = LearnerState(params=like.params, optimiser=(), running=like.running)
@@ -162,13 +162,13 @@ def _load_release(folder: Path, name: str) -> Saved:
 
 def _saved(
     name: str,
-    config: RunConfig,
-    learner: RecurrentLearner,
+    config: Config,
+    learner: AbstractLearner,
     states: LearnerState,
     seeds: tuple[int, ...],
     which: Which,
     notices: tuple[str, ...],
-) -> Saved:
+) -> Saved[Config]:
     states = LearnerState(params=states.params, optimiser=(), running=states.running)
     sha256 = tuple(params_sha256(_one_seed(states.params, index)) for index in range(len(seeds)))
     return Saved(name, config, learner, states, seeds, sha256, which, notices)
@@ -179,7 +179,7 @@ def _one_seed(states: PyTree, index: int) -> PyTree:
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[index]), states)
 
 
-def _shapes(learner: RecurrentLearner, config: RunConfig) -> TrainState:
+def _shapes(learner: AbstractLearner, config: AnyConfig) -> TrainState:
     """Shapes of what is read of a checkpoint: all but the optimiser's state and the sums for the next report."""
     seeds = config.training.seeds
 

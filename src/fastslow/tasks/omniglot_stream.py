@@ -8,6 +8,7 @@ Deviations: labels that are strings never coincide within an episode; a drawing 
 class have been shown; drawings are turned and shifted at a third of their size, with bilinear interpolation.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -29,7 +30,7 @@ Labels = Literal["one-hot", "strings"]
 SIDE = 20
 """Rows and columns of an image as the network sees it."""
 RAW = 105
-TURN, SHIFT = jnp.pi / 16, 10.0
+TURN, SHIFT = math.pi / 16, 10.0
 """Largest random rotation in radians, and shift in pixels of the original drawing."""
 LETTERS = PLACES = 5
 """Of a label that is a string: letters of the alphabet, and letters in a string."""
@@ -130,7 +131,7 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         if self.labels == "one-hot":
             return jax.nn.one_hot(jax.random.permutation(key, self.classes), self.classes)
         numbers = distinct(key, LABELS, self.classes)
-        letters = numbers[:, None] // LETTERS ** jnp.arange(PLACES) % LETTERS
+        letters = jnp.stack([numbers // LETTERS**place % LETTERS for place in range(PLACES)], axis=1)
         return jax.nn.one_hot(letters, LETTERS).reshape(self.classes, -1)
 
     def _shown(
@@ -159,7 +160,7 @@ def places(
     Returns:
         Rows and columns, `[20, 20]` each, in pixels of the kept drawing.
     """
-    steps = (jnp.arange(SIDE) - (SIDE - 1) / 2) * (RAW / SIDE)
+    steps = (jnp.arange(SIDE, dtype=turn.dtype) - (SIDE - 1) / 2) * (RAW / SIDE)
     down, right = jnp.meshgrid(steps, steps, indexing="ij")
     # undone in reverse: quarter turns, shift, turn
     turned = ((down, right), (right, -down), (-down, -right), (-right, down))
@@ -196,7 +197,7 @@ def bilinear(
     def at(row: Array, column: Array) -> Array:
         inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
         place = first + jnp.clip(row, 0, side - 1) * side + jnp.clip(column, 0, side - 1)
-        return jnp.where(inside, flat[place], 0).astype(rows.dtype)
+        return jnp.where(inside, flat[place].astype(rows.dtype), 0)
 
     top, left = top.astype(jnp.int32), left.astype(jnp.int32)
     above = at(top, left) * (1 - beside) + at(top, left + 1) * beside

@@ -1,0 +1,179 @@
+"""One training step of a memory-augmented network: ours against plain PyTorch, eager and compiled, in one run.
+
+    pip install -e ".[bench]"
+    python benchmarks/mann_step.py [--steps 20] [--out benchmarks/mann_step.jsonl]
+
+LSTM of 200 units, memory 128×40, 4 reads, 50 steps in time, 16 episodes, one-hot labels of 5 classes, Adam. All three
+take one batch of the same sizes from memory: drawing episodes is left out. Each is a process of its own with the same
+cores; PyTorch's threads are pinned to their number, ours are as many CPU devices. Nothing else should run meanwhile.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+BATCH, TIME, PIXELS, CLASSES = 16, 50, 400, 5
+HIDDEN, SLOTS, WIDTH, HEADS = 200, 128, 40, 4
+WAYS = ("fastslow", "fastslow-plain-unroll", "torch-eager", "torch-compile")
+
+
+def timed(step: Callable[[], object], steps: int) -> dict[str, float]:
+    """Seconds of the first call, and milliseconds of those after it."""
+    start = time.perf_counter()
+    step()
+    first = time.perf_counter() - start
+    step()
+    times = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        step()
+        times.append(1000 * (time.perf_counter() - start))
+    times.sort()
+    return {
+        "first_seconds": round(first, 2),
+        "step_ms_median": round(times[len(times) // 2], 2),
+        "step_ms_fastest": round(times[0], 2),
+    }
+
+
+def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
+    """Our learner's update, episodes spread over one CPU device for each core."""
+    from fastslow.training.parallel import copied, copy_to, cpu_devices, episode_mesh, spread
+
+    cpu_devices(cores)
+    import jax
+    import jax.numpy as jnp
+
+    from fastslow.experiments.results import environment
+    from fastslow.experiments.streams import StreamConfig, build_stream_learner
+    from fastslow.learners import sequence
+    from fastslow.tasks.base import SequenceEpisode
+
+    if plain:  # the test twin of the unroll that walks states back
+        sequence.AbstractRewindableCell = ()  # type: ignore[assignment]
+    learner = build_stream_learner(StreamConfig())
+    keys = jax.random.split(jax.random.key(0), 3)
+    mesh, _ = episode_mesh(BATCH)
+    labels = jax.random.randint(keys[0], (BATCH, TIME), 0, CLASSES)
+    episodes = SequenceEpisode(
+        inputs=jax.random.uniform(keys[1], (BATCH, TIME, 20, 20)),
+        targets=jax.nn.one_hot(labels, CLASSES),
+        instance=jnp.ones((BATCH, TIME), jnp.int32),
+    )
+    state = copy_to(learner.init(key=keys[2]), mesh)
+    episodes = jax.jit(lambda e: spread(e, mesh))(episodes)
+
+    @jax.jit
+    def update(state: object, episodes: SequenceEpisode) -> object:
+        return copied(learner.update(state, episodes, key=jax.random.key(1)), mesh)
+
+    held = [state]
+
+    def step() -> None:
+        held[0], _ = jax.block_until_ready(update(held[0], episodes))
+
+    return {**timed(step, steps), **environment()}
+
+
+def theirs(steps: int, cores: int, compiled: bool) -> dict[str, object]:
+    """The network as it is usually written in PyTorch: modules, and a Python loop over time."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    torch.set_num_threads(cores)
+    torch.manual_seed(0)
+
+    class Mann(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.controller = nn.LSTMCell(PIXELS + CLASSES + HEADS * WIDTH, HIDDEN)
+            self.keys = nn.Linear(HIDDEN, HEADS * WIDTH)
+            self.gates = nn.Linear(HIDDEN, HEADS)
+            self.head = nn.Linear(HIDDEN + HEADS * WIDTH, CLASSES)
+
+        def step(self, x, hidden, cell, memory, read, attention, usage):
+            hidden, cell = self.controller(torch.cat([x, read.flatten(1)], 1), (hidden, cell))
+            keys = torch.tanh(self.keys(cell)).view(-1, HEADS, WIDTH)
+            gates = torch.sigmoid(self.gates(cell)).unsqueeze(2)
+            unused = torch.topk(usage, HEADS, largest=False).indices
+            spare = torch.zeros_like(usage).scatter(1, unused, 1.0).unsqueeze(1)
+            write = gates * attention + (1 - gates) * spare
+            keep = torch.ones_like(usage).scatter(1, unused[:, :1], 0.0).unsqueeze(2)
+            memory = memory * keep + write.transpose(1, 2) @ keys
+            similar = functional.normalize(keys, dim=2) @ functional.normalize(memory, dim=2).transpose(1, 2)
+            attention = torch.softmax(similar, 2)
+            read = attention @ memory
+            usage = 0.99 * usage + (attention.sum(1) + write.sum(1)).detach()
+            return self.head(torch.cat([hidden, read.flatten(1)], 1)), hidden, cell, memory, read, attention, usage
+
+    model = Mann()
+    one = torch.compile(model.step) if compiled else model.step
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    labels = torch.randint(0, CLASSES, (BATCH, TIME))
+    late = functional.one_hot(labels, CLASSES).float().roll(1, 1)
+    late[:, 0] = 0
+    xs = torch.cat([torch.rand(BATCH, TIME, PIXELS), late], 2)
+
+    def step() -> None:
+        usage = torch.zeros(BATCH, SLOTS)
+        usage[:, 0] = 1
+        state = (
+            torch.zeros(BATCH, HIDDEN),
+            torch.zeros(BATCH, HIDDEN),
+            torch.full((BATCH, SLOTS, WIDTH), 1e-6),
+            torch.zeros(BATCH, HEADS, WIDTH),
+            usage.unsqueeze(1).repeat(1, HEADS, 1),
+            usage,
+        )
+        logits = []
+        for t in range(TIME):
+            answer, *state = one(xs[:, t], *state)
+            logits.append(answer)
+        loss = functional.cross_entropy(torch.stack(logits, 1).flatten(0, 1), labels.flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+
+    from fastslow.experiments.results import hardware
+
+    return {**timed(step, steps), "versions": {"torch": torch.__version__}, "hardware": hardware()}
+
+
+def measure(way: str, steps: int, cores: int) -> dict[str, object]:
+    """Times one way in this process."""
+    if way.startswith("fastslow"):
+        return ours(steps, cores, plain=way != "fastslow")
+    return theirs(steps, cores, compiled=way == "torch-compile")
+
+
+def main() -> int:
+    """Runs every way, one after the other, and writes the lines."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if options.way:
+        found = measure(options.way, options.steps, cores)
+        print(json.dumps({"way": options.way, "cores": cores, "batch": BATCH, "time": TIME, **found}))
+        return 0
+    lines = []
+    for way in WAYS:
+        command = [sys.executable, __file__, "--way", way, "--steps", str(options.steps)]
+        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
+        print(line, flush=True)
+        lines.append(line)
+    options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,8 +22,11 @@ from tests.reference.nmn import CONTROLLERS
 from tests.reference.numeric import numeric_gradient
 from tests.reference.synthetic import regression_loss, weighed_outputs
 
+from fastslow._checks import UserError
+from fastslow.cells.passage import Forked
+from fastslow.feedback.probes import traced_walk
 from fastslow.feedback.synthetic import SyntheticGradients
-from fastslow.learners.gradients import Feedback, Lesson, feedback
+from fastslow.learners.gradients import Feedback, Lesson, feedback, together
 from fastslow.learners.regimes import FeedbackConfig
 
 SUPPORT, QUERIES, ALPHA = 3, 2, 0.7
@@ -41,10 +44,10 @@ def config(regime: str, reach: str) -> FeedbackConfig:
     return FeedbackConfig(regime=regime, reach=reach, alpha=ALPHA, regression=1.0)
 
 
-def lesson(row: tuple[str, str, str]) -> tuple:
+def lesson(row: tuple[str, str, str], scored: str = "branches") -> tuple:
     cell, decoder = nmn(*row), head()
     inputs, labels = shots(cell, SUPPORT, QUERIES)
-    return cell, decoder, Lesson(inputs=inputs, labels=labels, scored="branches")
+    return cell, decoder, Lesson(inputs=inputs, labels=labels, scored=scored)
 
 
 @cache
@@ -120,7 +123,42 @@ def test_regime_true_is_backpropagation(row: tuple[str, str, str]) -> None:
 @pytest.mark.parametrize("row", CELLS, ids="-".join)
 def test_gradients_of_each_regime(row: tuple[str, str, str], regime: str, reach: str) -> None:
     """`local` moves its own controllers by exactly `α Σ SG · ∂c/∂θ_C`, and nothing else by anything."""
-    assert_same(library_numbers(taught(row, regime, reach).gradients), expected_numbers(row, regime, reach))
+    got = taught(row, regime, reach)
+    assert_same(library_numbers(together(got)), expected_numbers(row, regime, reach))
+    assert (got.own is None) == (reach == "through")
+    if reach == "local":
+        # the optimiser is left what backpropagation gives, and in regimes without it nothing
+        left, true = library_numbers(got.gradients), true_numbers(row)
+        for name in left:
+            if name.split(".")[0] in CONTROLLERS:
+                expected = true[name] if regime == "both" else np.zeros_like(true[name])
+                np.testing.assert_allclose(left[name], expected, rtol=1e-5, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("scored", PARTS)
+def test_an_estimate_is_what_predictors_say_over_the_number_of_scored_steps(scored: str) -> None:
+    cell, decoder, given = lesson(CELLS[1], scored)
+    got = eqx.filter_jit(feedback)(cell, decoder, predictors(), given, config("both", "local"))
+    outputs = traced_walk(cell, cell.init_state(), given.inputs)[1]
+    said = by_place(predictors()(Forked(outputs.trunk.outputs, outputs.branches.outputs), given.labels))
+    count = {"trunk": SUPPORT, "branches": QUERIES}[scored]
+    true = probes(lesson_twin(cell, decoder, given.inputs, given.labels, scored))
+    summed_true, difference = {}, 0.0
+    for place, estimate in by_place(got.synthetic).items():
+        share = count if place[1] == scored else 1
+        np.testing.assert_allclose(share * estimate, said[place], rtol=1e-8, err_msg=str(place))
+        summed_true[place] = share * true[place]
+        difference += float(np.abs(share * estimate - estimate).sum())
+    assert difference > 0
+    np.testing.assert_allclose(got.regression, regression_loss(said, summed_true), rtol=1e-6)
+
+
+def test_predictors_go_with_their_regime() -> None:
+    cell, decoder, given = lesson(CELLS[0])
+    with pytest.raises(UserError, match="predictors: got 'predictors', wanted what goes with regime true"):
+        feedback(cell, decoder, predictors(), given, FeedbackConfig(regime="true"))
+    with pytest.raises(UserError, match="predictors: got 'no predictors', wanted what goes with regime both"):
+        feedback(cell, decoder, None, given, config("both", "local"))
 
 
 @pytest.mark.parametrize(("regime", "reach"), REGIMES)
@@ -183,7 +221,7 @@ def test_one_set_of_predictors_serves_two_networks() -> None:
     for g, a, b in zip(*(jax.tree.leaves(t) for t in (shared, alone[0][1], alone[1][1])), strict=True):
         np.testing.assert_allclose(g, a + b, rtol=1e-9, atol=1e-12)
         assert (np.abs(a - b) > 1e-9).any()
-    for together, ((_, (single,)), _) in zip(both, alone, strict=True):
-        assert_same(library_numbers(together.gradients), library_numbers(single.gradients))
+    for pair, ((_, (single,)), _) in zip(both, alone, strict=True):
+        assert_same(library_numbers(pair.gradients), library_numbers(single.gradients))
     first, second = (library_numbers(one.gradients) for one in both)
     assert (first["write.bias"] != second["write.bias"]).any()

@@ -190,6 +190,23 @@ def test_a_bound_lesson_by_hand(regime: str, reach: str, weight: float) -> None:
         close(taken.predictors, jax.tree.map(lambda g: weight * g, expected["predictors"]))
 
 
+@pytest.mark.parametrize("regime", ["both", "synthetic"])
+def test_the_step_of_its_own_is_as_large_as_alpha_says(regime: str) -> None:
+    """Beside Adam, which makes steps of one size of gradients of any; `summed` goes through it."""
+    moved = {}
+    for step in ("own", "summed"):
+        for alpha in (1.0, 3.0):
+            one = built("bind", regime, "local", alpha=alpha, step=step)
+            state = one.init(key=jax.random.key(0))
+            moved[step, alpha] = UPDATE(one, state, given())[0].params.network.cell.controllers
+    local = BY_HAND(state.params, given(), 1.0)["local"]
+    # θ_C ← θ_C − α · SG_C · ∂c/∂θ_C: two more α take away two more of it
+    apart = jax.tree.map(jnp.subtract, moved["own", 1.0], moved["own", 3.0])
+    for a, b in zip(jax.tree.leaves(apart), jax.tree.leaves(local), strict=True):
+        np.testing.assert_allclose(a, 2 * b, rtol=1e-3, atol=1e-6)
+    assert not eqx.tree_equal(moved["summed", 1.0], moved["own", 1.0])
+
+
 def test_running_statistics_follow_the_batch() -> None:
     one = built("bind", "true", "local")
     state = one.init(key=jax.random.key(0))

@@ -214,6 +214,19 @@ def test_the_tasks_of_a_split_hold_its_classes(small_world):
         assert (task.way, task.shot, task.queries, task.rotations) == (4, 1, 5, True)
 
 
+def test_training_drawings_alone_are_warped(small_world):
+    tasks = omniglot_tasks(OmniglotConfig(way=4, split="mine", warp=0.7))
+    assert (tasks.train.warp, tasks.validation.warp, tasks.test.warp) == (0.7, 0.0, 0.0)
+
+
+def test_a_warp_changes_drawings_and_neither_classes_nor_order(small_world):
+    plain, warped = (omniglot_tasks(OmniglotConfig(way=4, split="mine", warp=w)).train for w in (0.0, 0.7))
+    before, after = (task.sample(jax.random.key(5), jnp.int32(0)) for task in (plain, warped))
+    np.testing.assert_array_equal(after.support.labels, before.support.labels)
+    np.testing.assert_array_equal(after.query.labels, before.query.labels)
+    assert not np.array_equal(after.support.inputs, before.support.inputs)
+
+
 def test_a_way_that_one_side_cannot_serve_is_refused(small_world):
     with pytest.raises(UserError, match="way: got 5, wanted at most the 4 classes"):
         omniglot_tasks(OmniglotConfig(way=5))

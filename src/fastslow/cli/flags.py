@@ -25,7 +25,7 @@ fastslow train smoke --out /tmp/try
 
 fastslow train omniglot-5way-1shot --data DIR --seeds 3
 
-fastslow train main --task.way 10 --feedback.regime both --feedback.regression 1
+fastslow train main --task.way 10 --feedback.regime both --feedback.regression 1 --feedback.alpha 1
 
 fastslow train --resume --out runs/main-001
 
@@ -71,6 +71,9 @@ class TrainFlags:
             if long not in (short, getattr(default.training, name)):
                 raise bad(f"--{name}", came=short, wanted=f"--{name} or --training.{name} ({long}), but not both")
             training = replace(training, **{name: short})
+        there, before = getattr(self.config.task, "data", None), getattr(default.task, "data", None)
+        if self.data is not None and there not in (before, str(self.data)):
+            raise bad("--data", came=str(self.data), wanted=f"--data or --task.data ({there}), but not both")
         return replace(with_data(self.config, self.data), training=training)
 
 

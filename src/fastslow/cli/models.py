@@ -28,4 +28,4 @@ def with_tasks(
         say(notice)
     training = replace(saved.config.training, seed=saved.seeds[0], seeds=len(saved.seeds))
     config = change(with_data(replace(saved.config, training=training), data))
-    return Trained(config, build_any_learner(config), build_tasks(config.task), saved.states, seconds=0.0)
+    return Trained(config, build_any_learner(config), build_tasks(config.task), saved.states, saved.seeds, seconds=0.0)

@@ -41,7 +41,9 @@ def run(words: Sequence[str]) -> int:
     default = find_preset(preset).config if default is None else default
     flags = read_flags(place.flags, preset, default)
     config = flags.run_config(default)
-    episodes = flags.episodes or EPISODES.get(preset, MOST_EPISODES)
+    episodes = EPISODES.get(preset, MOST_EPISODES) if flags.episodes is None else flags.episodes
+    if episodes < 2:
+        raise bad("--episodes", came=episodes, wanted="at least 2, for an interval")
     with _use(folder, preset) as out, logged(out):
         try:
             with Watcher() as watcher:

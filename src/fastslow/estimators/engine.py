@@ -58,7 +58,11 @@ class Engine:
         return _in_chunks(self._predict, adapted, images)
 
     def embedder(self, state: LearnerState, images: Float[np.ndarray, "items 28 28"]) -> Embedder:
-        """The embedding, normalising as the model was configured to when it meets this support set."""
+        """The embedding and what it normalises with.
+
+        These are running averages where the model was configured so, else the statistics of this support set: those of
+        whole episodes would need the queries.
+        """
         used = state.running if self._by_running else self._statistics(state, images)
         return _on_host(Embedder(state.params.network.embed, used))
 

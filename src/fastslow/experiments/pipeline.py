@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -37,6 +38,7 @@ class Trained(Generic[Config]):
         learner: what learned.
         tasks: its data, cut into splits.
         states: each seed's best parameters on validation classes, leading axis `seeds`.
+        seeds: their numbers; a seed that stopped being finite is not among them.
         seconds: training time, all sittings together.
     """
 
@@ -44,6 +46,7 @@ class Trained(Generic[Config]):
     learner: Any
     tasks: TaskSplits
     states: LearnerState
+    seeds: tuple[int, ...]
     seconds: float
 
 
@@ -72,7 +75,15 @@ def train_run(config: Config, out: Path, *, resume: bool = False, watch: Watch |
 
     with RunFolder(out, to_json(config), resume=resume) as folder:
         state = train(fit(learner, tasks.train, config.training, validation=tasks.validation, folder=folder), note)
-    return Trained(config=config, learner=learner, tasks=tasks, states=best_learner(state), seconds=seconds)
+    alive = [index for index, lives in enumerate(state.alive.tolist()) if lives]
+    return Trained(
+        config=config,
+        learner=learner,
+        tasks=tasks,
+        states=jax.tree.map(lambda leaf: leaf[np.array(alive)], best_learner(state)),
+        seeds=tuple(config.training.seed_numbers[index] for index in alive),
+        seconds=seconds,
+    )
 
 
 def measure(
@@ -93,7 +104,7 @@ def measure(
         paper: the paper's figures by metric, as shares.
     """
     start = time.perf_counter()
-    config, seeds = trained.config, trained.config.training.seed_numbers
+    config, seeds = trained.config, trained.seeds
     found = evaluate_all(trained.learner, trained.states, trained.tasks.test, episodes=episodes, batch=20)
     figures = by_instance(found) if isinstance(config, StreamConfig) else {"accuracy": found["accuracy"]}
     sha256 = tuple(params_sha256(one_seed(trained.states.params, i)) for i in range(len(seeds)))

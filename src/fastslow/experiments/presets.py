@@ -84,7 +84,7 @@ PRESETS = {
             optimiser=OptimiserConfig(learning_rate=5e-6, final=1.0),
             feedback=FeedbackConfig(regime="both", predictor="lstm", regression=1.0),
         ),
-        "as omniglot-5way-1shot, with the paper's learning rate, predictors and regime both",
+        "Omniglot, 5 classes, 1 example, with the paper's learning rate, predictors and regime both",
         "40 minutes",
     ),
     "smoke": Preset(SMOKE, "a few updates of a tiny network, to see that everything works; no result", "1 minute"),

@@ -102,8 +102,10 @@ def table(rows: list[ResultRow]) -> str:
     """
     metrics = list(dict.fromkeys(row.metric for row in rows))
     lines_of: dict[str, dict[str, ResultRow]] = {}
-    for number, row in enumerate(rows):
-        lines_of.setdefault(row.row if len(metrics) > 1 else str(number), {})[row.metric] = row
+    for row in rows:
+        # one line for a name, and another where the same was measured again (in another file)
+        again = sum(row.metric in line for line in lines_of.values() if next(iter(line.values())).row == row.row)
+        lines_of.setdefault(f"{row.row} {again}", {})[row.metric] = row
     first = [next(iter(line.values())) for line in lines_of.values()]
     columns: list[tuple[str, list[str]]] = [("", [row.row for row in first])]
     shared = []
@@ -164,6 +166,12 @@ def _chance(row: ResultRow) -> str:
     return _NONE if row.chance is None else _digits(row, row.chance)
 
 
+def _updates(row: ResultRow) -> str:
+    """How long it was trained; what was not trained has none."""
+    training = row.config.get("training")
+    return f"{training['steps']:,}" if isinstance(training, dict) and "steps" in training else _NONE
+
+
 _SETTINGS: list[tuple[str, Callable[[ResultRow], str]]] = [
     ("metric", lambda row: row.metric + (", %" if row.metric.startswith("accuracy") else "")),
     ("protocol", lambda row: row.protocol or _NONE),
@@ -172,5 +180,6 @@ _SETTINGS: list[tuple[str, Callable[[ResultRow], str]]] = [
     ("chance", _chance),
     ("episodes", lambda row: f"{row.episodes:,}"),
     ("seeds", lambda row: str(len(row.seeds))),
+    ("updates", _updates),
     ("data", lambda row: f"{row.data['name']}, {row.data['split']}"),
 ]

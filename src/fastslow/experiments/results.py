@@ -44,7 +44,7 @@ class ResultRow:
         paper_value: the paper's own figure, in the unit of `value`, or None.
         config: the configuration of the run, as it is stored in the run folder.
         params_sha256: checksum of the parameters, one for each seed.
-        data: `name`, `split` and `sha256` (None where the data are generated) of what it was tested on.
+        data: `name`, `split` and `sha256` (of the generator, where data are generated) of what it was tested on.
         commit: the commit of the code, or None outside a checkout.
         versions: versions of the programs that took part.
         hardware: the machine.
@@ -225,14 +225,16 @@ def environment() -> dict[str, Any]:
 
 
 def commit(folder: Path = _FOLDER) -> str | None:
-    """The commit of the checkout whose code this is, or None for an installed copy and outside a checkout.
+    """The commit of the checkout whose code this is, or None where no commit holds it.
+
+    That is so for an installed copy, outside a checkout, and for code with changes that are not committed.
 
     Args:
         folder: a folder of the package's source. A copy that merely lies inside some checkout (a virtual environment)
             is not tracked there, so it has no commit.
     """
     try:
-        if not _git(folder, "ls-files", "."):
+        if not _git(folder, "ls-files", ".") or _git(folder, "status", "--porcelain", "--", "."):
             return None
         return _git(folder, "rev-parse", "HEAD")
     except (OSError, subprocess.CalledProcessError):  # no git, no checkout, no commit yet

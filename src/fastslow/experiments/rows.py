@@ -33,7 +33,7 @@ class Row(Generic[Config]):
 def is_result_of(result: ResultRow, config: AnyConfig, episodes: int) -> bool:
     """Whether a stored row is what training and measuring again would give."""
     same = result.config == json.loads(json.dumps(to_json(config)))
-    return same and result.episodes == episodes * config.training.seeds
+    return same and result.episodes == episodes * len(result.seeds)
 
 
 def run_row(

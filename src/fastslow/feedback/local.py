@@ -17,7 +17,7 @@ def local_gradients(controllers: PerController, record: Forked, synthetic: Forke
     Args:
         controllers: the three LSTMs, `θ_C`.
         record: `NMNRecord` rows of a passage that those controllers walked from a fresh state.
-        synthetic: `SG_C` rows, as `SyntheticGradients` returns them.
+        synthetic: rows of what is brought in, such as `α · SG_C`.
 
     Returns:
         A gradient shaped as `controllers`.

@@ -23,7 +23,10 @@ def _linear(in_size: int, out_size: int, scale: float, *, key: Key) -> eqx.nn.Li
 
 
 class AbstractPredictor(eqx.Module):
-    """Predicts `δL/δc_t` from a controller's outputs `c_t` and the true labels `y_t`, over a passage."""
+    """Predicts `δL/δc_t` from a controller's outputs `c_t` and the true labels `y_t`, over a passage.
+
+    Which loss `L` is, a sum or a mean over steps, is the learner's to say.
+    """
 
     @abstractmethod
     def __call__(self, outputs_and_labels: Forked) -> Forked:

@@ -10,7 +10,7 @@ from ..cells.nmn import NMNState
 from ..cells.passage import only_branches, only_trunk, walk
 from ..feedback.synthetic import SyntheticGradients
 from ..models.sequence import FastWeights, Network
-from .gradients import Lesson, feedback
+from .gradients import Lesson, feedback, together
 from .regimes import AdaptConfig, FeedbackConfig
 
 
@@ -91,7 +91,9 @@ def _fast_step(
 ) -> tuple[FastWeights, tuple[Scalar, Scalar]]:
     lesson = support_lesson(network, features, labels, adapt.support_order)
     taught = feedback(network.cell, network.head, predictors, lesson, config)
-    gradients = FastWeights(controllers=taught.gradients.cell.controllers, head=taught.gradients.head)
+    # a fast step is plain descent, in which a step of its own and one of the sum are the same
+    summed = together(taught)
+    gradients = FastWeights(controllers=summed.cell.controllers, head=summed.head)
     # θ ← θ − rate · gradient                              (fast-slow eq. 10)
     moved = jax.tree.map(lambda w, g, r: w - r * g, network.fast(), gradients, rate)
     return moved, (taught.loss, taught.regression)

@@ -1,9 +1,9 @@
 """One gradient step's worth of feedback for one episode, in each regime (fast-slow section 3.2).
 
-A lesson's loss is the mean over its scored steps. Predictors see one step at a time and cannot know how many there are,
-so at scored steps they predict the gradient of the summed loss, and what they say is divided by the number of those
-steps: the same predictors then serve a support set of any size. At steps that are not scored (a support set bound to
-memory) they predict the gradient of the mean loss itself.
+A lesson's loss is the mean over its scored steps. Predictors cannot know how many steps are scored, so at scored
+steps they predict the gradient of the summed loss, and what they say is divided by the number of those steps: where
+each item is walked apart, the same predictors then serve a support set of any size. At steps that are not scored (a
+support set bound to memory) they predict the gradient of the mean loss itself.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._checks import bad
 from .._typing import Scalar
 from ..cells.nmn import NMN, PerController, Tap
 from ..cells.passage import Forked
@@ -57,7 +58,8 @@ class Feedback(eqx.Module):
     Attributes:
         loss: the task loss, without any synthetic gradient.
         logits: of the scored part.
-        gradients: shaped as `Learnable`, after the regime has had its say on the controllers.
+        gradients: shaped as `Learnable`: for the optimiser, after the regime has had its say on the controllers.
+        own: `α Σ_t SG_C · ∂c_t/∂θ_C` where it is a step of its own beside that (eq. 10), else `None`.
         true: `δL/δc_t` of every controller and step, `None` where the regime takes no such pass.
         synthetic: the predictors' estimate of it, `None` in regime `true`.
         regression: `L_SG` (eq. 11); zero where there is nothing to regress on.
@@ -66,6 +68,7 @@ class Feedback(eqx.Module):
     loss: Scalar
     logits: Float[Array, "items way"]
     gradients: Learnable
+    own: PerController | None
     true: Any
     synthetic: Any
     regression: Scalar
@@ -90,9 +93,12 @@ def feedback(
     trained by eq. 11 alone close them to that loop.
     """
     learnable = Learnable(cell=cell, head=head, inputs=lesson.inputs)
+    if (predictors is None) != (config.regime == "true"):
+        came = "no predictors" if predictors is None else "predictors"
+        raise bad("predictors", came=came, wanted=f"what goes with regime {config.regime}: none in true, else some")
     if predictors is None:
         (loss, (_, logits)), gradients = eqx.filter_value_and_grad(objective, has_aux=True)(learnable, None, lesson)
-        return Feedback(loss, logits, gradients, None, None, jnp.zeros_like(loss))
+        return Feedback(loss, logits, gradients, None, None, None, jnp.zeros_like(loss))
     if config.regime == "meta":
         return _meta(learnable, predictors, lesson, config)
     return _regressed(learnable, predictors, lesson, config)
@@ -119,6 +125,13 @@ def _injected(learnable: Learnable, synthetic: Forked, lesson: Lesson, tap: Tap)
     # a zero comes back from every output: without it, one that nobody reads (what a query writes) would have no
     # backward pass to bring its synthetic gradient into
     return pull((jnp.ones_like(loss), jax.tree.map(jnp.zeros_like, outputs)))[0]
+
+
+def together(taught: Feedback) -> Learnable:
+    """The gradients with the step of its own, if there is one, added to the controllers'."""
+    if taught.own is None:
+        return taught.gradients
+    return _replace(taught.gradients, jax.tree.map(jnp.add, taught.gradients.cell.controllers, taught.own))
 
 
 def scored_times(rows: Forked, lesson: Lesson, factor: float) -> Forked:
@@ -153,16 +166,16 @@ def _regressed(
     synthetic = predicted(detached(predictors), outputs, lesson)
     # α · SG_C(c_t, y_t)
     scaled = jax.tree.map(lambda g: config.alpha * g, synthetic)
+    own = None
     if config.reach == "local":
-        fast = local_gradients(learnable.cell.controllers, record, scaled)
-        if config.regime == "both":
-            fast = jax.tree.map(jnp.add, gradients.cell.controllers, fast)
-        gradients = _replace(gradients, fast)
+        own = local_gradients(learnable.cell.controllers, record, scaled)
+        if config.regime == "synthetic":
+            gradients = _replace(gradients, jax.tree.map(jnp.zeros_like, own))
     else:
         # the true gradient above was taken without injection: a target holding synthetic gradient chases itself
         gradients = _injected(learnable, scaled, lesson, injection(config.regime == "both"))
     regression = regressed(predictors, outputs, true, lesson)
-    return Feedback(loss, logits, gradients, true, synthetic, regression)
+    return Feedback(loss, logits, gradients, own, true, synthetic, regression)
 
 
 def _meta(learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, config: FeedbackConfig) -> Feedback:
@@ -175,7 +188,7 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, 
         true = None
     outputs = Forked(trunk=record.trunk.outputs, branches=record.branches.outputs)
     synthetic = predicted(predictors, outputs, lesson)
-    fast = local_gradients(cell.controllers, record, jax.tree.map(lambda g: config.alpha * g, synthetic))
+    own = local_gradients(cell.controllers, record, jax.tree.map(lambda g: config.alpha * g, synthetic))
     m = getattr(record, lesson.scored).outputs.output
     labels = getattr(lesson.labels, lesson.scored)
 
@@ -185,8 +198,8 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, lesson: Lesson, 
 
     (loss, logits), head_gradient = eqx.filter_value_and_grad(decoded, has_aux=True)(head)
     zeros = jax.tree.map(jnp.zeros_like, Learnable(cell=cell, head=head, inputs=learnable.inputs))
-    gradients = eqx.tree_at(lambda g: (g.cell.controllers, g.head), zeros, (fast, head_gradient))
+    gradients = eqx.tree_at(lambda g: g.head, zeros, head_gradient)
     if true is None:
-        return Feedback(loss, logits, gradients, None, synthetic, jnp.zeros_like(loss))
+        return Feedback(loss, logits, gradients, own, None, synthetic, jnp.zeros_like(loss))
     regression = regressed(predictors, outputs, true, lesson)
-    return Feedback(loss, logits, gradients, true, synthetic, regression)
+    return Feedback(loss, logits, gradients, own, true, synthetic, regression)

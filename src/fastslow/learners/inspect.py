@@ -27,7 +27,7 @@ class Inspection(eqx.Module):
         memory: the slots' values after each step, `M_t`; a query's own write is dropped after it.
         true: a `PerController` of `‖δL/δc_t‖`, `[fast items]`. For fine-tune, a row for each fast step over the
             support set; for bind, one row over support set and queries.
-        synthetic: likewise `‖SG_C(c_t, y_t)‖`; `None` without predictors.
+        synthetic: likewise the norm of the predictors' estimate of it; `None` without predictors.
         agreement: likewise the cosine between the two; 0 where one of them is zero.
         support: steps that belong to the support set.
         streamed: whether the support set was streamed through one memory that the queries are read from; if not,

@@ -30,6 +30,7 @@ def build_optimiser(config: OptimiserConfig, steps: int) -> optax.GradientTransf
         UserError: a learning rate, share or norm that is not above zero.
     """
     check_positive("learning_rate", config.learning_rate)
+    check_positive("final", config.final)
     check_positive("clip", config.clip)
     check_positive("steps", steps)
     schedule = optax.cosine_decay_schedule(config.learning_rate, steps, alpha=config.final)

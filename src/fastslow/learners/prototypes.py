@@ -36,7 +36,7 @@ class Prototypes(eqx.Module):
 
 
 class PrototypicalLearner(AbstractLearner[FewShotEpisode]):
-    """Softmax over the negative squared distance to class means, trained end to end with Adam.
+    """Softmax over the negative squared distance to class means, trained end to end.
 
     Training normalises with the statistics of the whole batch, evaluation with running averages of them: nothing in
     the answer to one query depends on the other queries. Unlike the paper, the embeddings have a fixed length (see

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Num
 
 from .._checks import bad
 from .._typing import Key, Scalar
+from ..cells.nmn import PerController
 from ..cells.passage import Forked
 from ..feedback.synthetic import SyntheticGradients
 from ..models.embed import Statistics, blend
@@ -18,7 +19,7 @@ from ..models.sequence import FastWeights, Network
 from ..tasks.base import Examples, FewShotEpisode
 from .adapting import Fitted, fit_support, read_queries
 from .base import AbstractLearner, LearnerState, Metrics
-from .gradients import Feedback, Lesson, feedback
+from .gradients import Feedback, Lesson, feedback, together
 from .regimes import AdaptConfig, FeedbackConfig
 
 MOMENTUM = 0.99
@@ -74,9 +75,13 @@ class RecurrentLearner(AbstractLearner[FewShotEpisode]):
         )
 
     def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
-        gradients, (metrics, statistics) = (self._bind if self._binds else self._fine_tune)(state.params, episodes)
+        gradients, own, (metrics, statistics) = (self._bind if self._binds else self._fine_tune)(state.params, episodes)
         updates, optimiser = self.optimiser.update(cast(Any, gradients), state.optimiser, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = cast(Parameters, optax.apply_updates(state.params, updates))
+        if own is not None:
+            # θ_C ← θ_C − α · SG_C · ∂c/∂θ_C, a step of its own            (fast-slow eq. 10)
+            controllers = jax.tree.map(jnp.subtract, params.network.cell.controllers, own)
+            params = eqx.tree_at(lambda p: p.network.cell.controllers, params, controllers)
         metrics["gradient_norm"] = optax.tree.norm(gradients)
         running = blend(state.running, statistics, MOMENTUM)
         return LearnerState(params=params, optimiser=optimiser, running=running), metrics
@@ -142,7 +147,7 @@ class RecurrentLearner(AbstractLearner[FewShotEpisode]):
 
         return jax.vmap(alone)(support, query)
 
-    def _fine_tune(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Parameters, Any]:
+    def _fine_tune(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Parameters, None, Any]:
         def loss_of(params: Parameters) -> tuple[Scalar, Any]:
             support, query, statistics = self.embed(params.network, None, episodes)
             one_hot = self._one_hot(episodes.support.labels)
@@ -159,9 +164,10 @@ class RecurrentLearner(AbstractLearner[FewShotEpisode]):
             return loss + self.path.regression * regression, (metrics, statistics)
 
         gradients, aux = eqx.filter_grad(loss_of, has_aux=True)(params)
-        return gradients, aux
+        return gradients, None, aux
 
-    def _bind(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Parameters, Any]:
+    def _bind(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Parameters, PerController | None, Any]:
+        """The optimiser's gradients, and the controllers' step of its own where there is one."""
         network = params.network
 
         def embed(weights: Any) -> tuple[tuple[Array, Array], Statistics]:
@@ -173,7 +179,10 @@ class RecurrentLearner(AbstractLearner[FewShotEpisode]):
         taught, predictor_gradients = jax.vmap(lambda s, q, ys, yq: self._bind_one(params, s, q, ys, yq))(
             support, query, *labels
         )
-        mean = jax.tree.map(lambda g: jnp.mean(g, 0), (taught.gradients, predictor_gradients))
+        summed = self.path.step == "summed"
+        given = together(taught) if summed else taught.gradients
+        mean = jax.tree.map(lambda g: jnp.mean(g, 0), (given, predictor_gradients))
+        own = None if summed else jax.tree.map(lambda g: jnp.mean(g, 0), taught.own)
         batch = support.shape[0]
         rows = taught.gradients.inputs
         features = network.cell.features
@@ -188,7 +197,7 @@ class RecurrentLearner(AbstractLearner[FewShotEpisode]):
             "support_loss": jnp.zeros(()),
             "regression": jnp.mean(taught.regression),
         }
-        return Parameters(gradient_network, mean[1], None), (metrics, statistics)
+        return Parameters(gradient_network, mean[1], None), own, (metrics, statistics)
 
     def _bind_one(
         self, params: Parameters, support: Array, query: Array, support_y: Array, query_y: Array

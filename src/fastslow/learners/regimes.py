@@ -9,6 +9,7 @@ from ..feedback.synthetic import PredictorKind
 Protocol = Literal["bind", "fine-tune"]
 Regime = Literal["true", "both", "synthetic", "meta"]
 Reach = Literal["local", "through"]
+SlowStep = Literal["own", "summed"]
 SupportOrder = Literal["stream", "independent"]
 QueryMemory = Literal["post-support", "initial"]
 Statistics = Literal["running", "support", "episode"]
@@ -27,6 +28,9 @@ class FeedbackConfig:
     before, as backpropagation would."""
     alpha: float = 1.0
     """α of eq. 10, the weight of a synthetic gradient."""
+    step: SlowStep = "own"
+    """How a local synthetic gradient makes the slow step of bind. own: a step of its own of size α beside the
+    optimiser's, as eq. 10 has it; summed: added to what the optimiser gets, which may hide its size (Adam does)."""
     predictor: PredictorKind = "mlp"
     """lstm: the paper's recurrent predictor; mlp: one hidden layer, step by step."""
     hidden: int = 128
@@ -64,6 +68,7 @@ def check_combination(feedback: FeedbackConfig, adapt: AdaptConfig, label_input:
     """
     check_choice("regime", feedback.regime, ("true", "both", "synthetic", "meta"))
     check_choice("reach", feedback.reach, ("local", "through"))
+    check_choice("step", feedback.step, ("own", "summed"))
     check_choice("protocol", adapt.protocol, ("bind", "fine-tune"))
     check_choice("support_order", adapt.support_order, ("stream", "independent"))
     check_choice("query_memory", adapt.query_memory, ("post-support", "initial"))
@@ -71,14 +76,46 @@ def check_combination(feedback: FeedbackConfig, adapt: AdaptConfig, label_input:
     check_positive("alpha", feedback.alpha)
     check_positive("hidden", feedback.hidden)
     check_positive("steps", adapt.steps)
+    if not adapt.rate >= 0:
+        raise bad("rate", came=adapt.rate, wanted="a number that is 0 or above")
     if adapt.protocol == "bind":
         _check_bind(feedback, adapt, label_input)
+    else:
+        _check_fine_tune(adapt, label_input)
     if feedback.regime == "meta" and feedback.reach == "through":
         raise UserError(
             "regime meta with reach through: its fast steps run no backward pass through the network; "
             "use reach local, or regime both or synthetic with reach through."
         )
+    _check_idle(feedback, adapt)
     _check_regression(feedback)
+
+
+def _check_idle(feedback: FeedbackConfig, adapt: AdaptConfig) -> None:
+    """Refuses choices that would do nothing."""
+    if feedback.regime == "true" and feedback.reach == "through":
+        raise UserError(
+            "reach through with regime true: there is no synthetic gradient to reach anywhere; use reach local."
+        )
+    local = feedback.reach == "local" and feedback.regime in ("both", "synthetic")
+    if feedback.step == "summed" and not (adapt.protocol == "bind" and local):
+        raise UserError(
+            "step summed: it changes the slow step of protocol bind in regimes both and synthetic with reach local, "
+            "and nothing else; use step own."
+        )
+
+
+def _check_fine_tune(adapt: AdaptConfig, label_input: str) -> None:
+    if label_input == "input":
+        raise UserError(
+            "protocol fine-tune with label input input: the fast steps would be scored on answers they are shown; "
+            "use label input none or write."
+        )
+    if label_input == "write" and adapt.support_order == "independent" and adapt.query_memory == "initial":
+        raise UserError(
+            "label input write with support order independent and query memory initial: what is written is never "
+            "read; use label input none, or query memory post-support."
+        )
 
 
 def _check_regression(feedback: FeedbackConfig) -> None:

@@ -68,7 +68,7 @@ class StreamNeighbours(AbstractLearner[SequenceEpisode]):
         keys = jax.random.split(key, episodes.instance.shape[0])
         hits = jax.vmap(self._hits)(episodes, keys).astype(episodes.targets.dtype)
         counted = (episodes.instance > 0).astype(hits.dtype)
-        kth = (episodes.instance[..., None] == jnp.arange(1, self.instances + 1)).astype(hits.dtype)
+        kth = (episodes.instance[..., None] == jnp.arange(1, self.instances + 1)[None, None]).astype(hits.dtype)
         return {
             "accuracy": jnp.sum(hits, axis=1) / jnp.sum(counted, axis=1),
             "hits": jnp.sum(hits[..., None] * kth, axis=1),

@@ -95,18 +95,25 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
             inputs are float32 `[items, 28, 28]` in [0, 1] with ink = 1.
         """
         del step
-        class_key, label_key, drawing_key, support_key, query_key = jax.random.split(key, 5)
+        class_key, label_key, drawing_key, support_key, query_key, warp_key = jax.random.split(key, 6)
         chosen = distinct(class_key, self.classes, self.way)
         labels = jax.random.permutation(label_key, self.way)
         order = jax.vmap(jax.random.permutation, in_axes=(0, None))(
             jax.random.split(drawing_key, self.way), self.images.shape[1]
         )
-        support = self._examples(support_key, chosen, labels, order[:, : self.shot])
-        query = self._examples(query_key, chosen, labels, order[:, self.shot : self.shot + self.queries])
+        shots, asked = order[:, : self.shot], order[:, self.shot : self.shot + self.queries]
+        key_shots, key_asked = jax.random.split(warp_key)
+        support = self._examples(support_key, key_shots, chosen, labels, shots)
+        query = self._examples(query_key, key_asked, chosen, labels, asked)
         return FewShotEpisode(support, query)
 
     def _examples(
-        self, key: Key, chosen: Int[Array, " way"], labels: Int[Array, " way"], drawings: Int[Array, "way each"]
+        self,
+        key: Key,
+        warp_key: Key,
+        chosen: Int[Array, " way"],
+        labels: Int[Array, " way"],
+        drawings: Int[Array, "way each"],
     ) -> Examples:
         """The drawings named, in random order."""
         way, each = drawings.shape
@@ -116,7 +123,7 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
         character = chosen[rows] // ROTATIONS if self.rotations else chosen[rows]
         inputs = jax.vmap(quarter_turns)(self.images[character, drawing], turns).astype(jnp.float32) / 255
         if self.warp > 0:
-            inputs = warp(inputs, jax.random.fold_in(key, 1), self.warp)
+            inputs = warp(inputs, warp_key, self.warp)
         return Examples(inputs, labels[rows])
 
 

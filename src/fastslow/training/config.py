@@ -19,7 +19,8 @@ class TrainingConfig:
     """Settings of the training loop, the same for every learner and task."""
 
     steps: int = 1000
-    """Updates to make, counted from the start of the run; on `--resume` it may grow, all else stays as it was."""
+    """Updates to make, counted from the start of the run. On `--resume` it may grow; a schedule over all updates then
+    follows the larger number, so the run is not the one that had it from the start."""
     batch: int = 32
     """Episodes in one update."""
     seed: int = 0
@@ -27,7 +28,7 @@ class TrainingConfig:
     seeds: int = 1
     """Repetitions: seeds `seed`, `seed + 1`, … are trained side by side."""
     log_every: int = 50
-    """Updates between two reports; a report is the mean over the updates since the one before."""
+    """Updates between two reports; a report is the mean over the updates since the last multiple of this."""
     validate_every: int = 250
     """Updates between two validations, after which the best parameters so far are remembered."""
     validation_episodes: int = 200
@@ -38,7 +39,7 @@ class TrainingConfig:
     """Updates between two checkpoints; one more is written at the end and on an interrupt."""
     over_seeds: OverSeeds = "auto"
     """How seeds run side by side: `unroll` (one after another in one program), `vmap` (as one more axis), or `auto`:
-    `unroll` on CPU, where convolutions under `vmap` over weights take twice the time, and `vmap` elsewhere."""
+    `unroll` on CPU, where convolutions under `vmap` over weights are several times slower, and `vmap` elsewhere."""
 
     def __post_init__(self) -> None:
         positive = ("steps", "batch", "seeds", "log_every", "validate_every", "validation_episodes", "checkpoint_every")

@@ -105,6 +105,11 @@ class RunFolder:
                     f"{name}: got {came!r}, wanted {wanted!r} as in {self.config}{more}; "
                     "resume with the stored configuration, or choose another --out."
                 )
+            if came != wanted:
+                self.notices.append(
+                    f"{name} grows from {wanted} to {came}: step sizes now follow the schedule of the longer run, so "
+                    "this is not the run that had it from the start."
+                )
 
     def check_environment(self, devices: int) -> tuple[str, ...]:
         """Records what the run is computed with, or compares it with what was recorded.

@@ -14,8 +14,8 @@ class Report:
         step: updates made.
         steps: updates to make.
         seeds: the seeds, in the order of the figures.
-        metrics: each figure, as the mean over the updates since the last report; None for a seed that died. Empty in
-            the first report, which comes before the first update.
+        metrics: each figure, as the mean over the updates since the last multiple of `log_every`; None for a seed that
+            died. Empty in the first report, which comes before the first update.
         validation: validation accuracy of each seed, where there was a validation at this step.
         best: best validation accuracy of each seed so far; None where there was none.
         steps_per_second: since the last report, compilation left out; 0 where nothing was timed yet.

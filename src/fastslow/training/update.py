@@ -25,7 +25,7 @@ Score = Callable[[LearnerState, Key, int], dict[str, Float[Array, "seeds batch .
 def over_seeds(function: Callable[..., Any], how: OverSeeds, *trees: PyTree) -> Any:
     """Applies a function to each seed's part of `trees` and stacks what it returns.
 
-    `vmap` over weights turns convolutions into grouped ones, which CPUs run at half the speed; there the seeds are
+    `vmap` over weights turns convolutions into grouped ones, which CPUs run several times slower; there the seeds are
     written one after another into the same program.
     """
     seeds = jax.tree.leaves(trees)[0].shape[0]

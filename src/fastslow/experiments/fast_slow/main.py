@@ -71,7 +71,7 @@ def run_main(out: Path, config: RunConfig, *, resume: bool, watch: Watch, episod
     slow, _ = run_row(NAME, Row(SLOW, "baseline", baseline), out, resume=resume, watch=watch, episodes=episodes)
     if trained is None:  # finished in an earlier sitting, which may have ended before its figures
         saved = load_run(out)
-        trained = Trained(saved.config, saved.learner, build_tasks(config.task), saved.states, seconds=0.0)
+        trained = Trained(saved.config, saved.learner, build_tasks(config.task), saved.states, saved.seeds, seconds=0.0)
     pixels = pixel_row(config, trained.tasks, experiment=NAME, episodes=episodes)
     rows = [*fast, *slow, pixels]
     draw_figures(trained, out / "figures", {SLOW: slow[0].value, PIXELS: pixels.value})

@@ -12,24 +12,25 @@ from ..rows import Row, run_rows
 NAME = "fast-slow/omniglot"
 
 PAPER = {
-    "omniglot-5way-1shot": ("5-way 1-shot", 0.990, 0.802),
-    "omniglot-5way-5shot": ("5-way 5-shot", 0.997, 0.891),
-    "omniglot-20way-1shot": ("20-way 1-shot", 0.979, 0.781),
-    "omniglot-20way-5shot": ("20-way 5-shot", 0.991, 0.835),
+    "omniglot-5way-1shot": ("5-way 1-shot", 0.990),
+    "omniglot-5way-5shot": ("5-way 5-shot", 0.997),
+    "omniglot-20way-1shot": ("20-way 1-shot", 0.979),
+    "omniglot-20way-5shot": ("20-way 5-shot", 0.991),
 }
-"""Table 1: name of the column, proposed, baseline NMN."""
+"""Table 1: name of the column, and the proposed network's figure. The paper's baseline is not our second row, which
+learns through its fast steps, so its figures do not stand there."""
 
 
 def rows(budget: Budget) -> list[Row]:
     """Both networks in each column; smoke has the first column of a tiny one on generated characters."""
     found = []
-    for preset, (column, proposed, baseline) in PAPER.items():
+    for preset, (column, proposed) in PAPER.items():
         config = PRESETS[preset].config if budget != "smoke" else SMOKE
         if budget == "paper":
             config = replace(config, training=replace(config.training, seeds=3, steps=10 * config.training.steps))
         true = replace(config, feedback=FeedbackConfig(regime="true"))
         found.append(Row(f"NMN + SG, regime meta, {column}", preset, config, {"accuracy": proposed}))
-        found.append(Row(f"NMN, regime true, {column}", f"{preset}-true", true, {"accuracy": baseline}))
+        found.append(Row(f"NMN, regime true, {column}", f"{preset}-true", true))
         if budget == "smoke":
             break
     return found

@@ -1,0 +1,167 @@
+"""Streams of characters: labels, counts, drawings, and the images against a twin that computes one pixel at a time."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.cells.tiny import as_users_come
+
+from fastslow._checks import UserError
+from fastslow.tasks.omniglot_stream import (
+    LABELS,
+    OmniglotStreamConfig,
+    OmniglotStreamTask,
+    bilinear,
+    places,
+)
+
+CHARACTERS, DRAWINGS, SIDE = 7, 20, 35
+
+
+def drawings() -> np.ndarray:
+    """Smooth blots, each drawing another one; the first pixel tells character and drawing."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    images = np.zeros((CHARACTERS, DRAWINGS, SIDE, SIDE))
+    for c in range(CHARACTERS):
+        for d in range(DRAWINGS):
+            for _ in range(3):
+                y, x = rng.uniform(8, 26, 2)
+                images[c, d] += np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 12)
+    return np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
+
+
+IMAGES = drawings()
+
+
+def task(classes: int = 5, length: int = 50, labels: str = "one-hot", balanced: bool = False) -> OmniglotStreamTask:
+    return OmniglotStreamTask(jnp.asarray(IMAGES), classes, length, labels, balanced)
+
+
+SAMPLE = eqx.filter_jit(lambda one, key: one.sample(key, jnp.int32(0)))
+
+
+def draw(one: OmniglotStreamTask, seed: int = 0):
+    return jax.tree.map(np.asarray, SAMPLE(one, jax.random.key(seed)))
+
+
+def shown_twin(image: np.ndarray, turn: float, shift: tuple[float, float], quarter: int) -> np.ndarray:
+    """Turned, shifted and shrunk, then turned by quarters: for each pixel, where it was before all that."""
+    small = np.zeros((20, 20))
+    for i in range(20):
+        for j in range(20):
+            # middle of the pixel in the 105 by 105 drawing, from its centre
+            down, right = (i - 9.5) * 5.25 - shift[0], (j - 9.5) * 5.25 - shift[1]
+            # anticlockwise as the eye sees it, with rows counted downwards
+            y = math.cos(turn) * down + math.sin(turn) * right
+            x = math.cos(turn) * right - math.sin(turn) * down
+            row, column = y / 3 + 17, x / 3 + 17
+            for r in (math.floor(row), math.floor(row) + 1):
+                for c in (math.floor(column), math.floor(column) + 1):
+                    if 0 <= r < SIDE and 0 <= c < SIDE:
+                        small[i, j] += image[r, c] * (1 - abs(row - r)) * (1 - abs(column - c))
+    return np.rot90(small, quarter)
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_images_are_turned_shifted_and_shrunk(quarter: int) -> None:
+    turn, shift = 0.15, (7.0, -4.5)
+    rows, columns = places(jnp.asarray(turn), jnp.asarray(shift), jnp.asarray(quarter), SIDE)
+    got = bilinear(jnp.asarray(IMAGES), jnp.asarray([2 * DRAWINGS + 3]), rows[None], columns[None])[0]
+    np.testing.assert_allclose(got, shown_twin(IMAGES[2, 3], turn, shift, quarter), atol=0.02)
+
+
+def test_beyond_the_edge_is_paper() -> None:
+    full = jnp.full((1, 1, SIDE, SIDE), 255, jnp.uint8)
+    rows, columns = places(jnp.asarray(0.0), jnp.asarray([10.0, 0.0]), jnp.asarray(0), SIDE)
+    got = np.asarray(bilinear(full, jnp.asarray([0]), rows[None], columns[None])[0])
+    # shifted down by ten of 105 pixels: the first row is beyond the drawing, the last is inside
+    assert (got[0] == 0).all()
+    assert (got[3:, 1:-1] == 255).all()
+
+
+@pytest.mark.parametrize("labels", ["one-hot", "strings"])
+def test_a_class_keeps_its_label_and_counts_its_instances(labels: str) -> None:
+    episode = draw(task(labels=labels))
+    width = 5 if labels == "one-hot" else 25
+    assert episode.inputs.shape == (50, 20, 20)
+    assert episode.inputs.min() >= 0
+    assert 0.5 < episode.inputs.max() <= 1
+    assert episode.targets.shape == (50, width)
+    rows = [tuple(row) for row in episode.targets]
+    assert len(set(rows)) == 5
+    came: dict[tuple, int] = {}
+    for row, instance in zip(rows, episode.instance, strict=True):
+        came[row] = came.get(row, 0) + 1
+        assert instance == came[row]
+    if labels == "strings":
+        assert (episode.targets.reshape(50, 5, 5).sum(axis=2) == 1).all()
+    else:
+        assert (episode.targets.sum(axis=1) == 1).all()
+
+
+def test_counts_are_random_or_balanced() -> None:
+    counts = {tuple(sorted(draw(task(), seed).targets.sum(axis=0).astype(int))) for seed in range(8)}
+    assert len(counts) > 4
+    for seed in range(3):
+        assert (draw(task(balanced=True), seed).targets.sum(axis=0) == 10).all()
+    orders = {tuple(draw(task(balanced=True), seed).targets.argmax(axis=1)) for seed in range(3)}
+    assert len(orders) == 3
+
+
+def test_strings_are_spread_over_all_labels() -> None:
+    letters = np.stack([draw(task(labels="strings"), seed).targets for seed in range(60)])
+    shares = letters.mean(axis=(0, 1))
+    assert shares.shape == (25,)
+    assert ((shares > 0.1) & (shares < 0.32)).all()
+    assert LABELS == 3125
+
+
+def test_labels_and_classes_are_dealt_out_anew() -> None:
+    first = [draw(task(classes=2, length=4), seed) for seed in range(40)]
+    starts = np.array([e.targets[0, 0] for e in first])
+    assert 0.2 < starts.mean() < 0.8
+    assert not np.array_equal(first[0].inputs, first[1].inputs)
+    again = draw(task(classes=2, length=4), 0)
+    np.testing.assert_array_equal(again.inputs, first[0].inputs)
+
+
+def test_no_drawing_comes_twice_before_all_of_its_class_have_come() -> None:
+    """Drawings marked by their number: flat grey, seen in the middle of every image."""
+    marked = np.zeros((2, DRAWINGS, SIDE, SIDE), np.uint8)
+    marked[:] = (10 * np.arange(1, DRAWINGS + 1))[None, :, None, None]
+    one = OmniglotStreamTask(jnp.asarray(marked), 2, 40, "one-hot", True)
+    episode = draw(one)
+    middle = np.rint(episode.inputs[:, 10, 10] * 25.5).astype(int)
+    for label in (0, 1):
+        of_class = middle[episode.targets[:, label] == 1]
+        assert sorted(of_class) == list(range(1, DRAWINGS + 1))
+
+
+def test_it_is_one_program_for_every_key() -> None:
+    sample = eqx.filter_jit(eqx.debug.assert_max_traces(lambda t, k: t.sample(k, jnp.int32(0)), max_traces=1))
+    for seed in range(3):
+        sample(task(), jax.random.key(seed))
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"classes": 8, "length": 80}, "classes: got 8, wanted at most the 7 characters there are"),
+        ({"length": 4}, "length: got 4, wanted at least one step for each of the 5 classes; use 50"),
+        ({"length": 52, "balanced": True}, "length: got 52, wanted a multiple of the 5 classes"),
+        ({"labels": "words"}, "labels: got 'words', wanted one of one-hot, strings"),
+        ({"classes": 0}, "classes: got 0"),
+    ],
+)
+def test_streams_that_cannot_be_are_refused(settings: dict, why: str) -> None:
+    with as_users_come(), pytest.raises(UserError, match=why):
+        task(**settings)
+
+
+def test_the_size_of_a_label() -> None:
+    assert OmniglotStreamConfig(classes=5).target == 5
+    assert OmniglotStreamConfig(classes=15, labels="strings").target == 25

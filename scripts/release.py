@@ -1,10 +1,10 @@
 """Makes a release from a run folder and the result file of its evaluation.
 
-    python scripts/release.py RUN RESULT NAME [--out FOLDER]
+    python scripts/release.py RUN RESULT NAME [--note TEXT] [--out FOLDER]
 
 Writes `config.json`, `params.npz` and `card.md` to `src/fastslow/releases/NAME`, or to FOLDER/NAME. The parameters are
 those that did best on validation classes, of the one seed that the result file measured; every figure of the card comes
-from the result file and the run folder.
+from the result file and the run folder. A note says what the files cannot.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from fastslow._checks import UserError, bad
 from fastslow.experiments.presets import PRESETS
 from fastslow.experiments.results import ResultRow, read_rows
 from fastslow.experiments.saved import Saved, load_run, write_release
+from fastslow.training.folder import read_json
 from fastslow.training.metrics import read_metrics
 
 FOLDER = Path(__file__).parents[1] / "src" / "fastslow" / "releases"
@@ -88,7 +89,9 @@ def accuracies(rows: list[ResultRow]) -> str:
     return "\n".join(lines)
 
 
-def card(saved: Saved, name: str, index: int, rows: list[ResultRow], last: dict[str, Any]) -> str:
+def card(
+    saved: Saved, name: str, index: int, rows: list[ResultRow], last: dict[str, Any], trained_on: str, note: str = ""
+) -> str:
     """Text of the model's card.
 
     Args:
@@ -97,10 +100,11 @@ def card(saved: Saved, name: str, index: int, rows: list[ResultRow], last: dict[
         index: place of the released seed.
         rows: what was measured of it.
         last: the last line of the run's metrics.
+        trained_on: the machine of the run.
+        note: what the files cannot say.
     """
     config, row = saved.config, rows[0]
     task, adapt, feedback = config.task, config.adapt, config.feedback
-    cpu, cores = row.hardware.get("cpu", "unknown"), row.hardware.get("cores", "?")
     facts = {
         "data": f"{row.data['name']}, split {row.data['split']}; SHA-256 of the data {row.data['sha256']}",
         "classes": "trained on the split's training classes, chosen on its validation classes, measured on its test "
@@ -111,10 +115,11 @@ def card(saved: Saved, name: str, index: int, rows: list[ResultRow], last: dict[
         "trained by": command(config),
         "seed": f"{saved.seeds[index]} (of {len(saved.seeds)} trained)",
         "updates": f"{last['step']:,} of {config.training.batch} episodes",
-        "training time": f"{duration(last['seconds'])} on {cpu}, {cores} cores",
+        "training time": f"{duration(last['seconds'])} on {trained_on}",
         "parameters": f"SHA-256 {saved.sha256[index]}",
         "measured with": ", ".join(f"{program} {version}" for program, version in row.versions.items()),
         "measured at commit": row.commit or "not recorded",
+        **({"note": note} if note else {}),
     }
     table = "\n".join(f"| {fact} | {told} |" for fact, told in facts.items())
     return f"""# {name}
@@ -145,7 +150,7 @@ anything about a person.
 """
 
 
-def make(run: Path, result: Path, name: str, out: Path) -> Path:
+def make(run: Path, result: Path, name: str, out: Path, note: str = "") -> Path:
     """Makes a release and returns its folder.
 
     Args:
@@ -153,6 +158,7 @@ def make(run: Path, result: Path, name: str, out: Path) -> Path:
         result: result file of its evaluation.
         name: of the release.
         out: folder of releases.
+        note: for the card.
 
     Raises:
         UserError: for a run or result that cannot be read, or that do not belong together.
@@ -162,7 +168,9 @@ def make(run: Path, result: Path, name: str, out: Path) -> Path:
     reports = list(read_metrics(run / "metrics.jsonl"))
     if not reports:
         raise bad("run", came=str(run), wanted="a run with reports in its metrics.jsonl")
-    write_release(saved, out / name, card(saved, name, index, rows, reports[-1]), index)
+    machine = read_json(run / "environment.json")
+    trained_on = f"{machine['machine']}, {machine['devices']} devices"
+    write_release(saved, out / name, card(saved, name, index, rows, reports[-1], trained_on, note), index)
     return out / name
 
 
@@ -171,10 +179,11 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("result", type=Path)
     parser.add_argument("name")
+    parser.add_argument("--note", default="")
     parser.add_argument("--out", type=Path, default=FOLDER)
     given = parser.parse_args()
     try:
-        print(make(given.run, given.result, given.name, given.out))
+        print(make(given.run, given.result, given.name, given.out, given.note))
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -46,14 +46,15 @@ def row(saved: Saved) -> ResultRow:
 
 
 def test_the_card_tells_what_was_measured(saved: Saved, row: ResultRow) -> None:
-    text = card(saved, "tiny", 0, [row], {"step": 4321, "seconds": 600.0})
+    text = card(saved, "tiny", 0, [row], {"step": 4321, "seconds": 600.0}, "a processor, 2 devices", "A note.")
     for figure in (
         "97.65 %",
         "97.03 to 98.28 %",
         "20.0 %",
         "1,234",
         "4,321 of 2",
-        "10 minutes on a processor, 2 cores",
+        "10 minutes on a processor, 2 devices",
+        "| note | A note. |",
     ):
         assert figure in text
     for fact in ("running averages", "fastslow train smoke", saved.sha256[0], "MIT"):

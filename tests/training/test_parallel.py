@@ -1,14 +1,21 @@
 """Devices: made by the command line alone, and shared as evenly as a batch allows."""
 
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from tests.training.toy import blobs, softmax
 
+from fastslow.training.config import TrainingConfig
+from fastslow.training.loop import fit, train
 from fastslow.training.parallel import copy_to, cpu_devices, episode_mesh, settle
 
+ROOT = Path(__file__).resolve().parents[2]
 ALONE = """
 import fastslow.training.loop, fastslow.training.parallel as parallel
 from jax._src import xla_bridge
@@ -43,3 +50,38 @@ def test_settle_hands_on_what_it_waited_for() -> None:
     mesh, _ = episode_mesh(2)
     array = copy_to(jnp.ones(3), mesh)
     assert settle({"a": array}, mesh)["a"] is array
+
+
+HOST = """
+import sys
+from fastslow.training import parallel
+parallel.cpu_devices(1)
+parallel.join_hosts(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]))
+import jax
+import numpy as np
+from tests.training.toy import blobs, softmax
+from fastslow.training.config import TrainingConfig
+from fastslow.training.loop import fit, train
+config = TrainingConfig(steps=6, batch=4, log_every=6, validate_every=6, validation_episodes=8, checkpoint_every=6)
+state = train(fit(softmax(), blobs(), config, validation=blobs()))
+weight = np.asarray(state.learner.params["weight"]).ravel()
+print(jax.device_count(), jax.local_device_count(), *(f"{w:.5f}" for w in weight))
+"""
+
+
+def test_two_hosts_train_as_one_with_two_devices() -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    start = lambda host: subprocess.Popen(
+        [sys.executable, "-c", HOST, port, host], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    hosts = [start("0"), start("1")]
+    told = [host.communicate(timeout=120)[0].splitlines()[-1].split() for host in hosts]
+    config = TrainingConfig(steps=6, batch=4, log_every=6, validate_every=6, validation_episodes=8, checkpoint_every=6)
+    state = train(fit(softmax(), blobs(), config, validation=blobs()))
+    for found in told:
+        assert found[:2] == ["2", "1"]
+        np.testing.assert_allclose(
+            [float(w) for w in found[2:]], np.ravel(state.learner.params["weight"]), rtol=1e-4, atol=2e-5
+        )

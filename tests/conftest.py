@@ -32,6 +32,13 @@ def pytest_sessionfinish() -> None:
     shutil.rmtree(os.environ["FASTSLOW_CACHE"], ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Compiled programs of a finished file are let go: those of all files together fill gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's folder; a test that uses it cannot be `smoke`."""

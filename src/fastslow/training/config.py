@@ -33,8 +33,8 @@ class TrainingConfig:
     """Updates between two validations, after which the best parameters so far are remembered."""
     validation_episodes: int = 200
     """Episodes of one validation, the same ones each time and for each seed."""
-    validation_seed: int = 1
-    """Seed of the validation episodes."""
+    validation_seed: int = 20201112
+    """Seed of the validation episodes; not one that is trained with, nor that of the test episodes."""
     checkpoint_every: int = 250
     """Updates between two checkpoints; one more is written at the end and on an interrupt."""
     over_seeds: OverSeeds = "auto"

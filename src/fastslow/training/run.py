@@ -23,8 +23,6 @@ from .report import PerSeed, Report
 from .state import NEVER, TrainState, initial_state
 from .update import compile_score, compile_update, keep_best
 
-VALIDATION = 20201111
-"""Folded into the key of the validation episodes."""
 AHEAD = 4
 """Updates that the host may be ahead of the devices: enough to keep them busy, few enough to stop soon."""
 
@@ -95,8 +93,7 @@ class Run:
             self._timed_from = (time.perf_counter(), self.step)
         self._validation = None
         if self._score is not None and self.is_due(self._config.validate_every):
-            # folded, so that it is no training seed's key
-            key = jax.random.fold_in(jax.random.key(self._config.validation_seed), VALIDATION)
+            key = jax.random.key(self._config.validation_seed)
             found = scores(self._score, self.state.learner, key, self._config.validation_episodes, self._config.batch)
             self._validation = jnp.mean(found["accuracy"], axis=1)
             self.state = keep_best(self.state, self._validation)

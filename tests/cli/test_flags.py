@@ -96,7 +96,7 @@ def test_the_place_is_read_among_other_flags():
         (["train", "smoke", "--task.way", "many"], "--task.way"),
         (["train", "smoke", "--feedback.regime", "best"], "--feedback.regime"),
         (["train", "smoke", "--steps", "0"], "steps: got 0"),
-        (["train", "--steps", "3", "smoke"], "the preset is typed first"),
+        (["train", "--steps", "3", "smoke"], "one preset is typed, and before any flag"),
         (["train", "smoke", "--data", "here"], "--data: got 'here'"),
         (["train", "smoke", "--adapt.protocol", "bind"], "regime meta with protocol bind"),
         (["evaluate"], "RUN"),

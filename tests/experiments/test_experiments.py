@@ -28,6 +28,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield []
 
 
+def notices(told: list[str]):
+    """A watch that gathers the sentences for the user."""
+    return lambda name, report: told.extend(report.notices)
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("table", [regimes, omniglot, table1], ids=lambda module: module.NAME)
 def test_every_row_is_a_training_that_can_be_built(table, budget: str) -> None:
@@ -93,5 +98,9 @@ def test_a_finished_row_is_read_again_unless_more_is_asked_for(trained, tmp_path
     assert more[0].config["training"]["steps"] == 4
     assert json.loads((tmp_path / "one" / "config.json").read_text())["training"]["steps"] == 4
     trained.clear()
+    trained.clear()
+    fresh = run_rows("some", [row], tmp_path / "fresh", resume=True, watch=notices(trained), episodes=4)
+    assert any("holds no run yet: starting from the beginning" in notice for notice in trained)
+    assert fresh[0].value == first[0].value
     measured = run_rows("some", [longer], tmp_path, resume=True, watch=watch, episodes=6)
     assert measured[0].episodes == 6

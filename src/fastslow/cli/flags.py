@@ -160,7 +160,7 @@ def read_flags(flags: Sequence[str], preset: str, config: AnyConfig) -> TrainFla
     )
     if read.preset != preset:
         raise UserError(
-            f"{read.preset!r} after a flag: the preset is typed first, as in `fastslow train {read.preset} …`."
+            f"{read.preset!r}: one preset is typed, and before any flag, as in `fastslow train {read.preset} …`."
         )
     return read
 

@@ -61,7 +61,7 @@ def run_row(
     trained = train_run(
         row.config,
         folder,
-        resume=resume and (folder / "config.json").is_file(),
+        resume=resume,
         watch=lambda report: watch(row.name, report),
     )
     results = measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper=row.paper)

@@ -61,6 +61,8 @@ def run(words: Sequence[str]) -> int:
     """Runs `fastslow evaluate`."""
     use_all_cores()
     flags = tyro.cli(EvaluateFlags, args=words, prog="fastslow evaluate", description=_DESCRIPTION)
+    if flags.episodes < 2:
+        raise bad("--episodes", came=flags.episodes, wanted="at least 2, for an interval")
     saved = load(flags.model)
 
     trained = with_tasks(saved, flags.data, lambda config: with_statistics(config, flags.statistics))

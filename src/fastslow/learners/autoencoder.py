@@ -80,8 +80,7 @@ def _explained(loss: Scalar, images: SequenceEpisode) -> Scalar:
     """`1 − loss / variance`, clipped to [0, 1]; 0 where all images are alike."""
     rows = images.inputs.reshape(images.inputs.shape[0], -1)
     variance = jnp.mean(_mean((rows - _mean(rows, images)[None]) ** 2, images))
-    some = variance > 0
-    return jnp.where(some, jnp.clip(1 - loss / jnp.where(some, variance, 1), 0, 1), 0)
+    return jnp.where(variance > 0, jnp.clip(1 - loss / variance, 0, 1), 0)
 
 
 def _mean(values: Float[Array, "time ..."], images: SequenceEpisode) -> Float[Array, "..."]:

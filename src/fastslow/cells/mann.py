@@ -99,8 +99,10 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
         return self.controller.hidden_size + self.memory.heads * self.memory.width
 
     def init_state(self) -> MANNState:
-        read = jnp.zeros((self.memory.heads, self.memory.width), self.controller.bias.dtype)
-        return MANNState(self.controller.init_state(), self.memory.init_state(), read)
+        dtype = self.controller.bias.dtype
+        memory = jax.tree.map(lambda leaf: leaf.astype(dtype), self.memory.init_state())
+        read = jnp.zeros((self.memory.heads, self.memory.width), dtype)
+        return MANNState(self.controller.init_state(), memory, read)
 
     def project(self, x: Float[Array, " in"]) -> Float[Array, " entry"]:
         return self.controller.input_weight[:, : self.features] @ x + self.controller.bias

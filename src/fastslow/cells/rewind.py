@@ -129,7 +129,7 @@ def _forward(
         fed = feed(states)
         entered = x + fed @ weights.recurrent.T
         halfway = begin(states, entered)
-        controls = halfway.source @ weights.weight.T + weights.bias
+        controls = halfway.source @ weights.weight.T + weights.bias[None]
         after, y, undo = finish(states, halfway.half, controls)
         return after, (y, (undo, entered, controls, fed, halfway.source))
 

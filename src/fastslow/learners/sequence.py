@@ -94,13 +94,14 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         """
         outputs = self._outputs(state.params, episodes)
         surprise, hits, counted = _judged(state.params.head, outputs, episodes)
-        kth = episodes.instance[..., None] == jnp.arange(1, self.instances + 1)
+        kth = episodes.instance[..., None] == jnp.arange(1, self.instances + 1)[None, None]
+        kth = kth.astype(hits.dtype)
         steps = jnp.sum(counted, axis=1)
         return {
             "accuracy": jnp.sum(hits, axis=1) / steps,
             "loss": jnp.sum(surprise, axis=1) / steps,
             "hits": jnp.sum(hits[..., None] * kth, axis=1),
-            "seen": jnp.sum(kth.astype(hits.dtype), axis=1),
+            "seen": jnp.sum(kth, axis=1),
         }
 
     def _outputs(self, network: SequenceNetwork, episodes: SequenceEpisode) -> Float[Array, "batch time outputs"]:

@@ -109,7 +109,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         unused = least_used_slots(state.usage, self.heads)
         # w^w_t = σ(α) w^r_{t-1} + (1 − σ(α)) w^{lu}_{t-1}                     (mann eq. 7)
         spare = jax.nn.one_hot(unused, self.slots, dtype=state.rows.dtype)
-        spare = jnp.sum(spare, 0) if self.share == "shared" else spare
+        spare = jnp.sum(spare, 0, keepdims=True) if self.share == "shared" else spare
         weights = gate * state.attention + (1 - gate) * spare
         undo = Overwritten(unused[0], state.rows[unused[0]], weights, vectors, state.usage, state.attention)
         erased = jnp.where(_at(unused[0], self.slots)[:, None], 0, state.rows)

@@ -132,9 +132,9 @@ def posterior(
     explained = solve_triangular(factor, kernel(config, seen_x, asked_x), lower=True)
     white = solve_triangular(factor, seen_y, lower=True)
     mean = jnp.matmul(white, explained, precision=jax.lax.Precision.HIGHEST)
+    # at least the jitter, which `_check` keeps well above what rounding takes away
     variance = config.variance + config.jitter - jnp.sum(explained**2, axis=0)
-    # no value is surer than its noise allows; rounding may say otherwise
-    return mean, jnp.sqrt(jnp.maximum(variance, config.jitter))
+    return mean, jnp.sqrt(variance)
 
 
 def sequential_surprise(

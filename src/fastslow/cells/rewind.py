@@ -24,7 +24,7 @@ class Halfway(eqx.Module, Generic[Half]):
     """Attributes: `half`, what the first half of a step hands to the second; `source`, what steers the second."""
 
     half: Half
-    source: Float[Array, " source"]
+    source: Float[Array, "*batch source"]
 
 
 class AbstractRewindableCell(AbstractCell[State], Generic[State, Half, Undo]):

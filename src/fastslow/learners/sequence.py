@@ -57,7 +57,7 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
             surprise, hits, counted = _judged(network.head, outputs, episodes)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
             loss = jnp.sum(surprise) / jnp.sum(counted)
-            later = counted * (episodes.instance > 1)
+            later = jnp.where(episodes.instance > 1, counted, 0)
             return loss, {
                 "loss": loss,
                 "accuracy": jnp.sum(hits) / jnp.sum(counted),

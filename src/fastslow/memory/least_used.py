@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_choice, check_positive
+from .._checks import bad, check_choice, check_positive
 from .access import AbstractAccess
 from .addressing import cosine
 
@@ -85,6 +85,8 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
     def __check_init__(self):
         for name in ("slots", "width", "heads"):
             check_positive(name, getattr(self, name))
+        if self.heads > self.slots:
+            raise bad("heads", came=self.heads, wanted=f"at most the {self.slots} slots there are")
         check_choice("share", self.share, ("shared", "one-each"))
         check_choice("order", self.order, ("write-first", "read-first"))
         check_choice("written", self.written, ("key", "vector"))

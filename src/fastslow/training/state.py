@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 from .._checks import bad
 from .._typing import Key
 from ..learners.base import AbstractLearner, LearnerState
-from ..tasks.base import AbstractTask, FewShotEpisode
+from ..tasks.base import AbstractTask
 from .config import TrainingConfig
 from .fingerprint import is_data
 
@@ -54,7 +54,7 @@ class TrainState(eqx.Module):
     died_at: Int[Array, " seeds"]
 
 
-def draw(task: AbstractTask, key: Key, step: Int[Array, ""], numbers: Int[Array, " batch"]) -> FewShotEpisode:
+def draw(task: AbstractTask, key: Key, step: Int[Array, ""], numbers: Int[Array, " batch"]) -> PyTree:
     """Draws a batch; each episode depends on the key and its own number alone, not on the others or the batch."""
     return jax.vmap(lambda number: task.sample(jax.random.fold_in(key, number), step))(numbers)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_choice
+from .._checks import check_choice, check_positive
 from .._typing import Key
 from ..memory.access import AbstractAccess
 from .feedforward import FeedForward, NoState
@@ -83,6 +83,7 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
         Raises:
             UserError: a size or a choice that is none.
         """
+        check_positive("features", features)
         check_choice("controller", controller, ("lstm", "feed-forward"))
         check_choice("key_source", key_source, ("cell", "hidden"))
         key_controller, key_controls = jax.random.split(key)

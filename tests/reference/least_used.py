@@ -1,0 +1,71 @@
+"""Least-recently-used access, slot by slot (mann eq. 2 to 8, and 17 to 23 once more)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tests.reference.lstm import sigmoid
+from tests.reference.memory import attended, cosine, softmax
+
+
+def printed_least_used(usage: np.ndarray, count: int) -> list[int]:
+    """eq. 6 as printed: the slots whose usage is not above the `count`-th smallest."""
+    threshold = sorted(usage)[count - 1]
+    return [i for i in range(len(usage)) if usage[i] <= threshold]
+
+
+def least_used(usage: np.ndarray, count: int) -> list[int]:
+    """`count` slots, least used first; of equals, the first that comes."""
+    chosen: list[int] = []
+    for _ in range(count):
+        best = -1
+        for i in range(len(usage)):
+            if i not in chosen and (best < 0 or usage[i] < usage[best]):
+                best = i
+        chosen.append(best)
+    return chosen
+
+
+@dataclass
+class LeastUsedMemory:
+    """Attributes: `rows` `[slots, width]`, `usage` `[slots]`, `attention` `[heads, slots]`, and the choices.
+
+    `floor` is the least length a vector counts as in a cosine.
+    """
+
+    rows: np.ndarray
+    usage: np.ndarray
+    attention: np.ndarray
+    decay: float
+    share: str
+    order: str
+    written: str
+    floor: float
+
+    def access(self, controls: np.ndarray) -> np.ndarray:
+        """Writes and reads; `controls` are each head's gate, each head's key, then what it writes if that is no key."""
+        heads, slots = self.attention.shape
+        width = self.rows.shape[1]
+        gates = [sigmoid(control) for control in controls[:heads]]
+        vectors = [np.tanh(controls[heads + n * width : heads + (n + 1) * width]) for n in range(2 * heads)]
+        keys, stored = vectors[:heads], vectors[heads:] if self.written == "vector" else vectors[:heads]
+        unused = least_used(self.usage, heads)
+        weights = np.zeros((heads, slots))
+        for h in range(heads):
+            spare = unused if self.share == "shared" else [unused[h]]
+            for i in range(slots):
+                weights[h, i] = gates[h] * self.attention[h, i] + (1 - gates[h]) * (1.0 if i in spare else 0.0)
+        rows = self.rows.copy()
+        rows[unused[0]] = 0.0
+        for h in range(heads):
+            for i in range(slots):
+                for j in range(width):
+                    rows[i, j] += weights[h, i] * stored[h][j]
+        seen = rows if self.order == "write-first" else self.rows
+        attention = np.array([softmax([cosine(key, row, self.floor) for row in seen]) for key in keys])
+        usage = np.zeros(slots)
+        for i in range(slots):
+            usage[i] = self.decay * self.usage[i]
+            for h in range(heads):
+                usage[i] += attention[h, i] + weights[h, i]
+        self.rows, self.usage, self.attention = rows, usage, attention
+        return np.array([attended(seen, scores) for scores in attention])

@@ -1,0 +1,247 @@
+"""Streams of values of one function: the process against its textbook, episodes by their statistics."""
+
+import hashlib
+import re
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.reference import gaussian_process as twin
+
+from fastslow._checks import UserError
+from fastslow.tasks import gaussian_process as module
+from fastslow.tasks.gaussian_process import (
+    SPLITS,
+    GaussianProcessConfig,
+    GaussianProcessTask,
+    gaussian_process_tasks,
+    posterior,
+    sequential_surprise,
+)
+
+STEP = jnp.int32(0)
+CONFIG = GaussianProcessConfig(dimensions=2, length=9, scale=1.3, variance=2.5, jitter=0.02, reach=2.0)
+
+
+@eqx.filter_jit
+def drawn(task, keys):
+    return jax.vmap(lambda key: task.sample(key, STEP))(keys)
+
+
+def episodes(config, count, seed=0, split="train"):
+    return drawn(GaussianProcessTask(config, split), jax.random.split(jax.random.key(seed), count))
+
+
+def process(config):
+    return {"variance": config.variance, "scale": config.length_scale, "jitter": config.jitter}
+
+
+def some_values(config, seed=0):
+    rng = np.random.default_rng(seed)
+    xs = rng.uniform(-config.reach, config.reach, (config.length, config.dimensions))
+    return xs, rng.normal(size=config.length)
+
+
+# --- the true process
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_the_posterior_is_the_textbooks(dimensions):
+    config = replace(CONFIG, dimensions=dimensions)
+    xs, ys = some_values(config)
+    asked = np.concatenate([xs[:2], np.random.default_rng(1).uniform(-3, 3, (5, dimensions))])
+    with jax.enable_x64(True):
+        mean, deviation = posterior(config, jnp.asarray(xs), jnp.asarray(ys), jnp.asarray(asked))
+    expected = twin.posterior(xs, ys, asked, **process(config))
+    np.testing.assert_allclose(mean, expected[0], rtol=1e-9)
+    np.testing.assert_allclose(deviation, expected[1], rtol=1e-9)
+
+
+def test_the_posterior_of_nothing_is_the_prior():
+    mean, deviation = posterior(CONFIG, jnp.zeros((0, 2)), jnp.zeros(0), jnp.ones((3, 2)))
+    np.testing.assert_array_equal(mean, 0)
+    np.testing.assert_allclose(deviation, np.sqrt(2.52), rtol=1e-6)
+
+
+def test_a_value_seen_is_known_and_a_far_one_is_not():
+    config = GaussianProcessConfig()
+    places = jnp.asarray([[0.0], [100.0]])
+    mean, deviation = posterior(config, places[:1], jnp.asarray([1.7]), places)
+    # one value of variance 1 under noise of variance j: mean y / (1 + j), variance 1 + j − 1 / (1 + j)
+    np.testing.assert_allclose(mean, [1.7 / 1.001, 0], rtol=1e-6)
+    np.testing.assert_allclose(deviation, np.sqrt([1.001 - 1 / 1.001, 1.001]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_surprise_is_that_of_one_posterior_after_the_other(dimensions):
+    config = replace(CONFIG, dimensions=dimensions)
+    xs, ys = some_values(config, seed=2)
+    with jax.enable_x64(True):
+        surprise = sequential_surprise(config, jnp.asarray(xs), jnp.asarray(ys))
+    np.testing.assert_allclose(surprise, twin.sequential_surprise(xs, ys, **process(config)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [None, 100.0])
+def test_single_precision_is_enough_down_to_the_least_jitter(scale):
+    config = GaussianProcessConfig(length=40, scale=scale, jitter=2e-5)
+    with pytest.raises(UserError):
+        GaussianProcessTask(replace(config, jitter=1.9e-5), "train")
+    episode = jax.tree.map(lambda leaf: leaf[0], episodes(config, 1))
+    surprise = sequential_surprise(config, episode.inputs, episode.targets[:, 0])
+    xs, ys = (np.asarray(array, np.float64) for array in (episode.inputs, episode.targets[:, 0]))
+    expected = twin.sequential_surprise(xs, ys, **process(config))
+    assert np.abs(surprise - expected).max() < 0.1
+    assert np.abs(surprise - expected).mean() < 0.01
+
+
+def test_values_that_repeat_stay_finite():
+    config = GaussianProcessConfig(length=400, jitter=2e-4)
+    xs, ys = jnp.ones((400, 1), jnp.float32), jnp.full(400, 0.3, jnp.float32)
+    surprise = np.asarray(sequential_surprise(config, xs, ys))
+    np.testing.assert_allclose(surprise[200:], np.log(np.sqrt(2 * np.pi * 2e-4)), atol=0.05)  # only noise is left
+    mean, deviation = posterior(config, xs, ys, xs[:1])
+    np.testing.assert_allclose(mean, 0.3, rtol=1e-3)
+    np.testing.assert_allclose(deviation, np.sqrt(2e-4), rtol=0.02)
+
+
+# --- episodes
+
+
+def test_an_episode_has_its_shapes():
+    for dimensions in (1, 2, 3):
+        task = GaussianProcessTask(GaussianProcessConfig(dimensions=dimensions, length=4), "test")
+        episode = jax.eval_shape(lambda key, task=task: task.sample(key, STEP), jax.random.key(0))
+        assert episode.inputs.shape == (4, dimensions)
+        assert episode.targets.shape == (4, 1)
+        assert episode.inputs.dtype == episode.targets.dtype == jnp.float32
+    np.testing.assert_array_equal(episodes(CONFIG, 3).instance, [range(1, 10)] * 3)
+
+
+def test_inputs_are_uniform_in_their_range():
+    xs = np.asarray(episodes(CONFIG, 2000).inputs).reshape(-1, 2)
+    assert np.abs(xs).max() <= 2
+    for dimension in (0, 1):
+        counts = np.histogram(xs[:, dimension], bins=8, range=(-2, 2))[0] / len(xs)
+        np.testing.assert_allclose(counts, 1 / 8, atol=0.0125)  # 5 sigma of 18,000
+    assert abs(np.corrcoef(xs.T)[0, 1]) < 0.04
+
+
+def test_values_have_the_priors_covariance():
+    """Whitened by the textbook's covariance, values are uncorrelated and of variance 1, in each place of a stream."""
+    episode = episodes(CONFIG, 2000)
+    xs, ys = np.asarray(episode.inputs, np.float64), np.asarray(episode.targets[..., 0], np.float64)
+    squares = ((xs[:, :, None] - xs[:, None]) ** 2).sum(-1)
+    covariances = 2.5 * np.exp(-squares / (2 * 1.3**2)) + 0.02 * np.eye(9)
+    np.testing.assert_allclose(covariances[0] - 0.02 * np.eye(9), twin.covariance(xs[0], xs[0], 2.5, 1.3), rtol=1e-9)
+    white = np.linalg.solve(np.linalg.cholesky(covariances), ys[..., None])[..., 0]
+    np.testing.assert_allclose(white.mean(0), 0, atol=0.12)  # 5 sigma
+    np.testing.assert_allclose(white.T @ white / 2000, np.eye(9), atol=0.16)
+    # and of near pairs more directly
+    near = (squares > 0) & (squares < 0.25)
+    found, expected = (ys[:, :, None] * ys[:, None])[near], covariances[near]
+    assert abs(found.mean() - expected.mean()) < 0.25
+    assert expected.mean() > 2.2
+
+
+def test_the_true_process_is_as_surprised_as_it_expects():
+    """Its mean surprise is the entropy of its own predictions, and falls as values come in."""
+    episode = episodes(CONFIG, 2000)
+    surprise, factors = jax.jit(jax.vmap(lambda x, y: (sequential_surprise(CONFIG, x, y), module._factor(CONFIG, x))))(
+        episode.inputs, episode.targets[..., 0]
+    )
+    entropy = np.log(np.diagonal(factors, axis1=1, axis2=2)) + 0.5 * np.log(2 * np.pi * np.e)
+    assert abs(np.mean(surprise - entropy)) < 0.027  # 5 sigma of 18,000 numbers of deviation 0.71
+    by_step = np.mean(surprise, axis=0)
+    assert by_step[0] == pytest.approx(0.5 * np.log(2 * np.pi * np.e * 2.52), abs=0.08)
+    assert by_step[-1] < by_step[4] < by_step[0] - 0.2
+
+
+def test_an_episode_is_a_function_of_its_key():
+    first, again, other = (jax.tree.map(np.asarray, episodes(CONFIG, 3, seed)) for seed in (0, 0, 1))
+    assert eqx.tree_equal(first, again)
+    for a, b in ((first.inputs, other.inputs), (first.targets, other.targets)):
+        assert (a[0] != a[1]).all()
+        assert (a != b).all()
+
+
+def test_splits_draw_different_functions_from_the_same_key():
+    found = [episodes(CONFIG, 3, split=split) for split in SPLITS]
+    for i in range(3):
+        for j in range(i):
+            assert (np.asarray(found[i].inputs) != np.asarray(found[j].inputs)).all()
+            assert (np.asarray(found[i].targets) != np.asarray(found[j].targets)).all()
+
+
+def test_one_trace_serves_all_keys():
+    once = eqx.filter_jit(eqx.debug.assert_max_traces(lambda task, key, step: task.sample(key, step), max_traces=1))
+    task, keys = GaussianProcessTask(CONFIG, "train"), jax.random.split(jax.random.key(0), 3)
+    side_by_side = episodes(CONFIG, 3)
+    for i, key in enumerate(keys):
+        alone = once(task, key, STEP + i)
+        np.testing.assert_array_equal(alone.inputs, side_by_side.inputs[i])
+        np.testing.assert_allclose(alone.targets, side_by_side.targets[i], rtol=1e-4, atol=1e-5)
+
+
+# --- settings
+
+
+def test_more_dimensions_have_a_longer_scale_unless_one_is_asked_for():
+    assert [GaussianProcessConfig(dimensions=d).length_scale for d in (1, 2, 3)] == [0.5, 1.5, 3.0]
+    assert GaussianProcessConfig(dimensions=3, scale=0.7).length_scale == 0.7
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dimensions": 0}, "dimensions: got 0, wanted 1, 2 or 3"),
+        ({"dimensions": 4}, "dimensions: got 4"),
+        ({"length": 0}, "length: got 0"),
+        ({"scale": 0.0}, "scale: got 0.0"),
+        ({"scale": -1.0}, "scale: got -1.0"),
+        ({"variance": 0.0}, "variance: got 0.0"),
+        ({"reach": -5.0}, "reach: got -5.0"),
+        ({"jitter": 0.0}, "jitter: got 0.0"),
+        ({"jitter": float("nan")}, "jitter: got nan"),
+        ({"jitter": 1e-6, "length": 100}, "covariance of 100 values singular in single precision; try 0.0001"),
+        ({"jitter": 1e-3, "length": 100, "variance": 100.0}, "jitter: got 0.001"),
+    ],
+)
+def test_bad_settings_are_refused(change, words):
+    config = replace(GaussianProcessConfig(), **change)
+    with pytest.raises(UserError, match=re.escape(words)):
+        gaussian_process_tasks(config)
+    with pytest.raises(UserError, match=re.escape(words)):
+        GaussianProcessTask(config, "train")
+
+
+def test_what_is_advised_is_taken():
+    for length in (7, 50, 100, 333):
+        with pytest.raises(UserError) as caught:
+            GaussianProcessTask(GaussianProcessConfig(length=length, jitter=1e-9), "train")
+        advised = float(str(caught.value).rsplit("try ", 1)[1].removesuffix("."))
+        GaussianProcessTask(GaussianProcessConfig(length=length, jitter=advised), "train")
+
+
+def test_the_true_process_refuses_what_it_cannot_answer():
+    config = GaussianProcessConfig(length=1, jitter=1e-6)
+    many, values = jnp.zeros((50, 1)), jnp.zeros(50)
+    for asked in (lambda: sequential_surprise(config, many, values), lambda: posterior(config, many, values, many)):
+        with pytest.raises(UserError, match="covariance of 50 values singular"):
+            asked()
+    with pytest.raises(UserError, match="places of 2 numbers"):
+        sequential_surprise(GaussianProcessConfig(), jnp.zeros((3, 2)), jnp.zeros(3))
+    with pytest.raises(UserError, match="split"):
+        GaussianProcessTask(GaussianProcessConfig(), "dev")
+
+
+def test_tasks_name_their_process():
+    tasks = gaussian_process_tasks(CONFIG)
+    assert [task.split for task in (tasks.train, tasks.validation, tasks.test)] == list(SPLITS)
+    assert tasks.data["name"] == CONFIG.kind == "gaussian-process"
+    assert len(tasks.sha256) == len(hashlib.sha256().hexdigest())
+    assert gaussian_process_tasks(replace(CONFIG, length=5)).sha256 == tasks.sha256
+    for change in ({"dimensions": 3}, {"scale": 1.0}, {"variance": 1.0}, {"jitter": 0.1}, {"reach": 1.0}):
+        assert gaussian_process_tasks(replace(CONFIG, **change)).sha256 != tasks.sha256

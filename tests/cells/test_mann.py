@@ -49,7 +49,7 @@ def twin_of(cell: MANN) -> Network:
     first = cell.memory.init_state()
     arrays = [np.array(part, np.float64) for part in jax.tree.leaves(first)]
     if isinstance(cell.memory, LeastUsed):
-        choices = (cell.memory.decay, cell.memory.share, cell.memory.order, cell.memory.written)
+        choices = (cell.memory.decay, cell.memory.share, cell.memory.order, cell.memory.written, cell.memory.strength)
         memory = LeastUsedMemory(*arrays, *choices, NORM_FLOOR)
     else:
         memory = TapeMemory(*arrays, NORM_FLOOR)

@@ -13,9 +13,11 @@ from fastslow._checks import UserError
 from fastslow.memory.least_used import EMPTY, LeastUsed, LeastUsedState, least_used_slots
 
 SLOTS, WIDTH, HEADS, STEPS = 6, 4, 2, 7
-SWITCHES = list(itertools.product(("shared", "one-each"), ("write-first", "read-first"), ("key", "vector")))
+SWITCHES = list(
+    itertools.product(("shared", "one-each"), ("write-first", "read-first"), ("key", "vector"), ("none", "learned"))
+)
 # two choices in which every switch differs
-APART = [("shared", "write-first", "key"), ("one-each", "read-first", "vector")]
+APART = [("shared", "write-first", "key", "none"), ("one-each", "read-first", "vector", "learned")]
 every_switch = pytest.mark.parametrize("switches", SWITCHES, ids="-".join)
 each_switch_apart = pytest.mark.parametrize("switches", APART, ids="-".join)
 ACCESS = eqx.filter_jit(lambda memory, state, controls: memory.access(state, controls))
@@ -29,9 +31,10 @@ def _double():
         yield
 
 
-def memory_of(switches: tuple[str, str, str] = APART[0], heads: int = HEADS) -> LeastUsed:
-    share, order, written = switches
-    return LeastUsed(SLOTS, WIDTH, heads, share=share, order=order, written=written)
+def memory_of(switches: tuple[str, ...] = APART[0], heads: int = HEADS) -> LeastUsed:
+    return LeastUsed(
+        SLOTS, WIDTH, heads, **dict(zip(("share", "order", "written", "strength"), switches, strict=False))
+    )
 
 
 def filled(memory: LeastUsed, seed: int = 0) -> LeastUsedState:
@@ -48,7 +51,9 @@ def controls_of(memory: LeastUsed, steps: int = STEPS, seed: int = 1) -> jax.Arr
 
 def twin_of(memory: LeastUsed, state: LeastUsedState) -> LeastUsedMemory:
     arrays = (np.array(part, np.float64) for part in (state.rows, state.usage, state.attention))
-    return LeastUsedMemory(*arrays, memory.decay, memory.share, memory.order, memory.written, NORM_FLOOR)
+    return LeastUsedMemory(
+        *arrays, memory.decay, memory.share, memory.order, memory.written, memory.strength, NORM_FLOOR
+    )
 
 
 def steer(gates: list[float], keys: np.ndarray) -> jax.Array:
@@ -56,7 +61,7 @@ def steer(gates: list[float], keys: np.ndarray) -> jax.Array:
 
 
 @every_switch
-def test_equations_2_to_8_are_the_twins_and_rewind_gives_the_state_before(switches: tuple[str, str, str]) -> None:
+def test_equations_2_to_8_are_the_twins_and_rewind_gives_the_state_before(switches: tuple[str, ...]) -> None:
     memory = memory_of(switches)
     state = filled(memory)
     twin = twin_of(memory, state)
@@ -73,7 +78,7 @@ def test_equations_2_to_8_are_the_twins_and_rewind_gives_the_state_before(switch
 
 
 @each_switch_apart
-def test_reads_from_the_first_memory_are_the_twins(switches: tuple[str, str, str]) -> None:
+def test_reads_from_the_first_memory_are_the_twins(switches: tuple[str, ...]) -> None:
     """Slots that nothing has touched may change places, so what they hold is not compared one by one."""
     memory = memory_of(switches)
     state = memory.init_state()
@@ -127,7 +132,7 @@ def test_of_equals_the_lowest_index_comes_first(count: int) -> None:
 
 @pytest.mark.parametrize("switches", SWITCHES[::4], ids="-".join)
 @pytest.mark.parametrize("usage", TIES, ids=str)
-def test_an_access_breaks_ties_so_too(usage: list[float], switches: tuple[str, str, str]) -> None:
+def test_an_access_breaks_ties_so_too(usage: list[float], switches: tuple[str, ...]) -> None:
     memory = memory_of(switches)
     state = eqx.tree_at(lambda s: s.usage, filled(memory), jnp.asarray(usage))
     _, _, undo = ACCESS(memory, state, steer([-FULL] * HEADS, np.zeros((HEADS, WIDTH))))
@@ -215,7 +220,7 @@ def test_a_separate_vector_is_stored_and_the_key_only_looks() -> None:
 
 
 @each_switch_apart
-def test_gradients_are_finite_differences(switches: tuple[str, str, str]) -> None:
+def test_gradients_are_finite_differences(switches: tuple[str, ...]) -> None:
     """In the controls and the state before, through four steps; usage has no part in it, by design."""
     memory = memory_of(switches)
 
@@ -243,7 +248,7 @@ def test_usage_carries_no_gradient_but_its_own_decay() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @each_switch_apart
-def test_gradients_are_finite_at_nasty_points(switches: tuple[str, str, str], dtype: type) -> None:
+def test_gradients_are_finite_at_nasty_points(switches: tuple[str, ...], dtype: type) -> None:
     """Empty and zero rows, usages tied, keys of zeros and keys and gates far too large."""
     memory = memory_of(switches)
 
@@ -262,7 +267,7 @@ def test_gradients_are_finite_at_nasty_points(switches: tuple[str, str, str], dt
 
 
 @each_switch_apart
-def test_ten_thousand_steps_on_zeros(switches: tuple[str, str, str]) -> None:
+def test_ten_thousand_steps_on_zeros(switches: tuple[str, ...]) -> None:
     memory = memory_of(switches)
     state = jax.tree.map(lambda leaf: leaf.astype(np.float32), memory.init_state())
     zeros = jnp.zeros((10_000, memory.controls), np.float32)
@@ -275,6 +280,7 @@ def test_ten_thousand_steps_on_zeros(switches: tuple[str, str, str]) -> None:
 def test_controls_are_gates_keys_and_vectors() -> None:
     assert memory_of().controls == HEADS * (1 + WIDTH)
     assert memory_of(("shared", "write-first", "vector")).controls == HEADS * (1 + 2 * WIDTH)
+    assert memory_of(("shared", "write-first", "key", "learned")).controls == HEADS * (2 + WIDTH)
     memory = memory_of()
     with pytest.raises((TypeError, ValueError)):
         memory.access(memory.init_state(), jnp.zeros(memory.controls + 1))
@@ -290,6 +296,7 @@ def test_controls_are_gates_keys_and_vectors() -> None:
         ({"share": "all"}, "share: got 'all', wanted one of shared, one-each."),
         ({"order": "read"}, "order: got 'read', wanted one of write-first, read-first."),
         ({"written": "value"}, "written: got 'value', wanted one of key, vector."),
+        ({"strength": "much"}, "strength: got 'much', wanted one of none, learned."),
     ],
     ids=str,
 )

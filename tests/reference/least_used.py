@@ -39,13 +39,17 @@ class LeastUsedMemory:
     share: str
     order: str
     written: str
+    strength: str
     floor: float
 
     def access(self, controls: np.ndarray) -> np.ndarray:
-        """Writes and reads; `controls` are each head's gate, each head's key, then what it writes if that is no key."""
+        """Writes and reads; `controls` are gates, strengths if any, keys, then what is written if no keys."""
         heads, slots = self.attention.shape
         width = self.rows.shape[1]
-        gates = [sigmoid(control) for control in controls[:heads]]
+        gates, strengths = [sigmoid(control) for control in controls[:heads]], [1.0] * heads
+        if self.strength == "learned":
+            controls = controls[heads:]
+            strengths = [1 + np.log(1 + np.exp(control)) for control in controls[:heads]]
         vectors = [np.tanh(controls[heads + n * width : heads + (n + 1) * width]) for n in range(2 * heads)]
         keys, stored = vectors[:heads], vectors[heads:] if self.written == "vector" else vectors[:heads]
         unused = least_used(self.usage, heads)
@@ -61,7 +65,12 @@ class LeastUsedMemory:
                 for j in range(width):
                     rows[i, j] += weights[h, i] * stored[h][j]
         seen = rows if self.order == "write-first" else self.rows
-        attention = np.array([softmax([cosine(key, row, self.floor) for row in seen]) for key in keys])
+        attention = np.array(
+            [
+                softmax([b * cosine(key, row, self.floor) for row in seen])
+                for b, key in zip(strengths, keys, strict=True)
+            ]
+        )
         usage = np.zeros(slots)
         for i in range(slots):
             usage[i] = self.decay * self.usage[i]

@@ -14,7 +14,7 @@ from ..cells.lstm import LSTM
 from ..cells.mann import MANN, KeySource
 from ..learners.optimiser import OptimiserConfig, build_optimiser
 from ..learners.sequence import SequenceLearner, SequenceNetwork
-from ..memory.least_used import LeastUsed, Order, Share, Written
+from ..memory.least_used import LeastUsed, Order, Share, Strength, Written
 from ..models.heads import Categorical, Strings
 from ..tasks.omniglot_stream import SIDE, OmniglotStreamConfig
 from ..training.config import TrainingConfig
@@ -46,6 +46,8 @@ class StreamModelConfig:
     """Whether a step reads the memory after its write, or before it (read-first)."""
     written: Written = "key"
     """What is stored: the key, or a vector of its own."""
+    strength: Strength = "none"
+    """How sharp attention can be. none: as in the paper; learned: by a factor the controller gives."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,13 @@ def _build_cell(key: Key, model: StreamModelConfig, in_size: int) -> tuple[Abstr
     if model.cell == "feed-forward":
         return FeedForward(in_size, model.hidden, key=key), model.hidden
     memory = LeastUsed(
-        model.slots, model.width, model.heads, share=model.share, order=model.order, written=model.written
+        model.slots,
+        model.width,
+        model.heads,
+        share=model.share,
+        order=model.order,
+        written=model.written,
+        strength=model.strength,
     )
     cell = MANN(in_size, model.hidden, memory, controller=model.controller, key_source=model.key_source, key=key)
     return cell, cell.out_size

@@ -17,6 +17,7 @@ EMPTY = 1e-6
 Share = Literal["shared", "one-each"]
 Order = Literal["write-first", "read-first"]
 Written = Literal["key", "vector"]
+Strength = Literal["none", "learned"]
 
 
 class LeastUsedState(eqx.Module):
@@ -56,8 +57,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
     """LRUA memory with `n` heads; each reads and writes.
 
     The first rows hold `EMPTY` everywhere; the first usage and read weights are one at slot 0. Keys pass through tanh,
-    gates through the logistic function; there is no sharpening of the attention. Usage and least-used weights carry no
-    gradient.
+    gates through the logistic function. Usage and least-used weights carry no gradient.
 
     A deviation: equation 6 as printed gives every slot that ties with the n-th smallest usage a one, at first all but
     one of them. Here exactly n slots get one, and of equals those with the lowest indices.
@@ -72,6 +72,9 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         order: write-first: keys are compared with, and read from, the memory after this step's write, as the text has
             it; read-first: with the one before it.
         written: what is stored. key: the key itself, as in eq. 8; vector: one more output of the controller.
+        strength: how sharp attention can be. none: eq. 3 as it stands, where similarities lie in [-1, 1] and the
+            largest of 128 weights stays below 1/18; learned: each head's similarities are multiplied by
+            `β_t = 1 + softplus(…)` from the controller, as the NTM does, so that a single slot can be read.
     """
 
     slots: int = eqx.field(static=True)
@@ -81,6 +84,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
     share: Share = eqx.field(static=True, default="shared")
     order: Order = eqx.field(static=True, default="write-first")
     written: Written = eqx.field(static=True, default="key")
+    strength: Strength = eqx.field(static=True, default="none")
 
     def __check_init__(self):
         for name in ("slots", "width", "heads"):
@@ -90,11 +94,16 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         check_choice("share", self.share, ("shared", "one-each"))
         check_choice("order", self.order, ("write-first", "read-first"))
         check_choice("written", self.written, ("key", "vector"))
+        check_choice("strength", self.strength, ("none", "learned"))
 
     @property
     def controls(self) -> int:
-        vectors = 2 if self.written == "vector" else 1
-        return self.heads * (vectors * self.width + 1)
+        scalars = 2 if self.strength == "learned" else 1
+        return self.heads * (scalars + self._vectors * self.width)
+
+    @property
+    def _vectors(self) -> int:
+        return 2 if self.written == "vector" else 1
 
     def init_state(self) -> LeastUsedState:
         first = jnp.zeros(self.slots, float).at[0].set(1.0)
@@ -107,7 +116,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
     def access(
         self, state: LeastUsedState, controls: Float[Array, " controls"]
     ) -> tuple[LeastUsedState, Float[Array, "heads width"], Overwritten]:
-        gate, keys, vectors = self._parse(controls)
+        gate, strength, keys, vectors = self._parse(controls)
         unused = least_used_slots(state.usage, self.heads)
         # w^w_t = σ(α) w^r_{t-1} + (1 − σ(α)) w^{lu}_{t-1}                     (mann eq. 7)
         spare = jax.nn.one_hot(unused, self.slots, dtype=state.rows.dtype)
@@ -118,8 +127,8 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         # M_t(i) = M_{t-1}(i) + w^w_t(i) k_t                                    (eq. 8)
         rows = erased + weights.T @ vectors
         read_from = rows if self.order == "write-first" else state.rows
-        # w^r_t = softmax_i K(k_t, M_t(i))                                      (eq. 2, 3)
-        attention = jax.nn.softmax(jax.vmap(cosine, (None, 0))(read_from, keys))
+        # w^r_t = softmax_i K(k_t, M_t(i)), times β_t where there is one        (eq. 2, 3)
+        attention = jax.nn.softmax(strength * jax.vmap(cosine, (None, 0))(read_from, keys))
         # r_t = Σ_i w^r_t(i) M_t(i)                                             (eq. 4)
         read = attention @ read_from
         # w^u_t = γ w^u_{t-1} + w^r_t + w^w_t, summed over heads                (eq. 5)
@@ -131,10 +140,13 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         rows = jnp.where(_at(undo.slot, self.slots)[:, None], undo.row, before)
         return LeastUsedState(rows, undo.usage, undo.attention)
 
-    def _parse(self, controls: Float[Array, " controls"]) -> tuple[Array, Array, Array]:
-        gates, vectors = controls[: self.heads], jnp.tanh(controls[self.heads :])
-        vectors = vectors.reshape(-1, self.heads, self.width)
-        return jax.nn.sigmoid(gates)[:, None], vectors[0], vectors[-1]
+    def _parse(self, controls: Float[Array, " controls"]) -> tuple[Array, Array, Array, Array]:
+        """`σ(α_t)` and `β_t`, a column each, then keys and what is written."""
+        scalars, rest = jnp.split(controls, [self.controls - self._vectors * self.heads * self.width])
+        gates, strengths = scalars[: self.heads], scalars[self.heads :]
+        strength = 1 + jax.nn.softplus(strengths)[:, None] if self.strength == "learned" else jnp.ones((), gates.dtype)
+        vectors = jnp.tanh(rest).reshape(self._vectors, self.heads, self.width)
+        return jax.nn.sigmoid(gates)[:, None], strength, vectors[0], vectors[-1]
 
 
 def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " count"]:

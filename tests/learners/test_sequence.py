@@ -17,7 +17,7 @@ from fastslow.cells.base import unroll
 from fastslow.cells.lstm import LSTM
 from fastslow.cells.mann import MANN
 from fastslow.learners.optimiser import OptimiserConfig, build_optimiser
-from fastslow.learners.sequence import SequenceLearner, SequenceNetwork, run_batch
+from fastslow.learners.sequence import TRACKED, SequenceLearner, SequenceNetwork, run_batch
 from fastslow.memory.least_used import LeastUsed
 from fastslow.models.heads import Categorical, Gaussian, Strings
 from fastslow.tasks.base import Examples, SequenceEpisode
@@ -121,10 +121,12 @@ def test_loss_and_hits_are_the_twins(kind: str) -> None:
         loss = np.mean([steps[b][t][0] for c, t in counted if c == b])
         np.testing.assert_allclose(scored["loss"][b], loss, rtol=1e-4)
     _, metrics = update(state, episodes)
-    later = [(b, t) for b, t in counted if instance[b, t] > 1]
     np.testing.assert_allclose(metrics["loss"], np.mean([steps[b][t][0] for b, t in counted]), rtol=1e-4)
     np.testing.assert_allclose(metrics["accuracy"], np.mean([steps[b][t][1] for b, t in counted]), rtol=1e-5)
-    np.testing.assert_allclose(metrics["later_accuracy"], np.mean([steps[b][t][1] for b, t in later]), rtol=1e-5)
+    for k in TRACKED:
+        of_kth = [steps[b][t][1] for b, t in counted if instance[b, t] == k]
+        np.testing.assert_allclose(metrics[f"hits_{k}"], sum(of_kth) / BATCH, rtol=1e-5)
+        np.testing.assert_allclose(metrics[f"seen_{k}"], len(of_kth) / BATCH, rtol=1e-5)
     assert kind == "gaussian" or 0 < metrics["accuracy"] < 1
 
 

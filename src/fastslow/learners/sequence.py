@@ -15,6 +15,9 @@ from ..models.heads import AbstractHead
 from ..tasks.base import Examples, SequenceEpisode
 from .base import AbstractLearner, LearnerState, Metrics
 
+TRACKED = (1, 2, 5, 10)
+"""Instances whose hits are told of every update, for the curves of mann Figure 2."""
+
 
 class SequenceNetwork(eqx.Module):
     """Attributes: `cell`, on `[x_t; y_{t-1}]`; `head`, from the cell's output to the numbers of a distribution."""
@@ -52,17 +55,19 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         return LearnerState(params=network, optimiser=self.optimiser.init(network), running=jnp.zeros(0))
 
     def update(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
+        """One slow step. Beside `loss` and `accuracy`, `hits_k` and `seen_k` tell of k-th instances an episode."""
+
         def loss_of(network: SequenceNetwork) -> tuple[Scalar, Metrics]:
             outputs = self._outputs(network, episodes)
             surprise, hits, counted = _judged(network.head, outputs, episodes)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
             loss = jnp.sum(surprise) / jnp.sum(counted)
-            later = jnp.where(episodes.instance > 1, counted, 0)
-            return loss, {
-                "loss": loss,
-                "accuracy": jnp.sum(hits) / jnp.sum(counted),
-                "later_accuracy": jnp.sum(hits * later) / jnp.sum(later),
-            }
+            kth = _of_instance(episodes, max(TRACKED), hits.dtype)
+            told = {"loss": loss, "accuracy": jnp.sum(hits) / jnp.sum(counted)}
+            for k in TRACKED:  # apart, since a batch need not hold a k-th instance
+                told[f"hits_{k}"] = jnp.mean(jnp.sum(hits * kth[..., k - 1], axis=1))
+                told[f"seen_{k}"] = jnp.mean(jnp.sum(kth[..., k - 1], axis=1))
+            return loss, told
 
         gradients, metrics = eqx.filter_grad(loss_of, has_aux=True)(state.params)
         updates, optimiser = self.optimiser.update(cast(Any, gradients), state.optimiser, state.params)
@@ -94,8 +99,7 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         """
         outputs = self._outputs(state.params, episodes)
         surprise, hits, counted = _judged(state.params.head, outputs, episodes)
-        kth = episodes.instance[..., None] == jnp.arange(1, self.instances + 1)[None, None]
-        kth = kth.astype(hits.dtype)
+        kth = _of_instance(episodes, self.instances, hits.dtype)
         steps = jnp.sum(counted, axis=1)
         return {
             "accuracy": jnp.sum(hits, axis=1) / steps,
@@ -115,6 +119,11 @@ def run_batch(cell: AbstractCell, xs: Float[Array, "batch time in"]) -> Float[Ar
     if isinstance(cell, AbstractRewindableCell):
         return unroll_batch(cell, fresh, xs)[1]
     return jax.vmap(lambda state, x: unroll(cell, state, x)[1])(fresh, xs)
+
+
+def _of_instance(episodes: SequenceEpisode, most: int, dtype: Any) -> Float[Array, "batch time instances"]:
+    """A one where a step is the k-th instance of its class, for each k up to `most`."""
+    return (episodes.instance[..., None] == jnp.arange(1, most + 1)[None, None]).astype(dtype)
 
 
 def _rows(inputs: Float[Array, "time ..."], targets: Float[Array, "time target"]) -> Float[Array, "time in"]:

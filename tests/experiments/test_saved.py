@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainState]:
     last, best = drawn(0), drawn(SEEDS)
     state = TrainState(
         learner=jax.tree.map(jnp.asarray, last),
-        best=Best(best.params, best.running, jnp.array([-1.0, 0.5]), jnp.array([NEVER, 3], jnp.int32)),
+        best=Best(best.params, best.running, jnp.array([-jnp.inf, 0.5]), jnp.array([NEVER, 3], jnp.int32)),
         totals={"loss": jnp.zeros(SEEDS)},
         keys=jax.random.key_data(jax.random.split(jax.random.key(0), SEEDS)),
         step=jnp.asarray(4, jnp.int32),

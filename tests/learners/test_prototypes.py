@@ -123,4 +123,4 @@ def test_the_loop_trains_it(learner: PrototypicalLearner) -> None:
     state = train(fit(learner, Marks(), config, validation=Marks()))
     assert int(state.step) == 2
     assert state.alive.all()
-    assert (state.best.accuracy >= 0).all()
+    assert (state.best.figure >= 0).all()

@@ -66,7 +66,7 @@ def test_reports_come_when_they_are_due(undisturbed) -> None:
     assert all(set(report.metrics) == {"loss", "accuracy"} for report in reports[1:])
     assert [report.step for report in reports if report.validation] == [4, 8, 12]
     assert reports[1].best == (None, None)
-    assert reports[-1].best == tuple(state.best.accuracy.tolist())
+    assert reports[-1].best == tuple(state.best.figure.tolist())
     assert reports[-1].seeds == (2, 3)
     assert reports[-1].steps == 12
     assert reports[-1].steps_per_second > 0

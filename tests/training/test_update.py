@@ -156,7 +156,7 @@ def test_the_best_parameters_are_remembered() -> None:
         state = keep_best(state, jnp.asarray(accuracy))
     state, _ = update(state)
     np.testing.assert_array_equal(state.best.step, [1, 2])
-    np.testing.assert_allclose(state.best.accuracy, [0.5, 0.6])
+    np.testing.assert_allclose(state.best.figure, [0.5, 0.6])
     np.testing.assert_array_equal(best_learner(state).params["weight"], [weights[0][0], weights[1][1]])
 
 

@@ -72,11 +72,13 @@ class Watcher:
         if not report.metrics:
             return ["compiling, which takes a moment"]
         figures = []
-        for metric, text in (("loss", "loss {:.3f}"), ("accuracy", "accuracy {:.1%}")):
+        judged = "{:.1%}" if report.judged_by == "accuracy" else "{:.3f}"
+        words = report.judged_by.replace("_", " ")
+        for metric, text in (("loss", "loss {:.3f}"), (report.judged_by, f"{words} {judged}")):
             value = _mean(report.metrics[metric])
             figures.append(text.format(value) if value is not None else f"{metric} –")
         if name in self._validation:
-            figures.append(f"validation {self._validation[name]:.1%}")
+            figures.append(f"validation {judged.format(self._validation[name])}")
         if report.steps_per_second:
             figures.append(f"{report.steps_per_second:.3g} steps/s")
         if report.remaining and report.step < report.steps:

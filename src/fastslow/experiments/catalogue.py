@@ -3,10 +3,10 @@
 from .._checks import bad
 from .base import Experiment
 from .fast_slow import main, omniglot, regimes
-from .mann import table1
+from .mann import table1, table2
 
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (main, regimes, omniglot, table1)
+    module.EXPERIMENT.name: module.EXPERIMENT for module in (main, regimes, omniglot, table1, table2)
 }
 
 

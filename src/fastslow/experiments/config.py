@@ -20,12 +20,13 @@ from ..memory.slots import InitialMemory, KeyValueSlots, SoftSlots
 from ..models.embed import ConvEmbedding
 from ..models.heads import Categorical
 from ..models.sequence import Network
+from ..tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks
 from ..tasks.glyphs import GlyphsConfig, glyph_tasks
 from ..tasks.omniglot import OmniglotConfig, omniglot_tasks
 from ..tasks.omniglot_stream import OmniglotStreamConfig, omniglot_stream_tasks
 from ..tasks.splits import TaskSplits
 from ..training.config import TrainingConfig, from_json
-from .streams import StreamConfig, build_stream_learner
+from .streams import StreamConfig, StreamTaskConfig, build_stream_learner
 
 MemoryKind = Literal["soft", "key-value"]
 
@@ -107,7 +108,8 @@ def read_config(data: Mapping[str, Any]) -> AnyConfig:
     """
     # the task's kind tells the two apart
     task = data.get("task")
-    streams = isinstance(task, Mapping) and task.get("kind") == OmniglotStreamConfig().kind
+    kinds = (OmniglotStreamConfig().kind, GaussianProcessConfig().kind)
+    streams = isinstance(task, Mapping) and task.get("kind") in kinds
     return from_json(StreamConfig if streams else RunConfig, data)
 
 
@@ -116,8 +118,10 @@ def describe(config: AnyConfig) -> str:
     return config.model.cell if isinstance(config, StreamConfig) else f"regime {config.feedback.regime}"
 
 
-def build_tasks(config: TaskConfig | OmniglotStreamConfig) -> TaskSplits:
+def build_tasks(config: TaskConfig | StreamTaskConfig) -> TaskSplits:
     """Builds the training, validation and test task of a configuration."""
+    if isinstance(config, GaussianProcessConfig):
+        return gaussian_process_tasks(config)
     if isinstance(config, OmniglotStreamConfig):
         return omniglot_stream_tasks(config)
     return glyph_tasks(config) if isinstance(config, GlyphsConfig) else omniglot_tasks(config)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..learners.base import LearnerState
+from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.omniglot_stream import LABELS
 from ..tasks.splits import TaskSplits
 from ..training.config import to_json
@@ -106,7 +107,7 @@ def measure(
     start = time.perf_counter()
     config, seeds = trained.config, trained.seeds
     found = evaluate_all(trained.learner, trained.states, trained.tasks.test, episodes=episodes, batch=20)
-    figures = by_instance(found) if isinstance(config, StreamConfig) else {"accuracy": found["accuracy"]}
+    figures = figures_of(config, found)
     sha256 = tuple(params_sha256(one_seed(trained.states.params, i)) for i in range(len(seeds)))
     shared = {
         "experiment": experiment,
@@ -118,14 +119,47 @@ def measure(
         "data": trained.tasks.data,
         "seconds": trained.seconds + time.perf_counter() - start,
         **_facts(config),
-        **environment(),
     }
-    rows = []
+    return result_rows(figures, paper, **shared)
+
+
+def result_rows(figures: Mapping[str, np.ndarray], paper: Mapping[str, float] | None, **shared: Any) -> list[ResultRow]:
+    """One result for each metric: its mean and interval over seeds and episodes, beside the paper's figure.
+
+    Args:
+        figures: by metric, one number for each seed and episode.
+        paper: the paper's figures by metric, where it has any.
+        shared: the other fields of `ResultRow`, less those of the environment.
+    """
+    rows, here = [], environment()
     for metric, figure in figures.items():
         mean, low, high = interval(figure)
         value = None if paper is None else paper.get(metric)
-        rows.append(ResultRow(metric=metric, value=mean, ci95=(low, high), paper_value=value, **shared))
+        rows.append(ResultRow(metric=metric, value=mean, ci95=(low, high), paper_value=value, **shared, **here))
     return rows
+
+
+def figures_of(config: AnyConfig, found: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What a learner's `evaluate` found, as one figure an episode for each metric of a result."""
+    if not isinstance(config, StreamConfig):
+        return {"accuracy": found["accuracy"]}
+    return by_seen(found) if isinstance(config.task, GaussianProcessConfig) else by_instance(found)
+
+
+SEEN = (0, 10, 20, 50, 99)
+"""Values seen before one is predicted: how results tell of likelihoods along a stream."""
+
+
+def seen_metric(seen: int) -> str:
+    """The metric of a prediction after some values, such as `log likelihood after 20`."""
+    return f"log likelihood after {seen}"
+
+
+def by_seen(found: Mapping[str, Float[np.ndarray, "seeds episodes ..."]]) -> dict[str, np.ndarray]:
+    """Log likelihood, in nats a value, over whole streams and after some numbers of values."""
+    steps = found["surprise"].shape[-1]
+    each = {seen_metric(k): -found["surprise"][..., k] for k in SEEN if k < steps}
+    return {"log likelihood": found["log_likelihood"], **each}
 
 
 INSTANCES = (1, 2, 3, 4, 5, 10)
@@ -153,10 +187,12 @@ def by_instance(found: Mapping[str, Float[np.ndarray, "seeds episodes ..."]]) ->
     return figures
 
 
-def chance_of(config: AnyConfig) -> float:
-    """What guessing would give."""
+def chance_of(config: AnyConfig) -> float | None:
+    """What guessing would give; None where guessing has no meaning."""
     if not isinstance(config, StreamConfig):
         return 1 / config.task.way
+    if isinstance(config.task, GaussianProcessConfig):
+        return None
     return 1 / config.task.classes if config.task.labels == "one-hot" else 1 / LABELS
 
 

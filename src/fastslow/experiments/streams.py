@@ -6,7 +6,7 @@ from typing import Literal
 
 import jax
 
-from .._checks import check_choice
+from .._checks import bad, check_choice
 from .._typing import Key
 from ..cells.base import AbstractCell
 from ..cells.feedforward import FeedForward
@@ -14,12 +14,16 @@ from ..cells.lstm import LSTM
 from ..cells.mann import MANN, KeySource
 from ..learners.optimiser import OptimiserConfig, build_optimiser
 from ..learners.sequence import SequenceLearner, SequenceNetwork
+from ..memory.access import AbstractAccess
 from ..memory.least_used import LeastUsed, Order, Share, Strength, Written
-from ..models.heads import Categorical, Strings
-from ..tasks.omniglot_stream import SIDE, OmniglotStreamConfig
+from ..memory.tape import Tape
+from ..models.heads import AbstractHead, Categorical, Gaussian, Strings
+from ..tasks.gaussian_process import GaussianProcessConfig
+from ..tasks.omniglot_stream import OmniglotStreamConfig
 from ..training.config import TrainingConfig
 
 CellKind = Literal["mann", "lstm", "feed-forward"]
+StreamTaskConfig = OmniglotStreamConfig | GaussianProcessConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class StreamModelConfig:
     """Of a mann."""
     hidden: int = 200
     """Units of the controller."""
+    memory: Literal["least-used", "tape"] = "least-used"
+    """least-used: the paper's access; tape: the neural Turing machine's, with one write head."""
     slots: int = 128
     """Rows of the memory."""
     width: int = 40
@@ -48,25 +54,31 @@ class StreamModelConfig:
     """What is stored: the key, or a vector of its own."""
     strength: Strength = "none"
     """How sharp attention can be. none: as in the paper; learned: by a factor the controller gives."""
+    persistent: bool = False
+    """Whether the memory outlives an episode in training; each place in a batch has a memory of its own."""
 
 
 @dataclass(frozen=True)
 class StreamConfig:
     """One training on streams, whole; a run folder holds it as JSON and can be rebuilt from it."""
 
-    task: OmniglotStreamConfig = field(default_factory=OmniglotStreamConfig)
+    task: StreamTaskConfig = field(default_factory=OmniglotStreamConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     model: StreamModelConfig = field(default_factory=StreamModelConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
 
-def build_stream_network(key: Key, *, model: StreamModelConfig, task: OmniglotStreamConfig) -> SequenceNetwork:
+def build_stream_network(key: Key, *, model: StreamModelConfig, task: StreamTaskConfig) -> SequenceNetwork:
     """Draws the initial parameters of a network for the labels of a task."""
     key_cell, key_head = jax.random.split(key)
-    cell, out_size = _build_cell(key_cell, model, SIDE * SIDE + task.target)
-    if task.labels == "one-hot":
-        return SequenceNetwork(cell=cell, head=Categorical(out_size, task.classes, key=key_head))
-    return SequenceNetwork(cell=cell, head=Strings(out_size, key=key_head))
+    cell, out_size = _build_cell(key_cell, model, task.features + task.target)
+    return SequenceNetwork(cell=cell, head=_build_head(key_head, out_size, task))
+
+
+def _build_head(key: Key, in_size: int, task: StreamTaskConfig) -> AbstractHead:
+    if isinstance(task, GaussianProcessConfig):
+        return Gaussian(in_size, key=key)
+    return Categorical(in_size, task.classes, key=key) if task.labels == "one-hot" else Strings(in_size, key=key)
 
 
 def _build_cell(key: Key, model: StreamModelConfig, in_size: int) -> tuple[AbstractCell, int]:
@@ -75,23 +87,52 @@ def _build_cell(key: Key, model: StreamModelConfig, in_size: int) -> tuple[Abstr
         return LSTM(in_size, model.hidden, key=key), model.hidden
     if model.cell == "feed-forward":
         return FeedForward(in_size, model.hidden, key=key), model.hidden
-    memory = LeastUsed(
-        model.slots,
-        model.width,
-        model.heads,
-        share=model.share,
-        order=model.order,
-        written=model.written,
-        strength=model.strength,
-    )
+    memory = _build_memory(model)
     cell = MANN(in_size, model.hidden, memory, controller=model.controller, key_source=model.key_source, key=key)
     return cell, cell.out_size
 
 
+def _build_memory(model: StreamModelConfig) -> AbstractAccess:
+    if model.memory == "tape":
+        return Tape(model.slots, model.width, model.heads)
+    check_choice("memory", model.memory, ("least-used", "tape"))
+    switches = {name: getattr(model, name) for name in LEAST_USED_ALONE}
+    return LeastUsed(model.slots, model.width, model.heads, **switches)
+
+
+LEAST_USED_ALONE = ("share", "order", "written", "strength")
+"""Switches of the least-used memory."""
+
+
+def check_model(model: StreamModelConfig) -> None:
+    """Refuses choices that would have no effect.
+
+    Raises:
+        UserError: naming the first of them.
+    """
+    plain = StreamModelConfig()
+    idle: tuple[str, ...] = ()
+    if model.cell != "mann":
+        idle = ("controller", "key_source", "memory", *LEAST_USED_ALONE, "persistent")
+    elif model.memory == "tape":
+        idle = LEAST_USED_ALONE
+    for name in idle:
+        if getattr(model, name) != getattr(plain, name):
+            owner = model.cell if model.cell != "mann" else "the tape memory"
+            raise bad(name, came=getattr(model, name), wanted=f"{getattr(plain, name)}, as {owner} has no such choice")
+
+
 def build_stream_learner(config: StreamConfig) -> SequenceLearner:
-    """Builds the learner of a configuration; its number of steps sets the schedule."""
+    """Builds the learner of a configuration; its number of steps sets the schedule.
+
+    Raises:
+        UserError: a choice that would have no effect, or is none.
+    """
+    check_model(config.model)
     return SequenceLearner(
         build=partial(build_stream_network, model=config.model, task=config.task),
         optimiser=build_optimiser(config.optimiser, config.training.steps),
         target=config.task.target,
+        told="numbers" if isinstance(config.task, GaussianProcessConfig) else "classes",
+        lanes=config.training.batch if config.model.persistent else 0,
     )

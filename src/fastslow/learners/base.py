@@ -11,7 +11,7 @@ from ..tasks.base import Examples
 
 Episode = TypeVar("Episode")
 Metrics = dict[str, Scalar]
-"""Named numbers of one update; always holds `loss` and `accuracy`."""
+"""Named numbers of one update; always holds `loss` and what the learner is judged by."""
 
 
 class LearnerState(eqx.Module):
@@ -31,6 +31,11 @@ class LearnerState(eqx.Module):
 class AbstractLearner(eqx.Module, Generic[Episode]):
     """Slow learning (`init`, `update`), fast learning (`adapt`, `predict`) and their measure (`evaluate`)."""
 
+    @property
+    def judged_by(self) -> str:
+        """The figure, larger being better, by which the best parameters are chosen."""
+        return "accuracy"
+
     @abstractmethod
     def init(self, *, key: Key) -> LearnerState:
         """Fresh parameters, optimiser states and carried memories."""
@@ -49,4 +54,4 @@ class AbstractLearner(eqx.Module, Generic[Episode]):
 
     @abstractmethod
     def evaluate(self, state: LearnerState, episodes: Episode, *, key: Key) -> dict[str, Float[Array, "batch ..."]]:
-        """Per-episode figures; always holds `accuracy`, the share of queries named rightly."""
+        """Figures of each episode; always holds what the learner is judged by, mostly the share named rightly."""

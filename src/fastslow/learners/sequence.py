@@ -1,6 +1,6 @@
 """The learner of streams: a recurrent network that is shown each label one step late (mann section 2)."""
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import equinox as eqx
 import jax
@@ -42,38 +42,47 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         optimiser: the slow optimiser.
         target: size of a target.
         instances: how many instances of a class are scored apart.
+        told: what targets are: `classes`, or real `numbers`, by whose log likelihood the learner is judged.
+        lanes: how many memories outlive their episode, one for each episode of a training batch; they are in `running`.
+            0: every episode starts from an empty memory. Controller and last read start anew in any case, and no
+            gradient crosses from one episode to the next. An episode that is measured starts from a trained lane.
     """
 
     build: Any = eqx.field(static=True)
     optimiser: optax.GradientTransformation = eqx.field(static=True)
     target: int = eqx.field(static=True)
     instances: int = eqx.field(static=True, default=10)
+    told: Literal["classes", "numbers"] = eqx.field(static=True, default="classes")
+    lanes: int = eqx.field(static=True, default=0)
+
+    @property
+    def judged_by(self) -> str:
+        return "accuracy" if self.told == "classes" else "log_likelihood"
 
     def init(self, *, key: Key) -> LearnerState:
         network = self.build(key)
-        # nothing is tracked; the axis is one by which repetitions can be counted once stacked
-        return LearnerState(params=network, optimiser=self.optimiser.init(network), running=jnp.zeros(0))
+        # where nothing is tracked the axis is one by which repetitions can be counted once stacked
+        running = fresh_states(network.cell, self.lanes).memory if self.lanes else jnp.zeros(0)
+        return LearnerState(params=network, optimiser=self.optimiser.init(network), running=running)
 
     def update(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
         """One slow step. Beside `loss` and `accuracy`, `hits_k` and `seen_k` tell of k-th instances an episode."""
 
-        def loss_of(network: SequenceNetwork) -> tuple[Scalar, Metrics]:
-            outputs = self._outputs(network, episodes)
+        def loss_of(network: SequenceNetwork) -> tuple[Scalar, tuple[Metrics, PyTree]]:
+            outputs, states = self._outputs(network, state.running, episodes)
             surprise, hits, counted = _judged(network.head, outputs, episodes)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
             loss = jnp.sum(surprise) / jnp.sum(counted)
-            kth = _of_instance(episodes, max(TRACKED), hits.dtype)
-            told = {"loss": loss, "accuracy": jnp.sum(hits) / jnp.sum(counted)}
-            for k in TRACKED:  # apart, since a batch need not hold a k-th instance
-                told[f"hits_{k}"] = jnp.mean(jnp.sum(hits * kth[..., k - 1], axis=1))
-                told[f"seen_{k}"] = jnp.mean(jnp.sum(kth[..., k - 1], axis=1))
-            return loss, told
+            if self.told == "numbers":
+                return loss, ({"loss": loss, "log_likelihood": -loss}, states)
+            return loss, ({"loss": loss, **_told(hits, counted, episodes)}, states)
 
-        gradients, metrics = eqx.filter_grad(loss_of, has_aux=True)(state.params)
+        gradients, (metrics, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
         updates, optimiser = self.optimiser.update(cast(Any, gradients), state.optimiser, state.params)
         metrics["gradient_norm"] = optax.tree.norm(gradients)
         params = optax.apply_updates(state.params, updates)
-        return LearnerState(params=params, optimiser=optimiser, running=state.running), metrics
+        running = states.memory if self.lanes else state.running
+        return LearnerState(params=params, optimiser=optimiser, running=running), metrics
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Streamed:
         """Streams labelled examples, of which `labels` are class numbers shown as one-hot rows."""
@@ -94,31 +103,59 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         """Figures of each episode.
 
         Returns:
-            `accuracy`, the share of steps named rightly; `loss`, nats a step; `hits` and `seen`, `[batch, instances]`,
-            how often the k-th instance of a class was named rightly and how often there was one.
+            `loss`, nats a step. Of classes also `accuracy`, the share of steps named rightly; `hits` and `seen`,
+            `[batch, instances]`, how often the k-th instance of a class was named rightly and how often there was one.
+            Of real numbers also `log_likelihood`, minus the loss, and `surprise`, `[batch, time]`, nats at each step.
         """
-        outputs = self._outputs(state.params, episodes)
+        outputs, _ = self._outputs(state.params, state.running, episodes)
         surprise, hits, counted = _judged(state.params.head, outputs, episodes)
-        kth = _of_instance(episodes, self.instances, hits.dtype)
         steps = jnp.sum(counted, axis=1)
+        loss = jnp.sum(surprise, axis=1) / steps
+        if self.told == "numbers":
+            return {"loss": loss, "log_likelihood": -loss, "surprise": surprise}
+        kth = _of_instance(episodes, self.instances, hits.dtype)
         return {
             "accuracy": jnp.sum(hits, axis=1) / steps,
-            "loss": jnp.sum(surprise, axis=1) / steps,
+            "loss": loss,
             "hits": jnp.sum(hits[..., None] * kth, axis=1),
             "seen": jnp.sum(kth, axis=1),
         }
 
-    def _outputs(self, network: SequenceNetwork, episodes: SequenceEpisode) -> Float[Array, "batch time outputs"]:
+    def _outputs(
+        self, network: SequenceNetwork, running: PyTree, episodes: SequenceEpisode
+    ) -> tuple[Float[Array, "batch time outputs"], PyTree]:
+        """The distribution's numbers at each step, and the cell's states after the last."""
         rows = jax.vmap(_rows)(episodes.inputs, episodes.targets)
-        return jax.vmap(jax.vmap(network.head))(run_batch(network.cell, rows))
+        states = fresh_states(network.cell, rows.shape[0])
+        if self.lanes:
+            lane = jnp.arange(rows.shape[0]) % self.lanes
+            states = eqx.tree_at(lambda s: s.memory, states, jax.tree.map(lambda leaf: leaf[lane], running))
+        states, ys = run_batch(network.cell, states, rows)
+        return jax.vmap(jax.vmap(network.head))(ys), states
 
 
-def run_batch(cell: AbstractCell, xs: Float[Array, "batch time in"]) -> Float[Array, "batch time out"]:
-    """Outputs of a batch of sequences, each from a fresh state."""
-    fresh = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (xs.shape[0], *leaf.shape)), cell.init_state())
+def fresh_states(cell: AbstractCell, batch: int) -> PyTree:
+    """A cell's first state, once for each sequence of a batch."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)), cell.init_state())
+
+
+def run_batch(
+    cell: AbstractCell, states: PyTree, xs: Float[Array, "batch time in"]
+) -> tuple[PyTree, Float[Array, "batch time out"]]:
+    """Runs a batch of sequences, each from a state of its own; gives the last states and all outputs."""
     if isinstance(cell, AbstractRewindableCell):
-        return unroll_batch(cell, fresh, xs)[1]
-    return jax.vmap(lambda state, x: unroll(cell, state, x)[1])(fresh, xs)
+        return unroll_batch(cell, states, xs)
+    return jax.vmap(lambda state, x: unroll(cell, state, x))(states, xs)
+
+
+def _told(hits: Array, counted: Array, episodes: SequenceEpisode) -> Metrics:
+    """Share of all steps named rightly; and of k-th instances, hits and how many there were in an episode."""
+    kth = _of_instance(episodes, max(TRACKED), hits.dtype)
+    told = {"accuracy": jnp.sum(hits) / jnp.sum(counted)}
+    for k in TRACKED:  # apart, since a batch need not hold a k-th instance
+        told[f"hits_{k}"] = jnp.mean(jnp.sum(hits * kth[..., k - 1], axis=1))
+        told[f"seen_{k}"] = jnp.mean(jnp.sum(kth[..., k - 1], axis=1))
+    return told
 
 
 def _of_instance(episodes: SequenceEpisode, most: int, dtype: Any) -> Float[Array, "batch time instances"]:
@@ -139,4 +176,4 @@ def _judged(head: AbstractHead, outputs: Array, episodes: SequenceEpisode) -> tu
     return each(head.surprise), each(head.hit), counted
 
 
-__all__ = ["SequenceLearner", "SequenceNetwork", "Streamed", "run_batch"]
+__all__ = ["SequenceLearner", "SequenceNetwork", "Streamed", "fresh_states", "run_batch"]

@@ -52,6 +52,16 @@ class GaussianProcessConfig:
     """Tells this task's settings from another's."""
 
     @property
+    def features(self) -> int:
+        """Size of an input."""
+        return self.dimensions
+
+    @property
+    def target(self) -> int:
+        """Size of a value."""
+        return 1
+
+    @property
     def length_scale(self) -> float:
         """The kernel's length scale, asked for or not."""
         return SCALES[self.dimensions] if self.scale is None else self.scale

@@ -50,12 +50,23 @@ class OmniglotStreamConfig:
     """one-hot: one of N; strings: five letters of five, 3,125 labels."""
     balanced: bool = False
     """Whether each class comes equally often; without it every step draws its class anew, as in the paper."""
+    start: int = 0
+    """Classes of the first training episodes, each with its share of the length, the rest being padding; one more
+    comes after every `grow_every` updates until there are all. 0: all of them from the start."""
+    grow_every: int = 625
+    """Updates after which one more class may come, if not all did from the start; 625 updates of 16 are the paper's
+    10,000 episodes."""
     split: str = "omniglot_1200_423"
     """Which classes train, validate and test; see `fastslow.datasets.splits`."""
     data: str | None = None
     """Folder with Omniglot's two zips; without it FASTSLOW_DATA, the cache and a download are tried."""
     kind: Literal["omniglot-stream"] = "omniglot-stream"
     """Tells this data set's settings from another's."""
+
+    @property
+    def features(self) -> int:
+        """Size of an input."""
+        return SIDE * SIDE
 
     @property
     def target(self) -> int:
@@ -72,6 +83,7 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         length: steps of an episode.
         labels: one-hot or strings.
         balanced: whether each class comes equally often.
+        start, grow_every: the curriculum, if `start` is above 0.
     """
 
     images: UInt8[Array, "characters drawings side side"]
@@ -79,6 +91,8 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
     length: int = eqx.field(static=True)
     labels: Labels = eqx.field(static=True)
     balanced: bool = eqx.field(static=True)
+    start: int = eqx.field(static=True, default=0)
+    grow_every: int = eqx.field(static=True, default=625)
 
     def __check_init__(self):
         check_positive("classes", self.classes)
@@ -97,19 +111,31 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
             )
         if self.balanced and self.length % self.classes:
             raise bad("length", came=self.length, wanted=f"a multiple of the {self.classes} classes where balanced")
+        if self.start:
+            self._check_curriculum()
+
+    def _check_curriculum(self) -> None:
+        check_positive("grow_every", self.grow_every)
+        if not 0 < self.start <= self.classes:
+            raise bad("start", came=self.start, wanted=f"between 1 and the {self.classes} classes there are in the end")
+        if self.balanced:
+            raise bad("balanced", came=True, wanted="False where the number of classes grows")
 
     def sample(self, key: Key, step: Int[Array, ""]) -> SequenceEpisode:
-        """Draws one stream; `step` has no effect.
+        """Draws one stream; `step` has no effect unless the number of classes grows.
 
         Returns:
             Inputs float32 `[length, 20, 20]` in [0, 1] with ink = 1; targets `[length, classes]` or `[length, 25]`.
+            Padding, where there is any, stands last and is zero throughout.
         """
-        del step
+        now = jnp.asarray(self.classes)
+        if self.start:
+            now = jnp.minimum(self.start + step // self.grow_every, self.classes)
         names = ("character", "quarter", "label", "order", "drawing", "warp")
         keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
         characters = distinct(keys["character"], self.images.shape[0], self.classes)
         quarters = jax.random.randint(keys["quarter"], (self.classes,), 0, ROTATIONS)
-        order = self._order(keys["order"])
+        order = self._order(keys["order"], now)
         came = jnp.cumsum(jax.nn.one_hot(order, self.classes, dtype=jnp.int32), axis=0)
         instance = jnp.take_along_axis(came, order[:, None], axis=1)[:, 0]
         drawings = self.images.shape[1]
@@ -118,13 +144,18 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         )
         hand = hands[order, (instance - 1) % drawings]
         inputs = self._shown(keys["warp"], characters[order], hand, quarters[order])
-        return SequenceEpisode(inputs, self._labels(keys["label"])[order], instance)
+        episode = SequenceEpisode(inputs, self._labels(keys["label"])[order], instance)
+        if not self.start:
+            return episode
+        counts = jnp.arange(self.length) < now * (self.length // self.classes)
+        blank = lambda leaf: jnp.where(counts.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, 0)
+        return jax.tree.map(blank, episode)
 
-    def _order(self, key: Key) -> Int[Array, " time"]:
+    def _order(self, key: Key, now: Int[Array, ""]) -> Int[Array, " time"]:
         """The class of each step."""
         if self.balanced:
             return jax.random.permutation(key, jnp.arange(self.length) % self.classes)
-        return jax.random.randint(key, (self.length,), 0, self.classes)
+        return jax.random.randint(key, (self.length,), 0, now)
 
     def _labels(self, key: Key) -> Float[Array, "classes target"]:
         """A label for each class, all different."""
@@ -208,18 +239,21 @@ def bilinear(
 def omniglot_stream_tasks(config: OmniglotStreamConfig) -> TaskSplits:
     """Loads Omniglot and makes the streams of a split; validation and test drawings are turned and shifted as well.
 
+    Only training has a curriculum; validation and test episodes hold all classes.
+
     Raises:
         UserError: if the data cannot be found, the split is unknown, or the settings do not fit each other.
     """
     split = load_split(config.split)
     omniglot = load_omniglot(config.data, LARGE)
 
-    def task(names: Sequence[str]) -> OmniglotStreamTask:
+    def task(names: Sequence[str], start: int = 0) -> OmniglotStreamTask:
         images = jnp.asarray(omniglot.select(names))
-        return OmniglotStreamTask(images, config.classes, config.length, config.labels, config.balanced)
+        given = (config.classes, config.length, config.labels, config.balanced)
+        return OmniglotStreamTask(images, *given, start=start, grow_every=config.grow_every)
 
     return TaskSplits(
-        train=task(split.train),
+        train=task(split.train, config.start),
         validation=task(split.validation),
         test=task(split.test),
         name="omniglot",

@@ -31,7 +31,7 @@ def evaluate(
     over_seeds: OverSeeds = "auto",
     devices: Sequence[Any] | None = None,
 ) -> Float[np.ndarray, "seeds episodes"]:
-    """Measures the accuracy of trained learners.
+    """Measures trained learners by the one figure that they are judged by.
 
     Args:
         learner: what is measured.
@@ -44,10 +44,11 @@ def evaluate(
         devices: the devices that share a batch; None for all.
 
     Returns:
-        Share of queries named rightly, in [0, 1], for each seed in each episode; episodes are the same for all seeds.
+        The figure (the share of queries named rightly, in [0, 1], for most learners) for each seed in each episode;
+        episodes are the same for all seeds.
     """
     given = {"episodes": episodes, "batch": batch, "seed": seed, "over_seeds": over_seeds, "devices": devices}
-    return evaluate_all(learner, states, task, **given)["accuracy"]
+    return evaluate_all(learner, states, task, **given)[learner.judged_by]
 
 
 def evaluate_all(

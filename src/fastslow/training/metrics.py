@@ -13,7 +13,8 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
     A line holds `step`, `seconds` (of training, all sittings together), `steps_per_second`, and lists with one value
     a seed (null for one that died): `loss`, `accuracy` and the learner's other figures as means over the updates since
-    the last report, and `validation_accuracy` where there was a validation.
+    the last report, and `validation_accuracy` where there was a validation (`validation_log_likelihood` where learners
+    are judged by it).
     """
     if not path.exists():
         return

@@ -16,8 +16,9 @@ class Report:
         seeds: the seeds, in the order of the figures.
         metrics: each figure, as the mean over the updates since the last multiple of `log_every`; None for a seed that
             died. Empty in the first report, which comes before the first update.
-        validation: validation accuracy of each seed, where there was a validation at this step.
-        best: best validation accuracy of each seed so far; None where there was none.
+        judged_by: the figure by which the best parameters are chosen, `accuracy` mostly.
+        validation: that figure in validation for each seed, where there was a validation at this step.
+        best: the best of it for each seed so far; None where there was none.
         steps_per_second: since the last report, compilation left out; 0 where nothing was timed yet.
         seconds: training time, all sittings of the run together.
         died: the update at which a seed stopped being finite, by seed.
@@ -28,6 +29,7 @@ class Report:
     steps: int
     seeds: tuple[int, ...]
     metrics: dict[str, PerSeed]
+    judged_by: str
     validation: PerSeed | None
     best: PerSeed
     steps_per_second: float
@@ -48,4 +50,4 @@ class Report:
             "steps_per_second": round(self.steps_per_second, 3),
             **self.metrics,
         }
-        return row if self.validation is None else {**row, "validation_accuracy": self.validation}
+        return row if self.validation is None else {**row, f"validation_{self.judged_by}": self.validation}

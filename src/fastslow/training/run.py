@@ -40,6 +40,7 @@ class Run:
         devices: Sequence[Any] | None,
     ) -> None:
         self._config = config
+        self._judged_by = learner.judged_by
         self._mesh, notices = episode_mesh(config.batch, devices)
         self._notices = list(notices)
         self._log = None if folder is None else MetricsLog(folder.metrics)
@@ -95,7 +96,7 @@ class Run:
         if self._score is not None and self.is_due(self._config.validate_every):
             key = jax.random.key(self._config.validation_seed)
             found = scores(self._score, self.state.learner, key, self._config.validation_episodes, self._config.batch)
-            self._validation = jnp.mean(found["accuracy"], axis=1)
+            self._validation = jnp.mean(found[self._judged_by], axis=1)
             self.state = keep_best(self.state, self._validation)
 
     def is_due(self, every: int) -> bool:
@@ -110,7 +111,7 @@ class Run:
         """Waits for the figures of this step, writes them to the metrics file and gives them back."""
         state = self.state
         totals, best, alive, died_at, validation = jax.device_get(
-            (state.totals, state.best.accuracy, state.alive, state.died_at, self._validation)
+            (state.totals, state.best.figure, state.alive, state.died_at, self._validation)
         )
         updates = (self.step - 1) % self._config.log_every + 1
         means = {name: _per_seed(total / updates, alive) for name, total in totals.items()}
@@ -120,7 +121,8 @@ class Run:
             seeds=self._config.seed_numbers,
             metrics=means if self._timed_from else {},
             validation=None if validation is None else _per_seed(validation, alive),
-            best=_per_seed(best, best >= 0),
+            best=_per_seed(best, np.isfinite(best)),
+            judged_by=self._judged_by,
             steps_per_second=self._rate(),
             seconds=self._seconds_before + time.perf_counter() - self._began,
             died=self._deaths(died_at),

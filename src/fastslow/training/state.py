@@ -22,13 +22,13 @@ class Best(eqx.Module):
     Attributes:
         params: parameters; zeros before the first validation.
         running: running statistics that belong to them.
-        accuracy: their validation accuracy, in [0, 1]; -1 before the first validation.
+        figure: what they are judged by, in validation; minus infinity before the first.
         step: the update they were reached after; -1 before the first validation.
     """
 
     params: PyTree
     running: PyTree
-    accuracy: Float[Array, " seeds"]
+    figure: Float[Array, " seeds"]
     step: Int[Array, " seeds"]
 
 
@@ -85,7 +85,7 @@ def initial_state(learner: AbstractLearner, task: AbstractTask, config: Training
         best=Best(
             params=jax.tree.map(jnp.zeros_like, learners.params),
             running=jax.tree.map(jnp.zeros_like, learners.running),
-            accuracy=jnp.full(seeds, -1.0),
+            figure=jnp.full(seeds, -jnp.inf),
             step=jnp.full(seeds, NEVER, jnp.int32),
         ),
         totals={name: jnp.zeros(seeds) for name in _metric_names(learner, task, config.batch)},
@@ -107,7 +107,7 @@ def _metric_names(learner: AbstractLearner, task: AbstractTask, batch: int) -> l
         return learner.update(learner.init(key=key), episodes, key=key)[1]
 
     names = sorted(jax.eval_shape(update))
-    if missing := {"loss", "accuracy"} - set(names):
+    if missing := {"loss", learner.judged_by} - set(names):
         raise bad("metrics of the learner's update", came=names, wanted=f"also {', '.join(sorted(missing))}")
     return names
 

@@ -136,8 +136,8 @@ def compile_score(
 
 
 @partial(jax.jit, donate_argnums=0)
-def keep_best(state: TrainState, accuracy: Float[Array, " seeds"]) -> TrainState:
+def keep_best(state: TrainState, figure: Float[Array, " seeds"]) -> TrainState:
     """Remembers the parameters of the seeds that did better in validation than ever before."""
-    better = state.alive & (accuracy > state.best.accuracy)
-    now = Best(state.learner.params, state.learner.running, accuracy, jnp.full_like(state.best.step, state.step))
+    better = state.alive & (figure > state.best.figure)
+    now = Best(state.learner.params, state.learner.running, figure, jnp.full_like(state.best.step, state.step))
     return eqx.tree_at(lambda s: s.best, state, where_seed(better, now, state.best))

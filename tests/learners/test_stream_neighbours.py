@@ -168,7 +168,7 @@ def test_it_is_scored_on_the_episodes_of_every_learner_of_streams() -> None:
     assert (found[0] == found[1]).all()
     assert 1 / WAY < found.mean() < 1
     build = lambda key: SequenceNetwork(LSTM(SIDE * SIDE + WAY, 4, key=key), Categorical(4, WAY, key=key))
-    other = SequenceLearner(build=build, optimiser=optax.sgd(0.1), target=WAY)
+    other = SequenceLearner(build=build, optimiser=optax.sgd(0.1), labels=jnp.eye(WAY))
     forms = [
         {name: (figure.shape, figure.dtype) for name, figure in SCORE(one, stacked([noisy(0), noisy(1)]), KEY).items()}
         for one in (learner, other)

@@ -1,6 +1,7 @@
 """Streams of characters: labels, counts, drawings, and the images against a twin that computes one pixel at a time."""
 
 import math
+import re
 
 import equinox as eqx
 import jax
@@ -16,6 +17,7 @@ from fastslow.tasks.omniglot_stream import (
     OmniglotStreamTask,
     bilinear,
     places,
+    spelled,
 )
 
 CHARACTERS, DRAWINGS, SIDE = 7, 20, 35
@@ -160,6 +162,49 @@ def test_it_is_one_program_for_every_key() -> None:
 def test_streams_that_cannot_be_are_refused(settings: dict, why: str) -> None:
     with as_users_come(), pytest.raises(UserError, match=why):
         task(**settings)
+
+
+def test_a_curriculum_adds_a_class_now_and_then_and_pads_the_rest() -> None:
+    grown = OmniglotStreamTask(jnp.asarray(IMAGES), 5, 50, "strings", balanced=False, start=2, grow_every=3)
+    sample = jax.jit(grown.sample)
+    for step, classes in ((0, 2), (2, 2), (3, 3), (8, 4), (9, 5), (1000, 5)):
+        seen = set()
+        for seed in range(4):
+            episode = jax.tree.map(np.asarray, sample(jax.random.key(seed), jnp.int32(step)))
+            counts = episode.instance > 0
+            assert counts.tolist() == [t < 10 * classes for t in range(50)]
+            assert all((part[~counts] == 0).all() for part in (episode.inputs, episode.targets))
+            seen.add(len(np.unique(episode.targets[counts], axis=0)))
+        assert max(seen) == classes
+
+
+def test_a_curriculum_at_its_end_is_none() -> None:
+    grown = OmniglotStreamTask(jnp.asarray(IMAGES), 5, 50, "one-hot", balanced=False, start=2, grow_every=3)
+    ended = jax.jit(grown.sample)(jax.random.key(0), jnp.int32(9))
+    assert eqx.tree_equal(jax.tree.map(np.asarray, ended), draw(task()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"start": 6}, "start: got 6, wanted between 1 and the 5 classes"),
+        ({"start": -1}, "start: got -1, wanted between 1"),
+        ({"start": 2, "grow_every": 0}, "grow_every: got 0, wanted a number above 0"),
+        ({"start": 2, "balanced": True}, "balanced: got True, wanted False where"),
+    ],
+    ids=str,
+)
+def test_curricula_that_cannot_be_are_refused(settings: dict, why: str) -> None:
+    with as_users_come(), pytest.raises(UserError, match=re.escape(why)):
+        OmniglotStreamTask(
+            jnp.asarray(IMAGES), **{"classes": 5, "length": 50, "labels": "one-hot", "balanced": False} | settings
+        )
+
+
+def test_a_number_is_spelled_in_letters_of_five() -> None:
+    rows = np.asarray(spelled(jnp.array([0, 1, 7, 3124]))).reshape(4, 5, 5)
+    assert rows.argmax(axis=2).tolist() == [[0] * 5, [1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [4] * 5]
+    assert (rows.sum(axis=2) == 1).all()
 
 
 def test_the_size_of_a_label() -> None:

@@ -5,6 +5,8 @@ from functools import partial
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from .._checks import bad, check_choice
 from .._typing import Key
@@ -19,7 +21,7 @@ from ..memory.least_used import LeastUsed, Order, Share, Strength, Written
 from ..memory.tape import Tape
 from ..models.heads import AbstractHead, Categorical, Gaussian, Strings
 from ..tasks.gaussian_process import GaussianProcessConfig
-from ..tasks.omniglot_stream import OmniglotStreamConfig
+from ..tasks.omniglot_stream import LABELS, OmniglotStreamConfig, spelled
 from ..training.config import TrainingConfig
 
 CellKind = Literal["mann", "lstm", "feed-forward"]
@@ -100,6 +102,8 @@ def _build_memory(model: StreamModelConfig) -> AbstractAccess:
     return LeastUsed(model.slots, model.width, model.heads, **switches)
 
 
+STRIDE = 1237
+"""From one class's string to the next one's: no multiple of five, so that all strings come, and neighbours differ."""
 LEAST_USED_ALONE = ("share", "order", "written", "strength")
 """Switches of the least-used memory."""
 
@@ -122,6 +126,15 @@ def check_model(model: StreamModelConfig) -> None:
             raise bad(name, came=getattr(model, name), wanted=f"{getattr(plain, name)}, as {owner} has no such choice")
 
 
+def _labels(task: StreamTaskConfig) -> Float[Array, "way target"] | None:
+    """What is shown for each class that a trained network is told about."""
+    if isinstance(task, GaussianProcessConfig):
+        return None
+    if task.labels == "one-hot":
+        return jnp.eye(task.classes)
+    return spelled(jnp.arange(LABELS) * STRIDE % LABELS)
+
+
 def build_stream_learner(config: StreamConfig) -> SequenceLearner:
     """Builds the learner of a configuration; its number of steps sets the schedule.
 
@@ -132,7 +145,6 @@ def build_stream_learner(config: StreamConfig) -> SequenceLearner:
     return SequenceLearner(
         build=partial(build_stream_network, model=config.model, task=config.task),
         optimiser=build_optimiser(config.optimiser, config.training.steps),
-        target=config.task.target,
-        told="numbers" if isinstance(config.task, GaussianProcessConfig) else "classes",
+        labels=_labels(config.task),
         lanes=config.training.batch if config.model.persistent else 0,
     )

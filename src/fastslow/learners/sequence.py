@@ -1,6 +1,6 @@
 """The learner of streams: a recurrent network that is shown each label one step late (mann section 2)."""
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num, PyTree
 
+from .._checks import UserError
 from .._typing import Key, Scalar
 from ..cells.base import AbstractCell, unroll
 from ..cells.rewind import AbstractRewindableCell, unroll_batch
@@ -40,9 +41,8 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
     Attributes:
         build: `key → SequenceNetwork`, as configured.
         optimiser: the slow optimiser.
-        target: size of a target.
+        labels: the target that stands for each class, `[way, target]`; None where targets are real numbers.
         instances: how many instances of a class are scored apart.
-        told: what targets are: `classes`, or real `numbers`, by whose log likelihood the learner is judged.
         lanes: how many memories outlive their episode, one for each episode of a training batch; they are in `running`.
             0: every episode starts from an empty memory. Controller and last read start anew in any case, and no
             gradient crosses from one episode to the next. An episode that is measured starts from a trained lane.
@@ -50,14 +50,13 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
 
     build: Any = eqx.field(static=True)
     optimiser: optax.GradientTransformation = eqx.field(static=True)
-    target: int = eqx.field(static=True)
+    labels: Float[Array, "way target"] | None
     instances: int = eqx.field(static=True, default=10)
-    told: Literal["classes", "numbers"] = eqx.field(static=True, default="classes")
     lanes: int = eqx.field(static=True, default=0)
 
     @property
     def judged_by(self) -> str:
-        return "accuracy" if self.told == "classes" else "log_likelihood"
+        return "log_likelihood" if self.labels is None else "accuracy"
 
     def init(self, *, key: Key) -> LearnerState:
         network = self.build(key)
@@ -73,7 +72,7 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
             surprise, hits, counted = _judged(network.head, outputs, episodes)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
             loss = jnp.sum(surprise) / jnp.sum(counted)
-            if self.told == "numbers":
+            if self.labels is None:
                 return loss, ({"loss": loss, "log_likelihood": -loss}, states)
             return loss, ({"loss": loss, **_told(hits, counted, episodes)}, states)
 
@@ -84,18 +83,44 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         running = states.memory if self.lanes else state.running
         return LearnerState(params=params, optimiser=optimiser, running=running), metrics
 
-    def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Streamed:
-        """Streams labelled examples, of which `labels` are class numbers shown as one-hot rows."""
+    def start(self, state: LearnerState) -> Streamed:
+        """The network before a stream: an empty memory, no label shown."""
         network = state.params
-        shown = jax.nn.one_hot(support.labels, self.target)
-        rows = _rows(support.inputs, shown)
-        after, _ = unroll(network.cell, network.cell.init_state(), rows)
-        return Streamed(network, after, shown[-1])
+        shown = jnp.zeros(1 if self.labels is None else self.labels.shape[1])
+        return Streamed(network, network.cell.init_state(), shown)
+
+    def observe(
+        self, streamed: Streamed, inputs: Num[Array, "time ..."], targets: Float[Array, "time target"]
+    ) -> Streamed:
+        """Goes on through a stream of inputs, each with its target."""
+        network, steps = streamed.network, inputs.shape[0]
+        late = jnp.concatenate([streamed.shown[None], targets])
+        rows = jnp.concatenate([inputs.reshape(steps, -1), late[:-1]], axis=1)
+        after, _ = unroll(network.cell, streamed.state, rows)
+        return Streamed(network, after, late[-1])
+
+    def answer(self, streamed: Streamed, inputs: Num[Array, "query ..."]) -> Float[Array, "query outputs"]:
+        """The distribution's numbers for each of some inputs, of which any might come next; none is remembered."""
+        flat, network = inputs.reshape(inputs.shape[0], -1), streamed.network
+        step = jax.vmap(lambda x: network.cell(streamed.state, jnp.concatenate([x, streamed.shown]))[1])
+        return jax.vmap(network.head)(step(flat))
+
+    def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Streamed:
+        """Streams labelled examples.
+
+        Raises:
+            UserError: where targets are real numbers.
+        """
+        return self.observe(self.start(state), support.inputs, self._labels()[support.labels])
 
     def predict(self, adapted: Streamed, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
-        flat = inputs.reshape(inputs.shape[0], -1)
-        step = jax.vmap(lambda x: adapted.network.cell(adapted.state, jnp.concatenate([x, adapted.shown]))[1])
-        return jax.nn.log_softmax(jax.vmap(adapted.network.head)(step(flat)))
+        surprise = jax.vmap(adapted.network.head.surprise, (None, 0))
+        return -jax.vmap(surprise, (0, None))(self.answer(adapted, inputs), self._labels())
+
+    def _labels(self) -> Float[Array, "way target"]:
+        if self.labels is None:
+            raise UserError("SequenceLearner: real numbers have no classes; use `start`, `observe` and `answer`.")
+        return self.labels
 
     def evaluate(
         self, state: LearnerState, episodes: SequenceEpisode, *, key: Key
@@ -111,7 +136,7 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         surprise, hits, counted = _judged(state.params.head, outputs, episodes)
         steps = jnp.sum(counted, axis=1)
         loss = jnp.sum(surprise, axis=1) / steps
-        if self.told == "numbers":
+        if self.labels is None:
             return {"loss": loss, "log_likelihood": -loss, "surprise": surprise}
         kth = _of_instance(episodes, self.instances, hits.dtype)
         return {

@@ -161,9 +161,7 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         """A label for each class, all different."""
         if self.labels == "one-hot":
             return jax.nn.one_hot(jax.random.permutation(key, self.classes), self.classes)
-        numbers = distinct(key, LABELS, self.classes)
-        letters = jnp.stack([numbers // LETTERS**place % LETTERS for place in range(PLACES)], axis=1)
-        return jax.nn.one_hot(letters, LETTERS).reshape(self.classes, -1)
+        return spelled(distinct(key, LABELS, self.classes))
 
     def _shown(
         self, key: Key, character: Int[Array, " time"], hand: Int[Array, " time"], quarter: Int[Array, " time"]
@@ -175,6 +173,12 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         rows, columns = jax.vmap(lambda t, s, q: places(t, s, q, side))(turn, shift, quarter)
         number = character * self.images.shape[1] + hand
         return bilinear(self.images, number, rows, columns) / 255
+
+
+def spelled(numbers: Int[Array, " labels"]) -> Float[Array, "labels target"]:
+    """Labels that are strings, by their numbers below `LABELS`: the one-hot rows of their letters."""
+    letters = jnp.stack([numbers // LETTERS**place % LETTERS for place in range(PLACES)], axis=1)
+    return jax.nn.one_hot(letters, LETTERS).reshape(numbers.shape[0], -1)
 
 
 def places(

@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from ..learners.inspect import Inspection, inspect_episode
+from ..learners.sequence import TRACKED
 from ..tasks.base import FewShotEpisode
-from ..training import plots
+from ..training import plots, stream_plots
 from ..training.evaluate import EVALUATION_SEED
 from ..training.metrics import read_metrics
 from ..training.state import draw, one_seed
-from .config import RunConfig
+from .config import RunConfig, describe
 from .pipeline import Trained, chance_of
 
 CONTROLLERS = ("input", "output", "write")
@@ -25,7 +26,7 @@ MOST_QUERIES, MOST_STEPS, MOST_MOMENTS = 40, 40, 6
 def draw_figures(trained: Trained, folder: Path, references: Mapping[str, float]) -> list[Path]:
     """Draws all figures of a run; the first seed's network is the one that is looked into.
 
-    A network on streams has a learning curve alone.
+    A network on streams has a learning curve, and the curves of first, second, fifth and tenth instances.
 
     Args:
         trained: the run.
@@ -39,7 +40,10 @@ def draw_figures(trained: Trained, folder: Path, references: Mapping[str, float]
         UserError: where one cannot be written.
     """
     config, metrics = trained.config, folder.parent / "metrics.jsonl"
-    figures = {"learning_curve.png": curve_figure(metrics, chance_of(config), references)}
+    judged_by = trained.learner.judged_by
+    figures = {"learning_curve.png": curve_figure(metrics, chance_of(config), references, judged_by)}
+    if curves := instance_curves(metrics):
+        figures["instances.png"] = stream_plots.over_training({describe(config): curves}, columns=1)
     if isinstance(config, RunConfig):
         figures |= _inner_figures(trained)
     for name, figure in figures.items():
@@ -72,11 +76,28 @@ def read_curve(metrics: Path, name: str) -> plots.Curve:
     )
 
 
-def curve_figure(metrics: Path, chance: float, references: Mapping[str, float]) -> plots.Figure:
+def instance_curves(metrics: Path) -> dict[str, plots.Curve]:
+    """Share of k-th instances named rightly over the updates, from a metrics file; empty where it tells of none."""
+    curves = {}
+    for k in TRACKED:
+        hits, seen = read_curve(metrics, f"hits_{k}"), read_curve(metrics, f"seen_{k}")
+        if len(seen.steps):
+            some = np.where(seen.values > 0, seen.values, np.nan)
+            curves[ORDINALS[k]] = plots.Curve(seen.steps, hits.values / some)
+    return curves
+
+
+ORDINALS = {1: "1st instance", 2: "2nd", 5: "5th", 10: "10th"}
+
+
+def curve_figure(
+    metrics: Path, chance: float | None, references: Mapping[str, float], judged_by: str = "accuracy"
+) -> plots.Figure:
     """The learning curve of a metrics file."""
     return plots.learning_curve(
-        accuracy=read_curve(metrics, "accuracy"),
-        validation=read_curve(metrics, "validation_accuracy"),
+        judged_by=judged_by,
+        accuracy=read_curve(metrics, judged_by),
+        validation=read_curve(metrics, f"validation_{judged_by}"),
         loss=read_curve(metrics, "loss"),
         chance=chance,
         references=references,

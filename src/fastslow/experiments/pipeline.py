@@ -133,7 +133,8 @@ def result_rows(figures: Mapping[str, np.ndarray], paper: Mapping[str, float] | 
     """
     rows, here = [], environment()
     for metric, figure in figures.items():
-        mean, low, high = interval(figure)
+        share = metric.startswith("accuracy")
+        mean, low, high = interval(figure, bounds=(0.0, 1.0) if share else None)
         value = None if paper is None else paper.get(metric)
         rows.append(ResultRow(metric=metric, value=mean, ci95=(low, high), paper_value=value, **shared, **here))
     return rows

@@ -56,16 +56,23 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def learning_curve(
-    *, accuracy: Curve, validation: Curve, loss: Curve, chance: float, references: Mapping[str, float]
+    *,
+    accuracy: Curve,
+    validation: Curve,
+    loss: Curve,
+    chance: float | None,
+    references: Mapping[str, float],
+    judged_by: str = "accuracy",
 ) -> Figure:
     """Accuracy in training and validation, and the loss, over the updates.
 
     Args:
-        accuracy: training accuracy, in [0, 1].
-        validation: validation accuracy, in [0, 1]; may have no reports.
+        accuracy: training accuracy, in [0, 1], or whatever else the learner is judged by.
+        validation: the same in validation; may have no reports.
         loss: training loss.
-        chance: what guessing gives, in [0, 1].
+        chance: what guessing gives, in [0, 1]; None where guessing has no meaning.
         references: horizontal lines by name, in [0, 1].
+        judged_by: name of the first figure.
     """
     figure = Figure(figsize=(8, 6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
@@ -73,9 +80,12 @@ def learning_curve(
     _lines(top, validation, VALIDATION, "validation, held-out classes", marker="o")
     for (name, value), color in zip(references.items(), REFERENCES * (1 + len(references) // 4), strict=False):
         top.axhline(value, color=color, linestyle="--", linewidth=1.2, label=f"{name}: {100 * value:.1f} %")
-    top.axhline(chance, color="#444444", linestyle=":", linewidth=1.2, label=f"chance: {100 * chance:.1f} %")
-    top.set(ylabel="accuracy", ylim=(0, 1.02))
-    top.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    if chance is not None:
+        top.axhline(chance, color="#444444", linestyle=":", linewidth=1.2, label=f"chance: {100 * chance:.1f} %")
+    top.set(ylabel=judged_by.replace("_", " "))
+    if judged_by == "accuracy":
+        top.set(ylim=(0, 1.02))
+        top.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     # above the axes: inside, it would hide a curve near chance or one near the top
     figure.legend(loc="outside upper center", ncols=2 if len(references) < 4 else 3, fontsize=9, frameon=False)
     _lines(bottom, loss, TRAINING, "training")
@@ -87,7 +97,7 @@ def learning_curve(
         bottom.ticklabel_format(axis="y", useOffset=False)
     bottom.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     for axes in (top, bottom):
-        _plain(axes)
+        plain(axes)
         axes.grid(color="#e6e6e6", linewidth=0.8)
         axes.set_axisbelow(True)
     return figure
@@ -255,7 +265,7 @@ def gradients(
         axes.set_xlabel("fast step" if support is None else "step: support set, then queries", **_STYLE)
         axes.set_xlim(0.5, true[name].shape[0 if support is None else 1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        _plain(axes)
+        plain(axes)
         axes.grid(color="#e6e6e6", linewidth=0.8)
     figures = np.concatenate([norms.ravel() for norms in (*true.values(), *synthetic.values())])
     if (figures > 0).any():
@@ -284,7 +294,8 @@ def _norms(axes: Axes, norms: Float[np.ndarray, "fast items"], color: str, over_
     axes.plot(steps, norms.mean(axis=1), color=color, marker="o", linewidth=2)
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """Leaves out the frame's upper and right side."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(which="both", labelsize=9, colors="#444444")

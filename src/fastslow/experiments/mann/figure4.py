@@ -1,0 +1,77 @@
+"""Figure 4: a curriculum up to twenty-five classes, tested on fifty to a hundred (mann section 4.2.2).
+
+Training starts with 15 classes and has one more after each tenth of it, the paper's every 10,000 episodes of 100,000.
+Labels are strings; an episode has ten steps for each of its classes.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ...tasks.omniglot_stream import OmniglotStreamConfig
+from ...training import plots, stream_plots
+from ..base import Budget, Experiment, Watch
+from ..config import build_tasks
+from ..figures import ORDINALS, instance_curves
+from ..pipeline import Trained, instance_metric, measure
+from ..results import ResultRow, write_rows
+from ..rows import Row, run_row
+from ..saved import load_run
+from ..streams import StreamConfig
+from .settings import network, sharp, test_episodes
+
+NAME = "mann/figure4"
+STEPS = 8_000
+FIRST, LAST, PER_CLASS = 15, 25, 10
+TESTED = tuple(range(50, 101, 5))
+
+
+def row(budget: Budget) -> Row[StreamConfig]:
+    """The training."""
+    first, last = (2, 4) if budget == "smoke" else (FIRST, LAST)
+    task = OmniglotStreamConfig(classes=last, length=PER_CLASS * last, labels="strings", start=first)
+    config = sharp(network(task, budget, STEPS))
+    task = replace(task, grow_every=max(1, config.training.steps // (last - first)))
+    return Row(f"{last} classes", "mann", replace(config, task=task))
+
+
+def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[ResultRow]:
+    """Trains with more and more classes, tests with many more, and draws both."""
+    planned = row(budget)
+    episodes = test_episodes(budget)
+    results, trained = run_row(NAME, planned, out, resume=resume, watch=watch, episodes=episodes)
+    if trained is None:
+        saved = load_run(out / planned.folder)
+        tasks = build_tasks(planned.config.task)
+        trained = Trained(planned.config, saved.learner, tasks, saved.states, saved.seeds, seconds=0.0)
+    tested = TESTED[:2] if budget == "smoke" else TESTED
+    many = {n: on_classes(trained, n, 2 if budget == "smoke" else 200) for n in tested}
+    for found in many.values():
+        results = [*results, *found]
+    write_rows(out / "result.json", results)
+    _draw(out, planned.folder, many)
+    return results
+
+
+def on_classes(trained: Trained, classes: int, episodes: int) -> list[ResultRow]:
+    """Measures a network on episodes of another number of classes."""
+    test = replace(trained.tasks.test, classes=classes, length=PER_CLASS * classes)
+    there = replace(trained, tasks=replace(trained.tasks, test=test), seconds=0.0)
+    return measure(there, experiment=NAME, row=f"{classes} classes", episodes=episodes)
+
+
+def _draw(out: Path, folder: str, many: dict[int, list[ResultRow]]) -> None:
+    training = stream_plots.over_training({"training": instance_curves(out / folder / "metrics.jsonl")}, columns=1)
+    plots.save(training, out / "figures" / "training.png")
+    value = lambda results, k: next((r.value for r in results if r.metric == instance_metric(k)), np.nan)
+    shares = {name: np.array([value(results, k) for results in many.values()]) for k, name in ORDINALS.items()}
+    plots.save(stream_plots.by_classes(np.array(list(many)), shares), out / "figures" / "classes.png")
+
+
+EXPERIMENT = Experiment(
+    name=NAME,
+    summary="Curriculum from 15 to 25 classes with string labels, tested on 50 to 100 classes",
+    expected={"smoke": "2 minutes", "laptop": "1 hour", "paper": "8 hours"},
+    run=run,
+)

@@ -1,0 +1,89 @@
+"""What Figures 5 and 6 share: trainings on functions drawn from a Gaussian process, the true process beside them."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from ...learners.true_process import TrueProcess
+from ...tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks
+from ...training.config import to_json
+from ...training.evaluate import evaluate_all
+from ...training.fingerprint import params_sha256
+from ..base import Budget, Watch
+from ..config import build_tasks
+from ..pipeline import Trained, by_seen, result_rows
+from ..results import ResultRow
+from ..rows import Row, run_row
+from ..saved import load_run
+from ..streams import StreamConfig
+from .settings import network, sharp, test_episodes
+
+STEPS = 10_000
+
+
+def process(dimensions: int, budget: Budget) -> GaussianProcessConfig:
+    """The process that functions of so many dimensions are drawn from."""
+    return GaussianProcessConfig(dimensions=dimensions, length=12 if budget == "smoke" else 100)
+
+
+def rows(dimensions: int, budget: Budget) -> list[Row[StreamConfig]]:
+    """MANN and LSTM on functions of so many dimensions."""
+    base = network(process(dimensions, budget), budget, STEPS)
+    lstm = replace(base, model=replace(base.model, cell="lstm"))
+    return [
+        Row(f"{dimensions}-D: MANN", f"mann-{dimensions}", sharp(base)),
+        Row(f"{dimensions}-D: LSTM", f"lstm-{dimensions}", lstm),
+    ]
+
+
+def run_regression(
+    experiment: str, dimensions: int, out: Path, budget: Budget, *, resume: bool, watch: Watch
+) -> tuple[list[ResultRow], dict[str, Trained[StreamConfig]]]:
+    """Trains and measures both networks, and measures the true process on the same streams.
+
+    Returns:
+        The results, and the trained networks by the names of their cells.
+    """
+    results, networks, episodes = [], {}, test_episodes(budget)
+    for row in rows(dimensions, budget):
+        found, trained = run_row(experiment, row, out, resume=resume, watch=watch, episodes=episodes)
+        results += found
+        networks[row.config.model.cell] = trained if trained is not None else _reload(out / row.folder)
+    return [*results, *truth(experiment, process(dimensions, budget), episodes)], networks
+
+
+def _reload(folder: Path) -> Trained[StreamConfig]:
+    """A training that was finished in an earlier sitting."""
+    saved = load_run(folder)
+    return Trained(saved.config, saved.learner, build_tasks(saved.config.task), saved.states, saved.seeds, seconds=0.0)
+
+
+def truth(experiment: str, config: GaussianProcessConfig, episodes: int) -> list[ResultRow]:
+    """What the true process makes of the test streams."""
+    start = time.perf_counter()
+    learner, tasks = TrueProcess(config), gaussian_process_tasks(config)
+    state = learner.init(key=jax.random.key(0))
+    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+    found = evaluate_all(learner, stacked, tasks.test, episodes=episodes, batch=20)
+    return result_rows(
+        by_seen(found),
+        None,
+        experiment=experiment,
+        row=f"{config.dimensions}-D: true process",
+        chance=None,
+        episodes=episodes,
+        seeds=(0,),
+        protocol=None,
+        regime=None,
+        transductive=False,
+        config={"task": to_json(config)},
+        params_sha256=(params_sha256(()),),
+        data=tasks.data,
+        seconds=time.perf_counter() - start,
+    )
+
+
+__all__ = ["process", "rows", "run_regression", "truth"]

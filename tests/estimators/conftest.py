@@ -5,17 +5,30 @@ from pathlib import Path
 import jax
 import pytest
 
-from fastslow.experiments.config import build_learner
+from fastslow.experiments.config import AnyConfig, build_any_learner
 from fastslow.experiments.presets import find_preset
 from fastslow.experiments.saved import Saved, write_release
+from fastslow.experiments.streams import StreamConfig, StreamModelConfig
+from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
 from fastslow.training.fingerprint import params_sha256
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a release whose head has five outputs."""
-    config = find_preset("smoke").config
-    learner = build_learner(config)
+    return release_of(find_preset("smoke").config, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=["one-hot", "strings"])
+def tiny_stream_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a release that reads streams of three classes."""
+    task = OmniglotStreamConfig(classes=3, length=30, labels=request.param)
+    model = StreamModelConfig(hidden=8, slots=6, width=4, heads=2, strength="learned")
+    return release_of(StreamConfig(task, model=model), tmp_path_factory)
+
+
+def release_of(config: AnyConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    learner = build_any_learner(config)
     state = jax.jit(lambda key: learner.init(key=key))(jax.random.key(0))
     states = jax.tree.map(lambda leaf: leaf[None], state)
     saved = Saved("tiny", config, learner, states, (0,), (params_sha256(state.params),), "last")

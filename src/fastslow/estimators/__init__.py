@@ -1,5 +1,6 @@
-"""Trained models behind scikit-learn's interface."""
+"""Trained models behind the interfaces people know: scikit-learn's, and river's."""
 
 from .few_shot import FewShotClassifier
+from .online import OnlineOneShot
 
-__all__ = ["FewShotClassifier"]
+__all__ = ["FewShotClassifier", "OnlineOneShot"]

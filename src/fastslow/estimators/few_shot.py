@@ -14,6 +14,7 @@ except ImportError as error:
     raise ImportError("fastslow.estimators needs scikit-learn: type `pip install 'fastslow[estimators]'`.") from error
 
 from .._checks import bad, check_choice
+from ..experiments.config import RunConfig
 from ..experiments.saved import Saved
 from .engine import find_model
 from .inputs import as_images, as_labels, as_pixels, canonical_order, encode, pixel_range_of, to_ink
@@ -158,6 +159,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         """Learns images and labels, and only then remembers them."""
         classes, codes = encode(labels)
         saved = find_model(self.model)
+        if not isinstance(saved.config, RunConfig):
+            wanted = "a model trained on few-shot episodes, not on streams"
+            raise bad("model", came=str(self.model), wanted=wanted, remedy="use OnlineOneShot")
         order = canonical_order(images, codes)
         fit = fit_head if self._takes_head(saved, len(classes)) else fit_prototypes
         self.readout_ = fit(saved, images[order], codes[order])

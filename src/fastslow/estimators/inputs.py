@@ -2,12 +2,12 @@
 
 import hashlib
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from numbers import Number
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -81,27 +81,33 @@ def pixel_range_of(pixels: np.ndarray, pixel_range: Any) -> tuple[float, float] 
 
 
 def to_ink(
-    images: np.ndarray, ink: str, limits: tuple[float, float] | None, *, cut: bool
-) -> Float[np.ndarray, "items 28 28"]:
-    """Brings images to 28×28 with ink = 1.
+    images: np.ndarray,
+    ink: str,
+    limits: tuple[float, float] | None,
+    *,
+    cut: bool,
+    form: Callable[[np.ndarray, str], np.ndarray] = to_ink_28,
+) -> np.ndarray:
+    """Brings images to the form that a model sees.
 
     Args:
         images: `[items, height, width]`.
         ink: "dark" or "light".
         limits: values of no and full light; None for those of the images' type.
         cut: whether values beyond the limits are cut to them, rather than refused.
+        form: what brings images to size, 28×28 with ink = 1 if not told otherwise.
 
     Raises:
         UserError: for a pixel beyond the limits, or a type without limits of its own.
     """
     if limits is None:
-        return to_ink_28(images, ink)
+        return form(images, ink)
     low, high = limits
     if not cut and (images.min() < low or images.max() > high):
         came = f"pixels from {images.min():g} to {images.max():g}"
         raise bad("X", came=came, wanted=f"pixels in the pixel_range of {low:g} to {high:g}")
     light = (images.astype(np.float64) - low) / max(high - low, np.finfo(np.float64).tiny)
-    return to_ink_28(np.clip(light, 0, 1), ink)
+    return form(np.clip(light, 0, 1), ink)
 
 
 def as_labels(y: Any, items: int) -> list[Hashable]:

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 from .._checks import bad
 from ..learners.optimiser import OptimiserConfig
 from ..learners.regimes import AdaptConfig, FeedbackConfig
+from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.glyphs import GlyphsConfig
 from ..tasks.omniglot import OmniglotConfig
+from ..tasks.omniglot_stream import OmniglotStreamConfig
 from ..training.config import TrainingConfig
 from .config import AnyConfig, ModelConfig, RunConfig
+from .mann.settings import network, sharp
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,26 @@ PRESETS = {
         ),
         "Omniglot, 5 classes, 1 example, with the paper's learning rate, predictors and regime both",
         "40 minutes",
+    ),
+    "omniglot-stream": Preset(
+        sharp(network(OmniglotStreamConfig(), "laptop", 30_000)),
+        "MANN on streams of Omniglot, 5 classes at length 50, one-hot labels",
+        "25 minutes",
+    ),
+    "omniglot-stream-15": Preset(
+        sharp(network(OmniglotStreamConfig(classes=15, length=100, labels="strings"), "laptop", 20_000)),
+        "MANN on streams of Omniglot, 15 classes at length 100, labels that are strings",
+        "40 minutes",
+    ),
+    "gaussian-process": Preset(
+        sharp(network(GaussianProcessConfig(), "laptop", 10_000)),
+        "MANN on functions of one number, drawn from a Gaussian process",
+        "15 minutes",
+    ),
+    "smoke-stream": Preset(
+        network(GaussianProcessConfig(length=12), "smoke", 4),
+        "smoke for a network on streams; no result",
+        "1 minute",
     ),
     "smoke": Preset(SMOKE, "a few updates of a tiny network, to see that everything works; no result", "1 minute"),
 }

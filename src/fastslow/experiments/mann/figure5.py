@@ -1,7 +1,7 @@
 """Figure 5: a function of one number after twenty samples, as the network and the true process see it (section 4.3).
 
-The function is the first of the test streams, on from its twentieth sample; its values at other places are drawn from
-what the true process says of them given all samples of the stream.
+The function is that of the first test stream, drawn as the true process has it once all hundred samples are known,
+which leave next to nothing of it open.
 """
 
 from pathlib import Path
@@ -57,7 +57,7 @@ def belief(trained: Trained[StreamConfig], shown: SequenceEpisode, places: jax.A
     """What a network says of places, each as if it came next."""
     learner, state = trained.learner, one_seed(trained.states, 0)
     streamed = jax.jit(lambda: learner.observe(learner.start(state), shown.inputs, shown.targets))()
-    outputs = jax.jit(learner.answer)(streamed, places)
+    outputs = jax.jit(lambda streamed: learner.answer(streamed, places))(streamed)
     head = streamed.network.head
     if not isinstance(head, Gaussian):
         raise TypeError(f"a head for real numbers was wanted, not {type(head).__name__}")

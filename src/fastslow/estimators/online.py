@@ -1,0 +1,162 @@
+"""A network that learns from a stream, one example at a time, in the manner of river."""
+
+from collections.abc import Hashable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from .._checks import bad, check_choice
+from ..datasets.images import to_thirds
+from ..experiments.streams import StreamConfig, build_stream_learner
+from ..learners.sequence import Streamed
+from ..tasks.omniglot_stream import OmniglotStreamConfig, as_shown
+from .engine import find_model
+from .inputs import as_images, as_labels, as_pixels, to_ink
+
+
+class OnlineOneShot:
+    """Names each image after what came before, and learns its class from one example, without any training.
+
+    A trained network reads the stream; all it learns goes into its memory, in a few milliseconds an example:
+
+        model = OnlineOneShot()
+        for image, label in stream:
+            guess = model.predict_one(image)
+            model.learn_one(image, label)
+
+    It was trained on streams of `trained_classes` classes and `trained_examples` examples, one after another in random
+    order; that is what it holds. More of either are taken, and named the worse the more they are. There can be no more
+    classes than the network has labels (`most_classes`).
+
+    Labels may be of any hashable kind, images of any size. Predicting changes nothing; learning cannot be undone, but
+    a copy (`copy.deepcopy`, or pickle) keeps what was learned until then.
+
+    Args:
+        model: name of a released model, or path of a run folder or of a release's folder, trained on streams.
+        ink: whether strokes are the "dark" or the "light" side of the pixel values.
+        pixel_range: the pixel values of no and full light, `(low, high)`; None for 0 … 255 in images of bytes and
+            0 … 1 in images of floating-point numbers.
+
+    Attributes:
+        classes: the labels seen so far, in the order of their first example.
+        examples: how many examples it has learned from.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "omniglot-stream",
+        *,
+        ink: Literal["dark", "light"] = "dark",
+        pixel_range: tuple[float, float] | None = None,
+    ):
+        check_choice("ink", ink, ("dark", "light"))
+        saved = find_model(model)
+        if not isinstance(saved.config, StreamConfig) or not isinstance(saved.config.task, OmniglotStreamConfig):
+            raise bad("model", came=str(model), wanted="a model trained on streams of characters")
+        self.ink = ink
+        self.pixel_range = pixel_range
+        self.classes: list[Hashable] = []
+        self.examples = 0
+        self._config: StreamConfig = saved.config
+        self.trained_classes = saved.config.task.classes
+        self.trained_examples = saved.config.task.length
+        self._streamed: Streamed = _reader(self._config).start(saved.state())
+
+    @property
+    def most_classes(self) -> int:
+        """Labels that the network has."""
+        return _reader(self._config).most_classes
+
+    def predict_one(self, x: Any) -> Hashable | None:
+        """The likeliest of the classes seen so far, or None before the first example.
+
+        Args:
+            x: one image, `[height, width]`.
+
+        Raises:
+            UserError: for what is no image.
+        """
+        told = self.predict_proba_one(x)
+        return max(told, key=lambda label: told[label]) if told else None
+
+    def predict_proba_one(self, x: Any) -> dict[Hashable, float]:
+        """Probability of each class seen so far, given that it is one of them; empty before the first example.
+
+        Args:
+            x: one image, `[height, width]`.
+
+        Raises:
+            UserError: for what is no image.
+        """
+        image = self._image(x)
+        if not self.classes:
+            return {}
+        told = _reader(self._config).predict(self._streamed, image)[: len(self.classes)]
+        powers = np.exp(told - told.max())
+        return dict(zip(self.classes, (powers / powers.sum()).tolist(), strict=True))
+
+    def learn_one(self, x: Any, y: Hashable) -> None:
+        """Learns one example.
+
+        Args:
+            x: one image, `[height, width]`.
+            y: its label.
+
+        Raises:
+            UserError: for what is no image or no label, or one class more than the network has labels.
+        """
+        image = self._image(x)
+        label = as_labels([y], 1)[0]
+        known = label in self.classes
+        if not known and len(self.classes) == self.most_classes:
+            raise bad("y", came=y, wanted=f"one of the {self.most_classes} classes known, as there are no labels left")
+        number = self.classes.index(label) if known else len(self.classes)
+        self._streamed = _reader(self._config).learn(self._streamed, image, number)
+        if not known:
+            self.classes.append(label)
+        self.examples += 1
+
+    def _image(self, x: Any) -> UInt8[np.ndarray, "1 35 35"]:
+        pixels = np.asarray(x)
+        if pixels.ndim != 2:
+            raise bad("x", came=pixels.shape, wanted="one grey image [height, width]")
+        images = as_images(as_pixels(pixels[None]), "square")
+        return to_ink(images, self.ink, self.pixel_range, cut=False, form=to_thirds)
+
+
+class Reader:
+    """Compiled functions of one configuration, shared by all that use it."""
+
+    def __init__(self, config: StreamConfig) -> None:
+        learner = build_stream_learner(config)
+        if learner.labels is None:
+            raise bad("model", came="a network for real numbers", wanted="one for classes")
+        labels = learner.labels
+        self.most_classes = labels.shape[0]
+        self.start = jax.jit(lambda state: learner.start(state))
+        self._predict = eqx.filter_jit(lambda streamed, images: learner.predict(streamed, as_shown(images))[0])
+        self._learn = eqx.filter_jit(
+            lambda streamed, images, number: learner.observe(streamed, as_shown(images), labels[number][None])
+        )
+
+    def predict(self, streamed: Streamed, image: UInt8[np.ndarray, "1 35 35"]) -> Float[np.ndarray, " way"]:
+        """Log-probability of each label."""
+        return np.asarray(self._predict(streamed, jnp.asarray(image)))
+
+    def learn(self, streamed: Streamed, image: UInt8[np.ndarray, "1 35 35"], number: int) -> Streamed:
+        """One step of the stream."""
+        return jax.tree.map(np.asarray, self._learn(streamed, jnp.asarray(image), jnp.asarray(number)))
+
+
+@lru_cache(maxsize=8)
+def _reader(config: StreamConfig) -> Reader:
+    return Reader(config)
+
+
+__all__ = ["OnlineOneShot"]

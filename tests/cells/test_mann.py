@@ -19,8 +19,6 @@ from fastslow.memory.access import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.tape import Tape
 
-pytestmark = pytest.mark.slow  # to be made quick
-
 FEATURES, HIDDEN, SLOTS, WIDTH, HEADS, STEPS = 3, 4, 5, 3, 2, 6
 MEMORIES: dict[str, AbstractAccess] = {"least-used": LeastUsed(SLOTS, WIDTH, HEADS), "tape": Tape(SLOTS, WIDTH, HEADS)}
 KINDS = list(itertools.product(("lstm", "feed-forward"), MEMORIES))

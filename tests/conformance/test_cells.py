@@ -13,9 +13,13 @@ import pytest
 from jax.test_util import check_grads
 
 from fastslow.cells.base import AbstractCell, unroll
+from fastslow.cells.feedforward import FeedForward
 from fastslow.cells.lstm import LSTM
+from fastslow.cells.mann import MANN
 from fastslow.cells.nmn import NMN
+from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.slots import KeyValueSlots, SoftSlots
+from fastslow.memory.tape import Tape
 
 IN, LABELS, WIDTH, SLOTS, STEPS = 3, 2, 4, 3, 6
 MEMORIES = {"soft": SoftSlots, "key-value": KeyValueSlots}
@@ -29,12 +33,26 @@ def nmn(memory: str, compose: str, label_input: str) -> NMN:
     return NMN(features, WIDTH, slots, **options, key=jax.random.key(2))
 
 
+HEADED = {"least-used": LeastUsed(5, WIDTH, 2), "tape": Tape(5, WIDTH, 2)}
+
+
+def mann(controller: str, memory: str) -> MANN:
+    """Larger weights than drawn, so that the input matters through every path."""
+    cell = MANN(IN, WIDTH, HEADED[memory], controller=controller, key=jax.random.key(3))
+    return jax.tree.map(lambda w: 2 * w, cell)
+
+
 # Each builds a cell that reads vectors of `IN` numbers.
 CELLS: dict[str, Callable[[], AbstractCell]] = {"lstm": lambda: LSTM(IN, WIDTH, key=jax.random.key(0))}
+CELLS["feed-forward"] = lambda: FeedForward(IN, WIDTH, key=jax.random.key(0))
+for choice in itertools.product(("lstm", "feed-forward"), HEADED):
+    CELLS["-".join(("mann", *choice))] = lambda choice=choice: mann(*choice)
 for choice in itertools.product(MEMORIES, ("query", "memory"), ("none", "input", "write")):
     CELLS["-".join(("nmn", *choice))] = lambda choice=choice: nmn(*choice)
 
 every_cell = pytest.mark.parametrize("name", CELLS)
+# a feed-forward network has no state
+every_cell_with_a_state = pytest.mark.parametrize("name", sorted(CELLS.keys() - {"feed-forward"}))
 RUN = eqx.filter_jit(unroll)
 STEP = eqx.filter_jit(lambda cell, state, x: cell(state, x))
 
@@ -112,7 +130,7 @@ def test_gradients_are_finite_differences(name: str) -> None:
         check_grads(jax.jit(loss), (cell, xs), order=1, modes=["rev"])
 
 
-@every_cell
+@every_cell_with_a_state
 def test_one_trace_serves_all_steps(name: str) -> None:
     """Also from the state that a step returns; another length of input is another program."""
     cell = cell_of(name)
@@ -124,7 +142,7 @@ def test_one_trace_serves_all_steps(name: str) -> None:
         step(jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), state), inputs()[0])
 
 
-@every_cell
+@every_cell_with_a_state
 def test_a_reset_is_a_fresh_start(name: str) -> None:
     cell = cell_of(name)
     reset = jnp.arange(STEPS) == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,17 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tests.learners.streams import batch, counts
 from tests.learners.tiny import FEATURES, SIZE, WAY, episodes, learner
 
 from fastslow._checks import UserError
+from fastslow.cells.mann import MANN
 from fastslow.learners.base import AbstractLearner, LearnerState
 from fastslow.learners.neighbours import PixelNeighbours
 from fastslow.learners.prototypes import PrototypicalLearner
 from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
+from fastslow.learners.sequence import SequenceLearner, SequenceNetwork
+from fastslow.learners.stream_neighbours import StreamNeighbours
+from fastslow.memory.least_used import LeastUsed
 from fastslow.models.embed import ConvEmbedding
-from fastslow.tasks.base import FewShotEpisode
+from fastslow.models.heads import Categorical
+from fastslow.tasks.base import Examples, FewShotEpisode, SequenceEpisode
 
-BATCH, QUERIES = 3, 2
+BATCH, QUERIES, STEPS = 3, 2, 7
 # Adam would make signs of rounding errors, and tests that compare would say nothing
 SGD = optax.sgd(0.1, momentum=0.9)
 BIND = AdaptConfig(protocol="bind", query_memory="post-support")
@@ -33,15 +40,28 @@ def prototypes() -> PrototypicalLearner:
     return PrototypicalLearner(build=build, optimiser=SGD, way=WAY)
 
 
+def sequence(lanes: int) -> SequenceLearner:
+    def build(key: Any) -> SequenceNetwork:
+        cell = MANN(SIZE * SIZE + WAY, FEATURES, LeastUsed(5, 3, 2), key=key)
+        return SequenceNetwork(cell, Categorical(cell.out_size, WAY, key=key))
+
+    return SequenceLearner(build, SGD, jnp.eye(WAY), lanes=lanes)
+
+
 # Each builds a learner for `WAY` classes of images of `SIZE` by `SIZE`.
 LEARNERS: dict[str, Callable[[], AbstractLearner]] = {
     "recurrent-bind": lambda: learner(BIND, BOTH, "write", "key-value", SGD),
     "recurrent-fine-tune": lambda: learner(FAST, META, optimiser=SGD),
     "prototypes": prototypes,
     "pixel-neighbours": lambda: PixelNeighbours(way=WAY),
+    "sequence": lambda: sequence(lanes=0),
+    "sequence-persistent": lambda: sequence(lanes=BATCH),
+    "stream-neighbours": lambda: StreamNeighbours(way=WAY),
 }
 # Learners without parameters refuse to be trained.
-UNTRAINED = {"pixel-neighbours"}
+UNTRAINED = {"pixel-neighbours", "stream-neighbours"}
+# These learn from streams, the others from few-shot episodes.
+STREAMED = {"sequence", "sequence-persistent", "stream-neighbours"}
 KEY = jax.random.key(0)
 
 every_learner = pytest.mark.parametrize("name", LEARNERS)
@@ -64,8 +84,13 @@ def update(name: str) -> Callable:
     return jax.jit(eqx.debug.assert_max_traces(lambda state, given: one.update(state, given, key=KEY), max_traces=1))
 
 
-def given(seed: int = 0) -> FewShotEpisode:
-    return episodes(BATCH, seed, queries=QUERIES)
+def given(name: str, seed: int = 0) -> FewShotEpisode | SequenceEpisode:
+    if name not in STREAMED:
+        return episodes(BATCH, seed, queries=QUERIES)
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, WAY, (BATCH, STEPS))
+    inputs = rng.uniform(size=(BATCH, STEPS, SIZE, SIZE))
+    return batch(inputs, np.eye(WAY)[classes], np.stack([counts(row) for row in classes]))
 
 
 def described(tree):
@@ -86,15 +111,16 @@ def test_the_first_state_is_arrays_and_follows_its_key(name: str) -> None:
 @every_trained
 def test_an_update_is_deterministic_and_keeps_the_states_form(name: str) -> None:
     _, state = built(name)
-    after, metrics = update(name)(state, given())
+    after, metrics = update(name)(state, given(name))
     assert described(after) == described(state)
-    assert eqx.tree_equal(update(name)(state, given()), (after, metrics))
+    assert eqx.tree_equal(update(name)(state, given(name)), (after, metrics))
     assert not eqx.tree_equal(after.params, state.params)
-    assert not eqx.tree_equal(after.running, state.running)
-    assert {"loss", "accuracy"} <= metrics.keys()
+    tracked = sum(leaf.size for leaf in jax.tree.leaves(state.running))
+    assert not tracked or not eqx.tree_equal(after.running, state.running)
+    assert {"loss", built(name)[0].judged_by} <= metrics.keys()
     assert all(value.shape == () and np.isfinite(value) for value in metrics.values())
     assert 0 <= metrics["accuracy"] <= 1
-    again, _ = update(name)(after, given(1))
+    again, _ = update(name)(after, given(name, 1))
     assert described(again) == described(state)
 
 
@@ -103,8 +129,8 @@ def test_jit_is_no_jit(name: str) -> None:
     """Fast steps and answers; an update without `jit` takes minutes."""
     one, state = built(name)
     with jax.disable_jit():
-        slow = one.evaluate(state, given(), key=KEY)
-    for figure, value in EVALUATE(one, state, given()).items():
+        slow = one.evaluate(state, given(name), key=KEY)
+    for figure, value in EVALUATE(one, state, given(name)).items():
         np.testing.assert_allclose(value, slow[figure], rtol=1e-4, atol=1e-6)
 
 
@@ -112,34 +138,51 @@ def test_jit_is_no_jit(name: str) -> None:
 def test_nothing_to_train_is_said(name: str) -> None:
     one, state = built(name)
     with pytest.raises(UserError, match="no parameters to train"):
-        one.update(state, given(), key=KEY)
+        one.update(state, given(name), key=KEY)
 
 
 @every_learner
 def test_evaluation_gives_a_figure_for_each_episode(name: str) -> None:
     one, state = built(name)
-    scored = EVALUATE(one, state, given())
-    assert {figure.shape for figure in scored.values()} == {(BATCH,)}
-    accuracies = np.asarray(scored["accuracy"])
+    scored = EVALUATE(one, state, given(name))
+    assert {figure.shape[0] for figure in scored.values()} == {BATCH}
+    accuracies = np.asarray(scored[one.judged_by])
+    assert accuracies.shape == (BATCH,)
     assert ((accuracies >= 0) & (accuracies <= 1)).all()
-    # a share of the queries
-    np.testing.assert_allclose(accuracies * WAY * QUERIES, np.round(accuracies * WAY * QUERIES), atol=1e-4)
+    # a share of the queries, or of the steps
+    asked = STEPS if name in STREAMED else WAY * QUERIES
+    np.testing.assert_allclose(accuracies * asked, np.round(accuracies * asked), atol=1e-4)
 
 
-@every_learner
+@eqx.filter_jit
+def answered(one: AbstractLearner, state: LearnerState, support: Examples, queries: jax.Array) -> Any:
+    """What is said of queries together, and of the second one alone."""
+    adapted = one.adapt(state, support, key=KEY)
+    return one.predict(adapted, queries), one.predict(adapted, queries[1:2])
+
+
+@pytest.mark.parametrize("name", sorted(LEARNERS.keys() - STREAMED))
 def test_evaluation_is_adapting_and_predicting(name: str) -> None:
     one, state = built(name)
-    scored = EVALUATE(one, state, given())["accuracy"]
-
-    @eqx.filter_jit
-    def answered(one, state, episode):
-        adapted = one.adapt(state, episode.support, key=KEY)
-        return one.predict(adapted, episode.query.inputs), one.predict(adapted, episode.query.inputs[1:2])
-
+    scored = EVALUATE(one, state, given(name))["accuracy"]
     for i in range(BATCH):
-        episode = jax.tree.map(lambda x, i=i: x[i], given())
-        told, alone = answered(one, state, episode)
+        episode = jax.tree.map(lambda x, i=i: x[i], given(name))
+        told, alone = answered(one, state, episode.support, episode.query.inputs)
         assert told.shape == (WAY * QUERIES, WAY)
         np.testing.assert_allclose(jnp.sum(jnp.exp(told), axis=1), 1, rtol=1e-5)
         np.testing.assert_allclose(np.mean(jnp.argmax(told, axis=1) == episode.query.labels), scored[i], rtol=1e-6)
         np.testing.assert_allclose(alone, told[1:2], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(STREAMED))
+def test_what_follows_a_stream_is_named_one_query_at_a_time(name: str) -> None:
+    one, state = built(name)
+    for i in range(BATCH):
+        episode = jax.tree.map(lambda x, i=i: x[i], given(name))
+        support = Examples(episode.inputs[:-3], jnp.argmax(episode.targets[:-3], axis=1))
+        told, alone = answered(one, state, support, episode.inputs[-3:])
+        assert told.shape == (3, WAY)
+        np.testing.assert_allclose(jnp.sum(jnp.exp(told), axis=1), 1, rtol=1e-5)
+        np.testing.assert_allclose(alone, told[1:2], rtol=1e-4, atol=1e-5)
+        other, _ = answered(one, state, jax.tree.map(lambda leaf: leaf[::-1], support), episode.inputs[-3:])
+        assert name in UNTRAINED or not np.allclose(other, told)

@@ -14,6 +14,9 @@ from .addressing import cosine
 EMPTY = 1e-6
 """Value of every cell of the first memory, `M_0`."""
 
+TIE = 2.0**-16
+"""Usages are compared as multiples of this."""
+
 Share = Literal["shared", "one-each"]
 Order = Literal["write-first", "read-first"]
 Written = Literal["key", "vector"]
@@ -150,8 +153,13 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
 
 
 def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " count"]:
-    """The `count` slots of least usage, least first; of equals, the one with the lowest index comes first."""
+    """The `count` slots of least usage, least first; of equals, the one with the lowest index comes first.
+
+    Usages count as equal where they round to the same multiple of `TIE`. Slots that nothing has touched have usages
+    that differ by rounding alone, in another way on each device; which of them is taken must not depend on that.
+    """
     found = []
+    usage = jnp.round(usage / TIE)
     for _ in range(count):  # a few minima are quicker than a sort
         slot = jnp.argmin(usage)
         found.append(slot)

@@ -12,7 +12,6 @@ from fastslow.experiments.base import BUDGETS
 from fastslow.experiments.catalogue import EXPERIMENTS
 from fastslow.experiments.config import build_any_learner
 from fastslow.experiments.fast_slow import main, omniglot, regimes
-from fastslow.experiments.mann import table1
 from fastslow.experiments.presets import SMOKE
 from fastslow.experiments.results import read_rows
 from fastslow.experiments.rows import Row, run_rows
@@ -34,7 +33,7 @@ def notices(told: list[str]):
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("table", [regimes, omniglot, table1], ids=lambda module: module.NAME)
+@pytest.mark.parametrize("table", [regimes, omniglot], ids=lambda module: module.NAME)
 def test_every_row_is_a_training_that_can_be_built(table, budget: str) -> None:
     rows = table.rows(budget)
     assert len({row.folder for row in rows}) == len({row.name for row in rows}) == len(rows)
@@ -48,12 +47,6 @@ def test_rows_of_a_comparison_differ_in_what_is_compared_alone() -> None:
         same = replace(row.config, feedback=rows[0].config.feedback, adapt=rows[0].config.adapt)
         assert same == rows[0].config
     assert rows[0].config.training.seeds == 3
-    for row in table1.rows("paper"):
-        assert replace(row.config.model, cell="mann") == table1.network("paper").model
-        assert (row.config.task, row.config.training) == (
-            table1.network("paper").task,
-            table1.network("paper").training,
-        )
 
 
 def test_every_experiment_says_how_long_it_takes() -> None:

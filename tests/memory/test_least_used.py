@@ -305,3 +305,9 @@ def test_wrong_choices_are_refused_in_one_sentence(options: dict, said: str) -> 
         LeastUsed(**{"slots": SLOTS, "width": WIDTH, "heads": HEADS} | options)
     assert str(raised.value).startswith(said)
     assert "\n" not in str(raised.value)
+
+
+def test_rounding_decides_nothing() -> None:
+    usage = jnp.asarray([0.5, 0.25 + 3e-7, 0.25, 0.25 - 3e-7, 0.1])
+    assert least_used_slots(usage, 4).tolist() == [4, 1, 2, 3]
+    assert least_used_slots(usage.at[3].add(-1e-3), 2).tolist() == [4, 3]

@@ -1,0 +1,292 @@
+"""Trainings on streams end to end: what is refused, what is measured, what a resumed or a shared one comes to."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.cli.conftest import quick
+
+from fastslow._checks import UserError
+from fastslow.experiments.base import BUDGETS
+from fastslow.experiments.catalogue import find_experiment
+from fastslow.experiments.config import build_any_learner, build_tasks, read_config
+from fastslow.experiments.mann import figure2, figure3, figure4, figure5, neighbours, regression, table1, table2
+from fastslow.experiments.mann.settings import network, sharp
+from fastslow.experiments.pipeline import by_seen, measure, train_run
+from fastslow.experiments.results import read_rows
+from fastslow.experiments.streams import StreamConfig, StreamModelConfig, check_model
+from fastslow.learners.true_process import TrueProcess
+from fastslow.tasks.base import Examples
+from fastslow.tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks, sequential_surprise
+from fastslow.tasks.omniglot_stream import OmniglotStreamConfig, OmniglotStreamTask
+from fastslow.tasks.splits import TaskSplits
+from fastslow.training.config import to_json
+from fastslow.training.evaluate import evaluate_all
+from fastslow.training.fingerprint import params_sha256
+from fastslow.training.folder import RunFolder
+from fastslow.training.loop import fit, train
+
+
+@pytest.fixture(autouse=True)
+def _quick() -> Iterator[None]:
+    with quick():
+        yield
+
+
+PROCESS = GaussianProcessConfig(length=8)
+
+
+def smoke(seeds: int = 1, **choices) -> StreamConfig:
+    config = sharp(network(PROCESS, "smoke", 0))
+    return replace(
+        config,
+        training=replace(config.training, seeds=seeds),
+        model=replace(config.model, **choices),
+    )
+
+
+def drawn(config: OmniglotStreamConfig) -> TaskSplits:
+    """Streams of random drawings in place of Omniglot's."""
+    rng = np.random.default_rng(0)
+
+    def task(start: int = 0) -> OmniglotStreamTask:
+        images = jnp.asarray(255 * (rng.uniform(size=(30, 20, 35, 35)) > 0.8), jnp.uint8)
+        given = (config.classes, config.length, config.labels, config.balanced)
+        return OmniglotStreamTask(images, *given, start=start, grow_every=config.grow_every)
+
+    return TaskSplits(task(config.start), task(), task(), name="drawn", split="drawn", sha256="0" * 64)
+
+
+@pytest.fixture
+def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("config", "mann.neighbours"):
+        monkeypatch.setattr(f"fastslow.experiments.{module}.omniglot_stream_tasks", drawn)
+
+
+def rows_of(table: str, budget: str) -> list:
+    if table == "table2":
+        return [row for block in table2.blocks(budget) for row in table2.rows(block)]
+    if table == "figure4":
+        return [figure4.row(budget)]
+    if table == "regression":
+        return [row for dimensions in (1, 2, 3) for row in regression.rows(dimensions, budget)]
+    return {"table1": table1, "figure2": figure2, "figure3": figure3}[table].rows(budget)
+
+
+TABLES = ("table1", "table2", "figure2", "figure3", "figure4", "regression")
+
+
+@pytest.mark.parametrize(("table", "budget"), list(itertools.product(TABLES, BUDGETS)))
+def test_every_row_is_a_training_that_can_be_built_and_read_again(table: str, budget: str) -> None:
+    rows = rows_of(table, budget)
+    assert len({row.folder for row in rows}) == len({row.name for row in rows}) == len(rows)
+    for row in rows:
+        build_any_learner(row.config)
+        assert read_config(to_json(row.config)) == row.config
+
+
+def test_rows_have_the_papers_sizes() -> None:
+    for table in TABLES:
+        for row in rows_of(table, "paper"):
+            model, training = row.config.model, row.config.training
+            assert (model.hidden, model.slots, model.width, model.heads) == (200, 128, 40, 4)
+            assert (training.steps, training.batch) == (100_000, 16)
+    lengths = {(row.config.task.classes, row.config.task.length) for row in rows_of("table2", "paper")}
+    assert lengths == {(5, 50), (15, 100)}
+    kept = [row.config for row in rows_of("figure3", "paper") if row.config.model.persistent]
+    assert [(config.task.classes, config.task.length) for config in kept] == [(5, 50), (10, 75)]
+    task = figure4.row("paper").config.task
+    assert (task.start, task.classes, task.length, task.grow_every) == (15, 25, 250, 10_000)
+    assert [len(table2.PAPER[n]) for n in (5, 15)] == [6, 7]
+
+
+def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:
+    printed = network(OmniglotStreamConfig(), "paper", 0, seeds=3)
+    for row in table1.rows("paper"):
+        assert replace(row.config, model=replace(row.config.model, cell="mann", strength="none")) == printed
+    for kept, wiped in itertools.pairwise(figure3.rows("laptop")[:2]):
+        assert replace(kept.config, model=replace(kept.config.model, persistent=False)) == wiped.config
+    first, _, *_ = figure2.rows("laptop")
+    assert first == next(row for row in table1.rows("laptop") if row.name == "LSTM")
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"cell": "lstm", "persistent": True}, "persistent: got True, wanted False, as lstm has no such choice"),
+        ({"cell": "lstm", "strength": "learned"}, "strength: got 'learned', wanted none, as lstm has no"),
+        ({"cell": "feed-forward", "memory": "tape"}, "memory: got 'tape', wanted least-used, as feed-forward has no"),
+        ({"memory": "tape", "share": "one-each"}, "share: got 'one-each', wanted shared, as the tape memory has no"),
+    ],
+    ids=str,
+)
+def test_choices_without_effect_are_refused(choices: dict, said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        check_model(StreamModelConfig(**choices))
+    with pytest.raises(UserError, match=re.escape(said)):
+        build_any_learner(StreamConfig(PROCESS, model=StreamModelConfig(**choices)))
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (OmniglotStreamConfig(classes=31, length=310), "classes: got 31, wanted at most the 30 characters there are"),
+        (
+            OmniglotStreamConfig(classes=5, length=4),
+            "length: got 4, wanted at least one step for each",
+        ),
+        (GaussianProcessConfig(jitter=1e-9), "jitter: got 1e-09, wanted at least"),
+        (GaussianProcessConfig(dimensions=4), "dimensions: got 4, wanted 1, 2 or 3"),
+    ],
+    ids=["classes", "length", "singular", "dimensions"],
+)
+def test_streams_that_cannot_be_are_refused_before_anything_is_written(
+    task, said: str, in_place, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        train_run(replace(smoke(), task=task), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# --- a run
+
+
+def sha_after(folder: Path | None, config: StreamConfig, *, stop: int | None = None, resume: bool = False, **given):
+    """Trains, or stops after a report, and tells of the last state."""
+    learner, tasks = build_any_learner(config), build_tasks(config.task)
+    if folder is None:
+        return train(fit(learner, tasks.train, config.training, validation=tasks.validation, **given))
+    with RunFolder(folder, to_json(config), resume=resume) as opened:
+        reports = fit(learner, tasks.train, config.training, validation=tasks.validation, folder=opened, **given)
+        if stop is None:
+            return train(reports)
+        for report in reports:
+            if report.step >= stop:
+                reports.close()
+    return None
+
+
+def test_a_run_with_memories_that_last_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    config = smoke(seeds=2, persistent=True)
+    whole = sha_after(tmp_path / "whole", config)
+    assert sha_after(tmp_path / "halves", config, stop=2) is None
+    again = sha_after(tmp_path / "halves", config, resume=True)
+    assert params_sha256(again.learner) == params_sha256(whole.learner)
+    assert any((leaf != 0).any() for leaf in jax.tree.leaves(whole.learner.running))
+
+
+def test_seeds_side_by_side_and_devices_are_as_alone() -> None:
+    together = sha_after(None, smoke(seeds=2, persistent=True))
+    second = smoke(persistent=True)
+    second = replace(second, training=replace(second.training, seed=1))
+    for given in ({}, {"devices": jax.devices()[:1]}):
+        alone = sha_after(None, second, **given)
+        mine = jax.tree.map(lambda leaf: leaf[1:], together.learner.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), mine, alone.learner.params)
+
+
+def test_numbers_are_measured_by_their_likelihood(tmp_path: Path) -> None:
+    trained = train_run(smoke(seeds=2), tmp_path / "run")
+    rows = {row.metric: row for row in measure(trained, experiment="x", row="y", episodes=8)}
+    assert list(rows) == ["log likelihood", "log likelihood after 0"]
+    found = evaluate_all(trained.learner, trained.states, trained.tasks.test, episodes=8, batch=20)
+    np.testing.assert_allclose(rows["log likelihood"].value, -found["surprise"].mean(), rtol=1e-5)
+    np.testing.assert_allclose(rows["log likelihood after 0"].value, -found["surprise"][..., 0].mean(), rtol=1e-5)
+    low, high = rows["log likelihood"].ci95
+    assert low < rows["log likelihood"].value < high < 0
+    assert {row.chance for row in rows.values()} == {None}
+
+
+def test_the_true_process_tells_what_the_process_tells_and_is_the_best() -> None:
+    tasks = gaussian_process_tasks(PROCESS)
+    learner = TrueProcess(PROCESS)
+    state = jax.tree.map(lambda leaf: leaf[None], learner.init(key=jax.random.key(0)))
+    found = evaluate_all(learner, state, tasks.test, episodes=20, batch=20)
+    key, _ = jax.random.split(jax.random.key(20201111))
+    episode = tasks.test.sample(jax.random.fold_in(key, 3), jnp.int32(0))
+    np.testing.assert_allclose(
+        found["surprise"][0, 3], sequential_surprise(PROCESS, episode.inputs, episode.targets[:, 0]), rtol=1e-4
+    )
+    np.testing.assert_allclose(found["log_likelihood"], -found["surprise"].mean(axis=-1), rtol=1e-5)
+    assert found["log_likelihood"].mean() > -1.42  # what a normal number of deviation 1 comes as
+    first, episodes = learner.init(key=key), jax.tree.map(lambda leaf: leaf[None], episode)
+    for refused in (
+        lambda: learner.update(first, episodes, key=key),
+        lambda: learner.adapt(first, Examples(episode.inputs, episode.instance), key=key),
+        lambda: learner.predict(None, episode.inputs),
+    ):
+        with pytest.raises(UserError, match="nothing to learn"):
+            refused()
+
+
+def test_likelihoods_are_told_after_some_numbers_of_values() -> None:
+    surprise = np.arange(24.0).reshape(1, 2, 12)
+    found = by_seen({"surprise": surprise, "log_likelihood": -surprise.mean(-1)})
+    assert list(found) == ["log likelihood", "log likelihood after 0", "log likelihood after 10"]
+    np.testing.assert_array_equal(found["log likelihood after 10"], [[-10, -22]])
+
+
+# --- experiments
+
+
+def test_figure_5_from_end_to_end_and_again(tmp_path: Path) -> None:
+    seen = []
+    run = lambda resume: figure5.run(tmp_path, "smoke", resume=resume, watch=lambda name, _: seen.append(name))
+    rows = run(False)
+    assert {row.row for row in rows} == {"1-D: MANN", "1-D: LSTM", "1-D: true process"}
+    assert (tmp_path / "figures" / "function.png").is_file()
+    assert set(seen) == {"1-D: MANN", "1-D: LSTM"}
+    seen.clear()
+    again = run(True)
+    assert seen == []
+    assert [(row.row, row.value) for row in again] == [(row.row, row.value) for row in rows]
+
+
+def test_neighbours_are_measured_with_an_autoencoder_of_their_own(in_place, tmp_path: Path) -> None:
+    block = table2.blocks("smoke")[0]
+    training = replace(block.base.training, steps=2)
+    trained = neighbours.train_autoencoder(
+        tmp_path / "a", block.streams, training, resume=False, watch=lambda name, _: None
+    )
+    given = {"episodes": 20, "paper": block.paper(table2.PIXELS)}
+    pixels = neighbours.neighbour_rows("mann/table2", "pixels", block.streams, **given)
+    deep = neighbours.neighbour_rows("mann/table2", "deep", block.streams, **given, autoencoder=trained)
+    for rows in (pixels, deep):
+        assert [row.metric for row in rows] == [f"accuracy of instance {k}" for k in (1, 2, 3, 4, 5, 10)]
+        assert rows[0].paper_value == 0.04
+        assert {row.chance for row in rows} == {1 / 3125}
+    assert deep[0].config["autoencoder"]["training"]["steps"] == 2
+    assert deep[0].params_sha256 == (params_sha256(trained[0]),)
+    assert pixels[0].params_sha256 != deep[0].params_sha256
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["mann/table1", "mann/table2", "mann/figure2", "mann/figure3", "mann/figure6"])
+def test_every_experiment_runs_and_its_finished_rows_are_not_trained_again(name: str, in_place, tmp_path: Path) -> None:
+    seen = []
+    experiment = find_experiment(name)
+    rows = experiment.run(tmp_path, "smoke", resume=False, watch=lambda row, _: seen.append(row))
+    assert seen
+    seen.clear()
+    again = experiment.run(tmp_path, "smoke", resume=True, watch=lambda row, _: seen.append(row))
+    assert seen == []
+    assert [(row.row, row.metric, row.value) for row in again] == [(row.row, row.metric, row.value) for row in rows]
+    if name == "mann/table2":
+        assert len({row.row for row in rows}) == 13
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_figure_4_tests_what_it_was_not_trained_on(in_place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(figure4, "TESTED", (6, 8, 10))
+    rows = figure4.run(tmp_path, "smoke", resume=False, watch=lambda name, _: None)
+    assert list(dict.fromkeys(row.row for row in rows)) == ["4 classes", "6 classes", "8 classes"]
+    assert read_rows(tmp_path / "result.json") == rows
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"training.png", "classes.png"}

@@ -138,6 +138,33 @@ def test_rewind_gives_the_state_before(name: str) -> None:
 
 
 @every_memory
+def test_pull_is_the_derivative_backwards(name: str) -> None:
+    """In all that goes in, of all that comes out; also where rows and keys are too short for their lengths to count."""
+    memory, rng = MEMORIES[name], np.random.default_rng(3)
+
+    @eqx.filter_jit
+    def both(memory, before, controls, to_after, to_read):
+        (after, _, undo), backwards = jax.vjp(lambda *given: memory.access(*given), before, controls)
+        nothing = jax.tree.map(zero_cotangent, undo)
+        return backwards((to_after, to_read, nothing)), memory.pull(before, after, undo, controls, to_after, to_read)
+
+    with jax.enable_x64(True):
+        like = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), tree)
+        before = jax.tree.map(lambda leaf: leaf.astype(np.float64), start(name))
+        for rows, scale in ((1.0, 1.0), (1e-4, 1.0), (1.0, 1e-5)):
+            state = eqx.tree_at(lambda s: s.rows, before, rows * before.rows)
+            controls = scale * jnp.asarray(controls_of(name)[0], np.float64)
+            expected, found = both(memory, state, controls, like(before), jnp.asarray(rng.normal(size=(HEADS, WIDTH))))
+            assert same(found, expected, rtol=1e-8, atol=1e-9)
+            assert all((leaf != 0).any() for leaf in jax.tree.leaves(found))
+
+
+def zero_cotangent(leaf: jax.Array) -> Any:
+    whole = jnp.issubdtype(leaf.dtype, jnp.integer)
+    return np.zeros(leaf.shape, jax.dtypes.float0) if whole else jnp.zeros_like(leaf)
+
+
+@every_memory
 def test_it_survives_pickling(name: str) -> None:
     memory, (last, (_, undone)) = MEMORIES[name], walked(name)
     again, state, undo = pickle.loads(pickle.dumps((memory, last, undone)))  # noqa: S301

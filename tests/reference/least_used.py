@@ -14,7 +14,8 @@ def printed_least_used(usage: np.ndarray, count: int) -> list[int]:
 
 
 def least_used(usage: np.ndarray, count: int) -> list[int]:
-    """`count` slots, least used first; of equals, the first that comes."""
+    """`count` slots, least used first; of equals, also by less than rounding to 2⁻¹⁶ tells, the first that comes."""
+    usage = np.array([round(float(u) * 2**16) for u in usage])
     chosen: list[int] = []
     for _ in range(count):
         best = -1

@@ -136,5 +136,25 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
         # o_t = [h_t; r_t]                                                     (mann eq. 16)
         return MANNState(half.controller, memory, read), jnp.concatenate([half.hidden, read.reshape(-1)]), undo
 
+    def pull(
+        self,
+        before: MANNState,
+        after: MANNState,
+        undo: MANNUndo,
+        half: MANNHalf,
+        controls: Float[Array, " controls"],
+        to_after: MANNState,
+        to_y: Float[Array, " out"],
+    ) -> tuple[MANNState, MANNHalf, Float[Array, " controls"]]:
+        hidden = self.controller.hidden_size
+        to_read = to_after.read + to_y[hidden:].reshape(to_after.read.shape)
+        to_memory, to_controls = self.memory.pull(
+            before.memory, after.memory, undo.memory, controls, to_after.memory, to_read
+        )
+        # the controller and the read before the step enter its first half alone
+        nothing = jax.tree.map(jnp.zeros_like, (before.controller, before.read))
+        to_before = MANNState(nothing[0], to_memory, nothing[1])
+        return to_before, MANNHalf(to_after.controller, to_y[:hidden]), to_controls
+
     def rewind(self, after: MANNState, undo: MANNUndo) -> MANNState:
         return MANNState(undo.controller, self.memory.rewind(after.memory, undo.memory), undo.read)

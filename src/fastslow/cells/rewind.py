@@ -68,6 +68,24 @@ class AbstractRewindableCell(AbstractCell[State], Generic[State, Half, Undo]):
     ) -> tuple[State, Float[Array, " out"], Undo]:
         """The second half: the state after the step, the output, and what `rewind` needs beside the state after it."""
 
+    def pull(
+        self,
+        before: State,
+        after: State,
+        undo: Undo,
+        half: Half,
+        controls: Float[Array, " controls"],
+        to_after: State,
+        to_y: Float[Array, " out"],
+    ) -> tuple[State, Half, Float[Array, " controls"]]:
+        """The derivative of `finish` backwards: gradients in the state before, the half and the controls.
+
+        A cell may have it by hand, where what is known after the step spares computing it anew.
+        """
+        del after, undo
+        _, backwards = jax.vjp(lambda *given: self.finish(*given)[:2], before, half, controls)
+        return backwards((to_after, to_y))
+
     @abstractmethod
     def rewind(self, after: State, undo: Undo) -> State:
         """The state before a step."""
@@ -124,12 +142,14 @@ def _forward(
 ) -> tuple[tuple[State, Array], tuple[Any, ...]]:
     """Runs the cell; also what the backward pass is to have: few vectors of each step, and the last states."""
     feed, begin, finish = jax.vmap(cell.feed), jax.vmap(cell.begin), jax.vmap(cell.finish)
+    # turned once, not in every step: a product with a matrix that lies the other way takes twice as long
+    recurrent, to_controls = jax.lax.optimization_barrier((weights.recurrent.T, weights.weight.T))
 
     def one(states: State, x: Array) -> tuple[State, tuple[Array, Any]]:
         fed = feed(states)
-        entered = x + fed @ weights.recurrent.T
+        entered = x + fed @ recurrent
         halfway = begin(states, entered)
-        controls = halfway.source @ weights.weight.T + weights.bias[None]
+        controls = halfway.source @ to_controls + weights.bias[None]
         after, y, undo = finish(states, halfway.half, controls)
         return after, (y, (undo, entered, controls, fed, halfway.source))
 
@@ -141,10 +161,10 @@ def _backward(
     cell: AbstractRewindableCell[State, Any, Any], residual: tuple[Any, ...], cotangents: tuple[State, Array]
 ) -> tuple[Weights, State, Array]:
     """Walks the states back, and the gradient with them."""
-    feed, begin, finish, rewind = (
+    feed, begin, pull, rewind = (
         jax.vmap(cell.feed),
         jax.vmap(cell.begin),
-        jax.vmap(cell.finish),
+        jax.vmap(cell.pull),
         jax.vmap(cell.rewind),
     )
     weights, last, (undo, entered, controls, fed, source) = residual
@@ -154,8 +174,7 @@ def _backward(
         undo, entered, controls, from_y = kept
         before = rewind(after, undo)
         halfway, pull_begin = jax.vjp(begin, before, entered)
-        _, pull_finish = jax.vjp(lambda *given: finish(*given)[:2], before, halfway.half, controls)
-        to_before, to_half, to_controls = pull_finish((from_after, from_y))
+        to_before, to_half, to_controls = pull(before, after, undo, halfway.half, controls, from_after, from_y)
         through_begin, to_entered = pull_begin(Halfway(to_half, to_controls @ weights.weight))
         through_feed = jax.vjp(feed, before)[1](to_entered @ weights.recurrent)[0]
         to_before = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), to_before, through_begin, through_feed)

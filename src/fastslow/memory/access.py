@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Generic, TypeVar
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float
 
 Held = TypeVar("Held")
@@ -43,6 +44,34 @@ class AbstractAccess(eqx.Module, Generic[Held, Undo]):
         Returns:
             The memory after the step, what each head read, and what `rewind` needs beside the memory after the step.
         """
+
+    def pull(
+        self,
+        before: Held,
+        after: Held,
+        undo: Undo,
+        controls: Float[Array, " controls"],
+        to_after: Held,
+        to_read: Float[Array, "heads width"],
+    ) -> tuple[Held, Float[Array, " controls"]]:
+        """The derivative of an access backwards, from what is known once it was made and rewound.
+
+        A memory may have it by hand, where that spares computing the access anew.
+
+        Args:
+            before: the memory before the access.
+            after: the memory after it.
+            undo: what `access` gave.
+            controls: the controller's numbers.
+            to_after: gradient in the memory after.
+            to_read: gradient in what was read.
+
+        Returns:
+            The gradients in the memory before, and in the controls.
+        """
+        del after, undo
+        _, backwards = jax.vjp(lambda *given: self.access(*given)[:2], before, controls)
+        return backwards((to_after, to_read))
 
     @abstractmethod
     def rewind(self, after: Held, undo: Undo) -> Held:

@@ -1,6 +1,7 @@
 """Least-recently-used access (LRUA): written where nothing was used lately, read by content (mann section 3.2)."""
 
-from typing import Literal
+from functools import reduce
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -9,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import bad, check_choice, check_positive
 from .access import AbstractAccess
-from .addressing import cosine
+from .addressing import FLOOR, inverse_lengths
 
 EMPTY = 1e-6
 """Value of every cell of the first memory, `M_0`."""
@@ -122,21 +123,62 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         gate, strength, keys, vectors = self._parse(controls)
         unused = least_used_slots(state.usage, self.heads)
         # w^w_t = σ(α) w^r_{t-1} + (1 − σ(α)) w^{lu}_{t-1}                     (mann eq. 7)
-        spare = jax.nn.one_hot(unused, self.slots, dtype=state.rows.dtype)
-        spare = jnp.sum(spare, 0, keepdims=True) if self.share == "shared" else spare
+        spare = self._spare(unused, state.rows.dtype)
         weights = gate * state.attention + (1 - gate) * spare
         undo = Overwritten(unused[0], state.rows[unused[0]], weights, vectors, state.usage, state.attention)
         erased = jnp.where(_at(unused[0], self.slots)[:, None], 0, state.rows)
         # M_t(i) = M_{t-1}(i) + w^w_t(i) k_t                                    (eq. 8)
-        rows = erased + weights.T @ vectors
+        rows = erased + _outer(weights, vectors)
         read_from = rows if self.order == "write-first" else state.rows
         # w^r_t = softmax_i K(k_t, M_t(i)), times β_t where there is one        (eq. 2, 3)
-        attention = jax.nn.softmax(strength * jax.vmap(cosine, (None, 0))(read_from, keys))
+        units = keys * inverse_lengths(keys)[:, None]
+        similar = (read_from @ units.T).T * inverse_lengths(read_from)[None]
+        attention = jax.nn.softmax(strength * similar)
         # r_t = Σ_i w^r_t(i) M_t(i)                                             (eq. 4)
         read = attention @ read_from
         # w^u_t = γ w^u_{t-1} + w^r_t + w^w_t, summed over heads                (eq. 5)
         usage = self.decay * state.usage + jax.lax.stop_gradient(jnp.sum(attention + weights, 0))
         return LeastUsedState(rows, usage, attention), read, undo
+
+    def pull(
+        self,
+        before: LeastUsedState,
+        after: LeastUsedState,
+        undo: Overwritten,
+        controls: Float[Array, " controls"],
+        to_after: LeastUsedState,
+        to_read: Float[Array, "heads width"],
+    ) -> tuple[LeastUsedState, Float[Array, " controls"]]:
+        gate, strength, keys, vectors = self._parse(controls)
+        read_from = after.rows if self.order == "write-first" else before.rows
+        shrink_keys, shrink_rows = inverse_lengths(keys), inverse_lengths(read_from)
+        units = keys * shrink_keys[:, None]
+        # backwards through what was read, and its weights; both products with the rows are one
+        products = (read_from @ jnp.concatenate([units, to_read]).T).T
+        similar = products[: self.heads] * shrink_rows[None]
+        to_weights = to_after.attention + products[self.heads :]
+        dot = jnp.sum(to_weights * after.attention, axis=1, keepdims=True)
+        to_scores = after.attention * (to_weights - dot)
+        to_similar = strength * to_scores
+        scaled = to_similar * shrink_rows[None]
+        # a length at its floor has no derivative
+        slope = jnp.where(_is_above_floor(shrink_rows), jnp.sum(to_similar * similar, axis=0) * shrink_rows**2, 0)
+        to_seen = jnp.concatenate([scaled, after.attention]).T @ jnp.concatenate([units, to_read])
+        to_seen = to_seen - slope[:, None] * read_from
+        to_units = scaled @ read_from
+        along = jnp.where(_is_above_floor(shrink_keys), jnp.sum(to_units * units, axis=1), 0)
+        to_keys = shrink_keys[:, None] * (to_units - along[:, None] * units)
+        # and through the write
+        to_rows = to_after.rows + to_seen if self.order == "write-first" else to_after.rows
+        to_written = vectors @ to_rows.T
+        to_vectors = undo.weights @ to_rows
+        spare = self._spare(least_used_slots(before.usage, self.heads), gate.dtype)
+        to_gate = jnp.sum(to_written * (before.attention - spare), axis=1) * (gate * (1 - gate))[:, 0]
+        to_before = jnp.where(_at(undo.slot, self.slots)[:, None], 0, to_rows)
+        if self.order == "read-first":
+            to_before = to_before + to_seen
+        to_state = LeastUsedState(to_before, self.decay * to_after.usage, gate * to_written)
+        return to_state, self._unparse(controls, to_gate, jnp.sum(to_scores * similar, 1), to_keys, to_vectors)
 
     def rewind(self, after: LeastUsedState, undo: Overwritten) -> LeastUsedState:
         before = after.rows - undo.weights.T @ undo.vectors
@@ -151,6 +193,33 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         vectors = jnp.tanh(rest).reshape(self._vectors, self.heads, self.width)
         return jax.nn.sigmoid(gates)[:, None], strength, vectors[0], vectors[-1]
 
+    def _unparse(
+        self, controls: Float[Array, " controls"], to_gate: Array, to_strength: Array, to_keys: Array, to_vectors: Array
+    ) -> Float[Array, " controls"]:
+        """The gradient in the controls from those in what `_parse` makes of them, gates done."""
+        scalars, rest = jnp.split(controls, [self.controls - self._vectors * self.heads * self.width])
+        parts = [to_gate]
+        if self.strength == "learned":
+            parts.append(to_strength * jax.nn.sigmoid(scalars[self.heads :]))
+        both = jnp.stack([to_keys, to_vectors]) if self._vectors == 2 else (to_keys + to_vectors)[None]
+        return jnp.concatenate([*parts, both.reshape(-1) * (1 - jnp.tanh(rest) ** 2)])
+
+    def _spare(self, unused: Int[Array, " heads"], dtype: Any) -> Float[Array, "_ slots"]:
+        """`w^{lu}` of each head, or of all."""
+        spare = jax.nn.one_hot(unused, self.slots, dtype=dtype)
+        return jnp.sum(spare, 0, keepdims=True) if self.share == "shared" else spare
+
+
+def _is_above_floor(inverse: Float[Array, " rows"]) -> Bool[Array, " rows"]:
+    """Whether a length, told by its inverse, is its own and not the floor, give or take rounding."""
+    return inverse * FLOOR < 1 - 1e-6
+
+
+def _outer(weights: Float[Array, "heads slots"], vectors: Float[Array, "heads width"]) -> Float[Array, "slots width"]:
+    """`weightsᵀ @ vectors`, head by head: for a few heads quicker than a product, since it joins what stands around."""
+    each = [w[:, None] * v[None] for w, v in zip(weights, vectors, strict=True)]
+    return reduce(jnp.add, each)
+
 
 def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " count"]:
     """The `count` slots of least usage, least first; of equals, the one with the lowest index comes first.
@@ -160,7 +229,7 @@ def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " 
     """
     found = []
     usage = jnp.round(usage / TIE)
-    for _ in range(count):  # a few minima are quicker than a sort
+    for _ in range(count):  # a few minima are quicker than a sort or `top_k`
         slot = jnp.argmin(usage)
         found.append(slot)
         usage = jnp.where(_at(slot, usage.shape[0]), jnp.inf, usage)
@@ -168,4 +237,4 @@ def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " 
 
 
 def _at(slot: Int[Array, ""], slots: int) -> Bool[Array, " slots"]:
-    return jnp.arange(slots) == slot
+    return jnp.arange(slots, dtype=slot.dtype) == slot

@@ -73,7 +73,7 @@ def test_equations_2_to_8_are_the_twins_and_rewind_gives_the_state_before(switch
         for name in ("rows", "usage", "attention"):
             np.testing.assert_allclose(getattr(state, name), getattr(twin, name), rtol=1e-9, atol=1e-12)
         assert eqx.tree_equal(memory.rewind(state, undo), before, rtol=1e-12, atol=1e-14)
-        chosen.add(int(undo.slot))
+        chosen.add(int(undo.unused[0]))
     assert len(chosen) > 1, "one slot was overwritten at every step"
 
 
@@ -137,7 +137,7 @@ def test_an_access_breaks_ties_so_too(usage: list[float], switches: tuple[str, .
     state = eqx.tree_at(lambda s: s.usage, filled(memory), jnp.asarray(usage))
     _, _, undo = ACCESS(memory, state, steer([-FULL] * HEADS, np.zeros((HEADS, WIDTH))))
     first, second = least_used(np.array(usage), HEADS)
-    assert undo.slot == first
+    assert undo.unused[0] == first
     places = [[first, second]] * 2 if memory.share == "shared" else [[first], [second]]
     assert [np.flatnonzero(row).tolist() for row in undo.weights] == [sorted(place) for place in places]
     assert set(np.unique(undo.weights)) == {0.0, 1.0}

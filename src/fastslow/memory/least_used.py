@@ -42,14 +42,14 @@ class Overwritten(eqx.Module):
     """What one access did to the rows, and the small parts of the state before it.
 
     Attributes:
-        slot: the slot that was set to zero.
-        row: what it held.
+        unused: the least-used slots, of which the first was set to zero.
+        row: what that one held.
         weights: `w^w_t` of each head.
         vectors: what each head wrote.
         usage, attention: of the state before.
     """
 
-    slot: Int[Array, ""]
+    unused: Int[Array, " heads"]
     row: Float[Array, " width"]
     weights: Float[Array, "heads slots"]
     vectors: Float[Array, "heads width"]
@@ -125,7 +125,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         # w^w_t = σ(α) w^r_{t-1} + (1 − σ(α)) w^{lu}_{t-1}                     (mann eq. 7)
         spare = self._spare(unused, state.rows.dtype)
         weights = gate * state.attention + (1 - gate) * spare
-        undo = Overwritten(unused[0], state.rows[unused[0]], weights, vectors, state.usage, state.attention)
+        undo = Overwritten(unused, state.rows[unused[0]], weights, vectors, state.usage, state.attention)
         erased = jnp.where(_at(unused[0], self.slots)[:, None], 0, state.rows)
         # M_t(i) = M_{t-1}(i) + w^w_t(i) k_t                                    (eq. 8)
         rows = erased + _outer(weights, vectors)
@@ -172,9 +172,9 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         to_rows = to_after.rows + to_seen if self.order == "write-first" else to_after.rows
         to_written = vectors @ to_rows.T
         to_vectors = undo.weights @ to_rows
-        spare = self._spare(least_used_slots(before.usage, self.heads), gate.dtype)
+        spare = self._spare(undo.unused, gate.dtype)
         to_gate = jnp.sum(to_written * (before.attention - spare), axis=1) * (gate * (1 - gate))[:, 0]
-        to_before = jnp.where(_at(undo.slot, self.slots)[:, None], 0, to_rows)
+        to_before = jnp.where(_at(undo.unused[0], self.slots)[:, None], 0, to_rows)
         if self.order == "read-first":
             to_before = to_before + to_seen
         to_state = LeastUsedState(to_before, self.decay * to_after.usage, gate * to_written)
@@ -182,7 +182,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
 
     def rewind(self, after: LeastUsedState, undo: Overwritten) -> LeastUsedState:
         before = after.rows - undo.weights.T @ undo.vectors
-        rows = jnp.where(_at(undo.slot, self.slots)[:, None], undo.row, before)
+        rows = jnp.where(_at(undo.unused[0], self.slots)[:, None], undo.row, before)
         return LeastUsedState(rows, undo.usage, undo.attention)
 
     def _parse(self, controls: Float[Array, " controls"]) -> tuple[Array, Array, Array, Array]:

@@ -9,14 +9,18 @@ from the result file and the run folder. A note says what the files cannot.
 
 import argparse
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from fastslow._checks import UserError, bad
+from fastslow.experiments.config import RunConfig
 from fastslow.experiments.presets import PRESETS
 from fastslow.experiments.results import ResultRow, read_rows
 from fastslow.experiments.saved import Saved, load_run, write_release
+from fastslow.experiments.streams import StreamConfig
+from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
 from fastslow.training.folder import read_json
 from fastslow.training.metrics import read_metrics
 
@@ -26,10 +30,21 @@ NORMALISES = {
     "support": "statistics of the support set; no answer depends on the other queries (not transductive)",
     "episode": "statistics of support and queries together, so answers depend on the other queries (transductive)",
 }
-LICENCES = {
-    "omniglot": "Trained on drawings of the Omniglot data set (Lake, Salakhutdinov and Tenenbaum 2015, "
+USE = (
+    "Meant for research on few-shot learning, and for single handwritten characters or drawings as simple: dark "
+    "strokes on light paper or the reverse, one in the middle of each image. Photographs, words, and drawings in "
+    "which colour or size matters are outside of what it learned. {limits} Probabilities rank the classes and "
+    "were not calibrated. It has seen drawings by few people, and may serve other hands and scripts less well: "
+    "measure it on your own data before you rely on it, and do not let it alone decide anything about a person."
+)
+OMNIGLOT = (
+    "Trained on drawings of the Omniglot data set (Lake, Salakhutdinov and Tenenbaum 2015, "
     "https://github.com/brendenlake/omniglot), which is under the MIT licence. No drawing is part of this release. "
-    "The parameters are under the licence of fastslow, MIT.",
+    "The parameters are under the licence of fastslow, MIT."
+)
+LICENCES = {
+    "omniglot": OMNIGLOT,
+    "omniglot-stream": OMNIGLOT,
     "glyphs": "Trained on characters that fastslow generates. The parameters are under the licence of fastslow, MIT.",
 }
 
@@ -41,7 +56,7 @@ def matching(saved: Saved, rows: list[ResultRow]) -> tuple[int, list[ResultRow]]
         UserError: where no row is about exactly one seed's parameters of this run.
     """
     for index, sha256 in enumerate(saved.sha256):
-        found = [row for row in rows if row.params_sha256 == (sha256,) and row.metric == "accuracy"]
+        found = [row for row in rows if row.params_sha256 == (sha256,) and row.metric.startswith("accuracy")]
         if found:
             return index, found
     came = sorted({sha256[:12] for row in rows for sha256 in row.params_sha256})
@@ -81,10 +96,12 @@ def duration(seconds: float) -> str:
 def accuracies(rows: list[ResultRow]) -> str:
     """The table of what was measured."""
     lines = ["| measured | accuracy | 95 % interval | chance | episodes |", "| --- | --- | --- | --- | --- |"]
+    several = len({row.metric for row in rows}) > 1
     for row in rows:
+        name = f"{row.row}, {row.metric}" if several else row.row
         low, high = (100 * end for end in row.ci95)
         chance = "–" if row.chance is None else f"{100 * row.chance:.1f} %"
-        cells = (row.row, f"{100 * row.value:.2f} %", f"{low:.2f} to {high:.2f} %", chance, f"{row.episodes:,}")
+        cells = (name, f"{100 * row.value:.2f} %", f"{low:.2f} to {high:.2f} %", chance, f"{row.episodes:,}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -104,14 +121,12 @@ def card(
         note: what the files cannot say.
     """
     config, row = saved.config, rows[0]
-    task, adapt, feedback = config.task, config.adapt, config.feedback
+    words = stream_words(name, config) if isinstance(config, StreamConfig) else few_shot_words(name, config)
     facts = {
         "data": f"{row.data['name']}, split {row.data['split']}; SHA-256 of the data {row.data['sha256']}",
         "classes": "trained on the split's training classes, chosen on its validation classes, measured on its test "
         "classes, none of which took part in training or choice",
-        "task": f"{task.way}-way {task.shot}-shot, {task.queries} queries a class, all in random order",
-        "protocol": f"{adapt.protocol}, regime {feedback.regime}, {adapt.steps} fast steps",
-        "normalisation": NORMALISES[adapt.statistics],
+        **words.facts,
         "trained by": command(config),
         "seed": f"{saved.seeds[index]} (of {len(saved.seeds)} trained)",
         "updates": f"{last['step']:,} of {config.training.batch} episodes",
@@ -124,9 +139,7 @@ def card(
     table = "\n".join(f"| {fact} | {told} |" for fact, told in facts.items())
     return f"""# {name}
 
-A neural memory network with synthetic gradients that names small drawings of classes it has never seen, from a few
-labelled examples of each. Load it with `fastslow.load("{name}")`, or use it as
-`fastslow.estimators.FewShotClassifier("{name}")`.
+{words.what}
 
 {accuracies(rows)}
 
@@ -136,18 +149,64 @@ labelled examples of each. Load it with `fastslow.load("{name}")`, or use it as
 
 ## Use and limits
 
-Meant for research on few-shot learning, and for single handwritten characters or drawings as simple: dark strokes on
-light paper or the reverse, one in the middle of each image. Images are brought to 28×28 grey levels, so fine detail is
-lost. Photographs, words, and drawings in which colour or size matters are outside of what it learned. Its own head
-tells at most {task.way} classes apart; more classes go by the nearest class mean in its embedding, which this card does
-not measure. Probabilities rank the classes and were not calibrated. It has seen drawings by few people, and may serve
-other hands and scripts less well: measure it on your own data before you rely on it, and do not let it alone decide
-anything about a person.
+{fill(USE.format(limits=words.limits), 120)}
 
 ## Licence
 
 {LICENCES[config.task.kind]}
 """
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a card says of a kind of model. Attributes: `what` it is, `facts` of its training, `limits` of its use."""
+
+    what: str
+    facts: dict[str, str]
+    limits: str
+
+
+def few_shot_words(name: str, config: RunConfig) -> Words:
+    """Of a model that was trained on few-shot episodes."""
+    task, adapt = config.task, config.adapt
+    return Words(
+        what="A neural memory network with synthetic gradients that names small drawings of classes it has never seen, "
+        f'from a few\nlabelled examples of each. Load it with `fastslow.load("{name}")`, or use it as\n'
+        f'`fastslow.estimators.FewShotClassifier("{name}")`.',
+        facts={
+            "task": f"{task.way}-way {task.shot}-shot, {task.queries} queries a class, all in random order",
+            "protocol": f"{adapt.protocol}, regime {config.feedback.regime}, {adapt.steps} fast steps",
+            "normalisation": NORMALISES[adapt.statistics],
+        },
+        limits="Images are brought to 28×28 grey levels, so fine detail is lost. Its own head tells at most "
+        f"{task.way} classes apart; more classes go by the nearest class mean in its embedding, which this card does "
+        "not measure.",
+    )
+
+
+def stream_words(name: str, config: StreamConfig) -> Words:
+    """Of a model that was trained on streams of characters.
+
+    Raises:
+        UserError: it was trained on something else.
+    """
+    task, model = config.task, config.model
+    if not isinstance(task, OmniglotStreamConfig):
+        raise bad("run", came=task.kind, wanted="a network trained on few-shot episodes or on streams of characters")
+    return Words(
+        what="A memory-augmented network that names small drawings one after the other, and learns each class from the"
+        f' first\nexample of it that it is told about. Load it with `fastslow.load("{name}")`, or use it as\n'
+        f'`fastslow.estimators.OnlineOneShot("{name}")`.',
+        facts={
+            "task": f"streams of {task.length} drawings of {task.classes} classes in random order, each with the label "
+            f"of the one before; labels are {task.labels}",
+            "network": f"{model.cell}, {model.controller} controller of {model.hidden} units, {model.memory} memory "
+            f"{model.slots}×{model.width}, {model.heads} heads, key strength {model.strength}",
+        },
+        limits="Images are brought to 20×20 grey levels, so fine detail is lost. It was trained on "
+        f"{task.classes} classes and {task.length} examples in a stream; it takes more of either, and names "
+        "them the worse the more they are.",
+    )
 
 
 def make(run: Path, result: Path, name: str, out: Path, note: str = "") -> Path:

@@ -129,7 +129,7 @@ def test_what_is_no_image_is_refused_and_nothing_learned(tiny_stream_model: Path
 def test_what_is_no_label_or_no_model_is_refused(tiny_stream_model: Path, tiny_model: Path) -> None:
     one = OnlineOneShot(tiny_stream_model)
     for label, said in ((None, "y: got 'no label"), (float("nan"), "y: got 'no label"), ([1], "y: got [1]")):
-        with pytest.raises(UserError, match=re.escape(said)):
+        with pytest.raises(UserError, match=re.escape(said)), as_users_come():
             one.learn_one(IMAGES[0], label)
     assert one.classes == []
     with pytest.raises(UserError, match="wanted a model trained on streams of characters"):

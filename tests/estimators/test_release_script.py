@@ -75,3 +75,23 @@ def test_the_command_names_the_preset_and_what_differs() -> None:
     other = replace(config, training=replace(config.training, steps=7), task=replace(config.task, data="/somewhere"))
     assert command(other) == "`fastslow train omniglot-20way-1shot`, with training.steps = 7"
     assert "/somewhere" not in json.dumps(command(other))
+
+
+def test_the_card_of_a_network_on_streams_tells_each_instance(tiny_stream_model: Path, row: ResultRow) -> None:
+    streams = load(tiny_stream_model)
+    first = replace(row, metric="accuracy of instance 1", config=to_json(streams.config), params_sha256=streams.sha256)
+    index, rows = matching(
+        streams, [first, replace(first, metric="accuracy of instance 2", value=0.5, ci95=(0.4, 0.6))]
+    )
+    text = card(streams, "tiny", index, rows, {"step": 4321, "seconds": 600.0}, "a processor, 2 devices")
+    for fact in (
+        "| NMN + SG, accuracy of instance 1 | 97.65 %",
+        "| NMN + SG, accuracy of instance 2 | 50.00 %",
+        "streams of 30 drawings of 3 classes",
+        "memory 6×4, 2 heads, key strength learned",
+        'OnlineOneShot("tiny")',
+        "trained on 3 classes and 30 examples",
+        "20×20",
+        "Lake, Salakhutdinov and Tenenbaum",
+    ):
+        assert fact in " ".join(text.split())

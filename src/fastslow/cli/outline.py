@@ -62,11 +62,8 @@ def releases() -> list[Entry]:
         task = config["task"]
         lines = params.with_name("card.md").read_text(encoding="utf-8").splitlines()
         text = " ".join(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-        entries.append(
-            Entry(
-                params.parent.name, text.partition(". ")[0].removesuffix("."), f"{task['way']}-way {task['shot']}-shot"
-            )
-        )
+        made_for = f"{task['way']}-way {task['shot']}-shot" if "way" in task else f"streams, {task['classes']} classes"
+        entries.append(Entry(params.parent.name, text.partition(". ")[0].removesuffix("."), made_for))
     return entries
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 from tests.cells.tiny import NORM_FLOOR, as_users_come, lstm_twin
+from tests.cli.conftest import quick
 from tests.reference.least_used import LeastUsedMemory
 from tests.reference.mann import FeedForwardWeights, Network
 from tests.reference.tape import TapeMemory
@@ -24,6 +25,12 @@ MEMORIES: dict[str, AbstractAccess] = {"least-used": LeastUsed(SLOTS, WIDTH, HEA
 KINDS = list(itertools.product(("lstm", "feed-forward"), MEMORIES))
 every_kind = pytest.mark.parametrize(("controller", "memory"), KINDS)
 RUN = eqx.filter_jit(unroll)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    with quick():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.cli.conftest import quick
 
 from fastslow.cells.base import unroll
 from fastslow.cells.mann import MANN
@@ -28,6 +29,12 @@ KINDS = [
 ]
 # every controller and every memory, once
 FEW = [KINDS[0], KINDS[3], KINDS[5]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    with quick():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from fastslow.cli.flags import read_flags, read_place, with_data
-from fastslow.experiments.config import build_learner
+from fastslow.experiments.config import build_any_learner
 from fastslow.experiments.presets import PRESETS, SMOKE
 from fastslow.training.config import to_json
 
@@ -22,7 +22,7 @@ def leaves(config, prefix=""):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_a_learner(name):
-    learner = build_learner(PRESETS[name].config)
+    learner = build_any_learner(PRESETS[name].config)
     state = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
     assert state.params.network.head.linear.weight.shape[0] == PRESETS[name].config.task.way
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.cli.conftest import quick
 
 from fastslow.memory.access import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
@@ -22,6 +23,14 @@ MEMORIES: dict[str, AbstractAccess] = {
     "tape": Tape(SLOTS, WIDTH, HEADS),
     "tape-writers": Tape(SLOTS, WIDTH, HEADS, writers=2),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    with quick():
+        yield
+
+
 every_memory = pytest.mark.parametrize("name", MEMORIES)
 
 

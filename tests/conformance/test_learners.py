@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tests.cli.conftest import quick
 from tests.learners.streams import batch, counts
 from tests.learners.tiny import FEATURES, SIZE, WAY, episodes, learner
 
@@ -33,6 +34,12 @@ BIND = AdaptConfig(protocol="bind", query_memory="post-support")
 FAST = AdaptConfig(steps=2)
 BOTH = FeedbackConfig(regime="both", predictor="lstm", hidden=6, regression=1.0)
 META = FeedbackConfig(regime="meta", hidden=6)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    with quick():
+        yield
 
 
 def prototypes() -> PrototypicalLearner:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 from tests.cells.tiny import NORM_FLOOR, as_users_come
+from tests.cli.conftest import quick
 from tests.reference.least_used import LeastUsedMemory, least_used, printed_least_used
 
 from fastslow._checks import UserError
@@ -23,6 +24,12 @@ each_switch_apart = pytest.mark.parametrize("switches", APART, ids="-".join)
 ACCESS = eqx.filter_jit(lambda memory, state, controls: memory.access(state, controls))
 FULL = 1e3
 """A control that pushes a gate to 1 and, negative, to 0; a key to ±1."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    with quick():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 from tests.cells.tiny import NORM_FLOOR, as_users_come
+from tests.cli.conftest import quick
 from tests.reference.tape import TapeMemory
 
 from fastslow._checks import UserError
@@ -18,6 +19,12 @@ ACCESS = eqx.filter_jit(lambda memory, state, controls: memory.access(state, con
 ADDRESS = jax.jit(address)
 FULL = 1e3
 """A control that pushes a gate to 1 and, negative, to 0."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    with quick():
+        yield
 
 
 @pytest.fixture(autouse=True)

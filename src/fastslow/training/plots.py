@@ -82,9 +82,8 @@ def learning_curve(
         top.axhline(value, color=color, linestyle="--", linewidth=1.2, label=f"{name}: {100 * value:.1f} %")
     if chance is not None:
         top.axhline(chance, color="#444444", linestyle=":", linewidth=1.2, label=f"chance: {100 * chance:.1f} %")
-    top.set(ylabel=judged_by.replace("_", " "))
+    top.set(ylabel=judged_by.replace("_", " "), ylim=(0, 1.02) if judged_by == "accuracy" else None)
     if judged_by == "accuracy":
-        top.set(ylim=(0, 1.02))
         top.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     # above the axes: inside, it would hide a curve near chance or one near the top
     figure.legend(loc="outside upper center", ncols=2 if len(references) < 4 else 3, fontsize=9, frameon=False)

@@ -69,7 +69,7 @@ def learning_curve(
     Args:
         accuracy: training accuracy, in [0, 1], or whatever else the learner is judged by.
         validation: the same in validation; may have no reports.
-        loss: training loss.
+        loss: of training.
         chance: what guessing gives, in [0, 1]; None where guessing has no meaning.
         references: horizontal lines by name, in [0, 1].
         judged_by: name of the first figure.
@@ -85,7 +85,7 @@ def learning_curve(
     top.set(ylabel=judged_by.replace("_", " "), ylim=(0, 1.02) if judged_by == "accuracy" else None)
     if judged_by == "accuracy":
         top.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    # above the axes: inside, it would hide a curve near chance or one near the top
+    # above the axes: inside, it would hide a curve
     figure.legend(loc="outside upper center", ncols=2 if len(references) < 4 else 3, fontsize=9, frameon=False)
     _lines(bottom, loss, TRAINING, "training")
     bottom.set(xlabel="updates", ylabel="loss", xlim=(0, None))
@@ -295,6 +295,5 @@ def _norms(axes: Axes, norms: Float[np.ndarray, "fast items"], color: str, over_
 
 def plain(axes: Axes) -> None:
     """Leaves out the frame's upper and right side."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(which="both", labelsize=9, colors="#444444")

@@ -142,7 +142,7 @@ def _forward(
 ) -> tuple[tuple[State, Array], tuple[Any, ...]]:
     """Runs the cell; also what the backward pass is to have: few vectors of each step, and the last states."""
     feed, begin, finish = jax.vmap(cell.feed), jax.vmap(cell.begin), jax.vmap(cell.finish)
-    # turned once, not in every step: a product with a matrix that lies the other way takes twice as long
+    # turned once, not in every step: a product with a matrix that lies the other way is slower
     recurrent, to_controls = jax.lax.optimization_barrier((weights.recurrent.T, weights.weight.T))
 
     def one(states: State, x: Array) -> tuple[State, tuple[Array, Any]]:

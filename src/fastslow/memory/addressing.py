@@ -39,7 +39,7 @@ def inverse_lengths(rows: Float[Array, "rows width"]) -> Float[Array, " rows"]:
 
     The floor stands under the root, whose derivative at 0 is infinite; and once more around it, since XLA makes of one
     over a root its own `rsqrt`, which is right to seven digits alone in double precision, too. The sum is a product
-    with ones, which takes three fifths of the time on CPUs.
+    with ones, which is quicker on CPUs.
     """
     squares = jnp.matmul(rows**2, jnp.ones(rows.shape[1], rows.dtype), precision=jax.lax.Precision.HIGHEST)
     return 1 / jnp.maximum(jnp.sqrt(jnp.maximum(squares, EPSILON)), FLOOR)

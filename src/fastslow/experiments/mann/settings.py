@@ -1,8 +1,8 @@
 """What the experiments of mann share: how long they train at each budget, and the network they are about.
 
 Deviations: Adam at 1e-3 on half a cosine, where the paper has RMSProp at 1e-4 (`--optimiser.method rmsprop`); and heads
-that choose how sharply they read. With equation 3 as printed no slot of 128 weighs more than 1/18, and training stays
-at chance for three to four times as many updates; `mann/table1` has that network beside this one.
+that choose how sharply they read. With equation 3 as printed no slot of 128 weighs more than 1/18, and in trials
+training left chance several times later; `mann/table1` has that network as a row of its own.
 """
 
 from dataclasses import replace

@@ -21,6 +21,7 @@ from jaxtyping import install_import_hook
 install_import_hook("fastslow", "beartype.beartype")
 
 import pytest
+from tests.quick import quick
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,6 +38,20 @@ def _forget_programs():
     """Compiled programs of a finished file are let go: those of all files together fill gigabytes."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def double():
+    """Double precision, for what is compared with a twin in NumPy."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def quickly():
+    """Programs of a file are compiled with little care."""
+    with quick():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,9 @@ from fastslow._checks import UserError
 from fastslow.cells.base import unroll
 from fastslow.cells.feedforward import FeedForward
 
+pytestmark = pytest.mark.usefixtures("double")
+
 IN, HIDDEN, STEPS = 3, 5, 4
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def inputs() -> np.ndarray:

@@ -11,13 +11,9 @@ from fastslow._checks import UserError
 from fastslow.cells.base import unroll
 from fastslow.cells.lstm import LSTM, LSTMState
 
+pytestmark = pytest.mark.usefixtures("double")
+
 IN, HIDDEN, STEPS = 3, 5, 6
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def inputs(seed: int = 0) -> np.ndarray:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 from tests.cells.tiny import NORM_FLOOR, as_users_come, lstm_twin
-from tests.cli.conftest import quick
 from tests.reference.least_used import LeastUsedMemory
 from tests.reference.mann import FeedForwardWeights, Network
 from tests.reference.tape import TapeMemory
@@ -20,23 +19,13 @@ from fastslow.memory.access import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.tape import Tape
 
+pytestmark = pytest.mark.usefixtures("double", "quickly")
+
 FEATURES, HIDDEN, SLOTS, WIDTH, HEADS, STEPS = 3, 4, 5, 3, 2, 6
 MEMORIES: dict[str, AbstractAccess] = {"least-used": LeastUsed(SLOTS, WIDTH, HEADS), "tape": Tape(SLOTS, WIDTH, HEADS)}
 KINDS = list(itertools.product(("lstm", "feed-forward"), MEMORIES))
 every_kind = pytest.mark.parametrize(("controller", "memory"), KINDS)
 RUN = eqx.filter_jit(unroll)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with quick():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def mann(controller: str, memory: str, key_source: str = "cell", seed: int = 0) -> MANN:

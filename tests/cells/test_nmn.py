@@ -23,16 +23,12 @@ from fastslow.cells.base import unroll
 from fastslow.cells.nmn import NMN
 from fastslow.feedback.probes import traced_walk
 
+pytestmark = pytest.mark.usefixtures("double")
+
 SUPPORT, QUERIES = 5, 2
 KINDS = ("soft", "key-value")
 COMPOSES = ("query", "memory")
 LABELS = ("none", "input", "write")
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 @pytest.mark.parametrize("label_input", LABELS)

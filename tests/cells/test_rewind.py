@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.cli.conftest import quick
 
 from fastslow.cells.base import unroll
 from fastslow.cells.mann import MANN
@@ -13,6 +12,8 @@ from fastslow.cells.rewind import AbstractRewindableCell, Halfway, unroll_batch
 from fastslow.memory.access import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.tape import Tape
+
+pytestmark = pytest.mark.usefixtures("double", "quickly")
 
 FEATURES, HIDDEN, SLOTS, WIDTH, HEADS, BATCH, STEPS = 3, 4, 5, 7, 2, 3, 6
 MEMORIES: dict[str, AbstractAccess] = {
@@ -29,18 +30,6 @@ KINDS = [
 ]
 # every controller and every memory, once
 FEW = [KINDS[0], KINDS[3], KINDS[5]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with quick():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 class Drift(AbstractRewindableCell[jax.Array, jax.Array, jax.Array]):

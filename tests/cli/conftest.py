@@ -2,9 +2,9 @@ import contextlib
 import io
 from dataclasses import dataclass
 
-import jax
 import pytest
 from tests.cli.toy import put_in_place
+from tests.quick import quick
 
 from fastslow.cli.main import main
 
@@ -23,17 +23,6 @@ def run(*words) -> Ended:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(word) for word in words])
     return Ended(code, out.getvalue(), err.getvalue())
-
-
-@contextlib.contextmanager
-def quick():
-    """Programs that run a few times only are compiled with little care."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.cli.conftest import quick
 
 from fastslow.memory.access import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.tape import Tape
+
+pytestmark = pytest.mark.usefixtures("quickly")
 
 SLOTS, WIDTH, HEADS, STEPS = 6, 4, 2, 5
 MEMORIES: dict[str, AbstractAccess] = {
@@ -23,12 +24,6 @@ MEMORIES: dict[str, AbstractAccess] = {
     "tape": Tape(SLOTS, WIDTH, HEADS),
     "tape-writers": Tape(SLOTS, WIDTH, HEADS, writers=2),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with quick():
-        yield
 
 
 every_memory = pytest.mark.parametrize("name", MEMORIES)

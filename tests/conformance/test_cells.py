@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
-from tests.cli.conftest import quick
 
 from fastslow.cells.base import AbstractCell, unroll
 from fastslow.cells.feedforward import FeedForward
@@ -21,6 +20,8 @@ from fastslow.cells.nmn import NMN
 from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.slots import KeyValueSlots, SoftSlots
 from fastslow.memory.tape import Tape
+
+pytestmark = pytest.mark.usefixtures("quickly")
 
 IN, LABELS, WIDTH, SLOTS, STEPS = 3, 2, 4, 3, 6
 MEMORIES = {"soft": SoftSlots, "key-value": KeyValueSlots}
@@ -32,12 +33,6 @@ def nmn(memory: str, compose: str, label_input: str) -> NMN:
     features = IN if label_input == "none" else IN - LABELS
     options = {"labels": LABELS, "compose": compose, "label_input": label_input}
     return NMN(features, WIDTH, slots, **options, key=jax.random.key(2))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with quick():
-        yield
 
 
 HEADED = {"least-used": LeastUsed(5, WIDTH, 2), "tape": Tape(5, WIDTH, 2)}

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tests.cli.conftest import quick
 from tests.learners.streams import batch, counts
 from tests.learners.tiny import FEATURES, SIZE, WAY, episodes, learner
 
@@ -27,6 +26,8 @@ from fastslow.models.embed import ConvEmbedding
 from fastslow.models.heads import Categorical
 from fastslow.tasks.base import Examples, FewShotEpisode, SequenceEpisode
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 BATCH, QUERIES, STEPS = 3, 2, 7
 # Adam would make signs of rounding errors, and tests that compare would say nothing
 SGD = optax.sgd(0.1, momentum=0.9)
@@ -34,12 +35,6 @@ BIND = AdaptConfig(protocol="bind", query_memory="post-support")
 FAST = AdaptConfig(steps=2)
 BOTH = FeedbackConfig(regime="both", predictor="lstm", hidden=6, regression=1.0)
 META = FeedbackConfig(regime="meta", hidden=6)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with quick():
-        yield
 
 
 def prototypes() -> PrototypicalLearner:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import quick
 from tests.cli.toy import put_in_place
+from tests.quick import quick
 
 from fastslow.experiments.base import BUDGETS
 from fastslow.experiments.catalogue import EXPERIMENTS

@@ -14,14 +14,10 @@ from fastslow.cells.passage import Forked, only_branches, walk
 from fastslow.feedback.local import local_gradients
 from fastslow.feedback.probes import traced_walk
 
+pytestmark = pytest.mark.usefixtures("double")
+
 SUPPORT, QUERIES = 4, 2
 PARTS = ("trunk", "branches")
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def taught(row: tuple[str, str, str], kind: str, apart: bool = False):

@@ -11,13 +11,9 @@ from fastslow.cells.passage import Forked, only_branches, only_trunk
 from fastslow.feedback.probes import traced_walk, zero_taps
 from fastslow.models.heads import cross_entropy
 
+pytestmark = pytest.mark.usefixtures("double")
+
 SUPPORT, QUERIES = 4, 2
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def probed(cell, decoder, inputs: Forked, labels: Forked, scored: str) -> Forked:

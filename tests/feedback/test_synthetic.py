@@ -13,13 +13,9 @@ from fastslow.cells.nmn import PerController
 from fastslow.cells.passage import Forked
 from fastslow.feedback.synthetic import SyntheticGradients, detached, regression_loss
 
+pytestmark = pytest.mark.usefixtures("double")
+
 TRUNK, BRANCHES = 4, 3
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def rows(seed: int = 0) -> Forked:

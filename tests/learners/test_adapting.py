@@ -11,6 +11,8 @@ from fastslow.learners.adapting import Fitted, fit_support, initial_rates, read_
 from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 from fastslow.models.heads import cross_entropy
 
+pytestmark = pytest.mark.usefixtures("double")
+
 QUERIES = 4
 BIND = AdaptConfig(protocol="bind", query_memory="post-support")
 TRUE = FeedbackConfig(regime="true")
@@ -20,12 +22,6 @@ TAUGHT = {
     "synthetic-local": FeedbackConfig(regime="synthetic", predictor="lstm", regression=1.0),
     "meta": FeedbackConfig(regime="meta", predictor="lstm"),
 }
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def rows(seed: int, count: int) -> jax.Array:

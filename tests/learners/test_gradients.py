@@ -29,15 +29,11 @@ from fastslow.feedback.synthetic import SyntheticGradients
 from fastslow.learners.gradients import Feedback, Lesson, feedback, together
 from fastslow.learners.regimes import FeedbackConfig
 
+pytestmark = pytest.mark.usefixtures("double")
+
 SUPPORT, QUERIES, ALPHA = 3, 2, 0.7
 PARTS = ("trunk", "branches")
 REGIMES = [("both", "local"), ("both", "through"), ("synthetic", "local"), ("synthetic", "through"), ("meta", "local")]
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def config(regime: str, reach: str) -> FeedbackConfig:

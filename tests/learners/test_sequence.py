@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import pytest
 from tests.cells.tiny import lstm_twin
-from tests.cli.conftest import quick
 from tests.learners.streams import batch, counts
 from tests.reference import heads
 from tests.reference.streams import by_instance, lstm_outputs
@@ -24,17 +23,13 @@ from fastslow.memory.least_used import LeastUsed
 from fastslow.models.heads import Categorical, Gaussian, Strings
 from fastslow.tasks.base import Examples, SequenceEpisode
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 KEY = jax.random.key(0)
 BATCH, STEPS, SIDE, HIDDEN, WAY = 3, 9, 2, 4, 3
 PLACES, LETTERS, INSTANCES = 2, 3, 3
 TARGET = {"categorical": WAY, "strings": PLACES * LETTERS, "gaussian": 1}
 every_head = pytest.mark.parametrize("kind", TARGET)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with quick():
-        yield
 
 
 def head(kind: str, size: int, key):

@@ -7,14 +7,10 @@ from tests.reference import memory as twin
 
 from fastslow.memory.addressing import EPSILON, cosine, dot_scores, least_used
 
+pytestmark = pytest.mark.usefixtures("double")
+
 RNG = np.random.default_rng(0)
 MEMORY, KEY = RNG.normal(size=(5, 4)), RNG.normal(size=4)
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def test_dot_scores_are_equation_3() -> None:

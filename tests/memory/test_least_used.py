@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 from tests.cells.tiny import NORM_FLOOR, as_users_come
-from tests.cli.conftest import quick
 from tests.reference.least_used import LeastUsedMemory, least_used, printed_least_used
 
 from fastslow._checks import UserError
 from fastslow.memory.least_used import EMPTY, LeastUsed, LeastUsedState, least_used_slots
+
+pytestmark = pytest.mark.usefixtures("double", "quickly")
 
 SLOTS, WIDTH, HEADS, STEPS = 6, 4, 2, 7
 SWITCHES = list(
@@ -24,18 +25,6 @@ each_switch_apart = pytest.mark.parametrize("switches", APART, ids="-".join)
 ACCESS = eqx.filter_jit(lambda memory, state, controls: memory.access(state, controls))
 FULL = 1e3
 """A control that pushes a gate to 1 and, negative, to 0; a key to ±1."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with quick():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def memory_of(switches: tuple[str, ...] = APART[0], heads: int = HEADS) -> LeastUsed:

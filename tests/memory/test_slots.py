@@ -8,13 +8,9 @@ from tests.cells.tiny import SLOTS, WIDTH, as_users_come, memory_twin, nmn, slot
 from fastslow._checks import UserError
 from fastslow.memory.slots import CONSTANT, KeyValueSlots, Reading, SoftSlots
 
+pytestmark = pytest.mark.usefixtures("double")
+
 STEPS = 7
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def steps(seed: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 from tests.cells.tiny import NORM_FLOOR, as_users_come
-from tests.cli.conftest import quick
 from tests.reference.tape import TapeMemory
 
 from fastslow._checks import UserError
 from fastslow.memory.least_used import EMPTY
 from fastslow.memory.tape import Tape, TapeState, address
+
+pytestmark = pytest.mark.usefixtures("double", "quickly")
 
 SLOTS, WIDTH, HEADS, STEPS = 5, 3, 2, 6
 WRITERS = (1, 2)
@@ -19,18 +20,6 @@ ACCESS = eqx.filter_jit(lambda memory, state, controls: memory.access(state, con
 ADDRESS = jax.jit(address)
 FULL = 1e3
 """A control that pushes a gate to 1 and, negative, to 0."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with quick():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def filled(memory: Tape, seed: int = 0) -> TapeState:

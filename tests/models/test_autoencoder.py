@@ -8,13 +8,9 @@ from jax.test_util import check_grads
 from fastslow._checks import UserError
 from fastslow.models.autoencoder import Autoencoder
 
+pytestmark = pytest.mark.usefixtures("double")
+
 SIDE = 3
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def small() -> Autoencoder:

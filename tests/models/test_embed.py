@@ -9,14 +9,10 @@ from tests.reference import conv as twin
 from fastslow._checks import UserError
 from fastslow.models.embed import EPSILON, ConvBlock, ConvEmbedding, Statistics, blend, max_pool
 
+pytestmark = pytest.mark.usefixtures("double")
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(size=(3, 6, 5))
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def block(channels_in: int = 2, channels: int = 3) -> ConvBlock:

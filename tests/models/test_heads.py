@@ -8,16 +8,12 @@ from tests.reference.memory import softmax
 
 from fastslow.models.heads import Categorical, Gaussian, Strings, accuracy, cross_entropy
 
+pytestmark = pytest.mark.usefixtures("double")
+
 LOGITS = np.random.default_rng(0).normal(size=(6, 4))
 CLASSES = np.array([0, 1, 2, 3, 0, 1])
 KEY = jax.random.key(0)
 PLACES, LETTERS = 4, 3
-
-
-@pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
-        yield
 
 
 def strings() -> Strings:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..learners.base import LearnerState
+from ..learners.untrained import AbstractUntrained
 from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.omniglot_stream import LABELS
 from ..tasks.splits import TaskSplits
@@ -121,6 +122,47 @@ def measure(
         **_facts(config),
     }
     return result_rows(figures, paper, **shared)
+
+
+def measure_untrained(
+    learner: AbstractUntrained,
+    tasks: TaskSplits,
+    figures: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]],
+    *,
+    episodes: int,
+    params: Any = (),
+    seconds: float = 0.0,
+    paper: Mapping[str, float] | None = None,
+    **told: Any,
+) -> list[ResultRow]:
+    """What a learner without parameters comes to on the test classes; one result for each metric.
+
+    Args:
+        learner: what is measured.
+        tasks: its data.
+        figures: from what `evaluate` found to one number an episode for each metric.
+        episodes: test episodes, the same ones as for networks.
+        params: what was trained beforehand for it, such as an autoencoder.
+        seconds: how long that took.
+        paper: the paper's figures by metric, as shares.
+        told: `experiment`, `row`, `chance` and `config` of the results.
+    """
+    start = time.perf_counter()
+    stacked = jax.tree.map(lambda leaf: leaf[None], learner.init(key=jax.random.key(0)))
+    found = evaluate_all(learner, stacked, tasks.test, episodes=episodes, batch=20)
+    return result_rows(
+        figures(found),
+        paper,
+        episodes=episodes,
+        seeds=(0,),
+        protocol=None,
+        regime=None,
+        transductive=False,
+        params_sha256=(params_sha256(params),),
+        data=tasks.data,
+        seconds=seconds + time.perf_counter() - start,
+        **told,
+    )
 
 
 def result_rows(figures: Mapping[str, np.ndarray], paper: Mapping[str, float] | None, **shared: Any) -> list[ResultRow]:

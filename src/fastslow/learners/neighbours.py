@@ -5,14 +5,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import UserError
 from .._typing import Key
 from ..models.heads import accuracy
 from ..tasks.base import Examples, FewShotEpisode
-from .base import AbstractLearner, LearnerState, Metrics
+from .base import LearnerState
+from .untrained import AbstractUntrained
 
 
-class PixelNeighbours(AbstractLearner[FewShotEpisode]):
+class PixelNeighbours(AbstractUntrained[FewShotEpisode]):
     """Names each query after the support example whose pixels are nearest (Euclidean distance, one neighbour).
 
     It has no parameters, so it is scored as it is, by `training.evaluate.evaluate` on the same episodes as a trained
@@ -23,19 +23,6 @@ class PixelNeighbours(AbstractLearner[FewShotEpisode]):
     """
 
     way: int = eqx.field(static=True)
-
-    def init(self, *, key: Key) -> LearnerState:
-        """The empty state; `running` has no entries, and an axis by which repetitions can be counted once stacked."""
-        del key
-        return LearnerState(params=(), optimiser=(), running=jnp.zeros(0))
-
-    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
-        """Refuses.
-
-        Raises:
-            UserError: always, since there is nothing to train.
-        """
-        raise UserError("PixelNeighbours: has no parameters to train; measure it with `evaluate` as it is.")
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Examples:
         """Remembers the support set as it is."""

@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import UserError
 from .._typing import Key
 from ..tasks.base import Examples, SequenceEpisode
-from .base import AbstractLearner, LearnerState, Metrics
+from .base import LearnerState
 from .neighbours import PixelNeighbours, squared_distances
+from .untrained import AbstractUntrained
 
 Features = Callable[[Float[Array, "..."]], Float[Array, " features"]]
 """What an input is compared by, such as `Autoencoder.encode`."""
 
 
-class StreamNeighbours(AbstractLearner[SequenceEpisode]):
+class StreamNeighbours(AbstractUntrained[SequenceEpisode]):
     """Names each input after the nearest one before it in the stream (Euclidean distance, one neighbour).
 
     It stores all that comes, and has no parameters. Of equally near inputs the earliest wins. With nothing stored it
@@ -34,19 +34,6 @@ class StreamNeighbours(AbstractLearner[SequenceEpisode]):
     features: Features | None = None
     way: int = eqx.field(static=True, default=5)
     instances: int = eqx.field(static=True, default=10)
-
-    def init(self, *, key: Key) -> LearnerState:
-        """The empty state; `running` has no entries, and an axis by which repetitions can be counted once stacked."""
-        del key
-        return LearnerState(params=(), optimiser=(), running=jnp.zeros(0))
-
-    def update(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
-        """Refuses.
-
-        Raises:
-            UserError: always, since there is nothing to train.
-        """
-        raise UserError("StreamNeighbours: has no parameters to train; measure it with `evaluate` as it is.")
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Examples:
         """Remembers the support set by its features."""

@@ -11,12 +11,13 @@ from .._checks import UserError
 from .._typing import Key
 from ..tasks.base import Examples, SequenceEpisode
 from ..tasks.gaussian_process import GaussianProcessConfig, sequential_surprise
-from .base import AbstractLearner, LearnerState, Metrics
+from .base import LearnerState
+from .untrained import AbstractUntrained
 
 REFUSAL = "TrueProcess: has nothing to learn; measure it with `evaluate`, or ask `tasks.gaussian_process.posterior`."
 
 
-class TrueProcess(AbstractLearner[SequenceEpisode]):
+class TrueProcess(AbstractUntrained[SequenceEpisode]):
     """The process that streams are drawn from, with its true settings. It has no parameters.
 
     Attributes:
@@ -28,19 +29,6 @@ class TrueProcess(AbstractLearner[SequenceEpisode]):
     @property
     def judged_by(self) -> str:
         return "log_likelihood"
-
-    def init(self, *, key: Key) -> LearnerState:
-        """The empty state; `running` has no entries, and an axis by which repetitions can be counted once stacked."""
-        del key
-        return LearnerState(params=(), optimiser=(), running=jnp.zeros(0))
-
-    def update(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
-        """Refuses.
-
-        Raises:
-            UserError: always, since there is nothing to train.
-        """
-        raise UserError(REFUSAL)
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Any:
         """Refuses.

@@ -1,24 +1,17 @@
 """The main job: learn new characters from one example, with synthetic gradients, without them, and by pixels alone."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
-
-import jax
-import jax.numpy as jnp
 
 from ...learners.neighbours import PixelNeighbours
 from ...tasks.splits import TaskSplits
 from ...training.config import to_json
-from ...training.evaluate import evaluate
-from ...training.fingerprint import params_sha256
-from ...training.statistics import interval
 from ..base import Budget, Experiment, Watch
 from ..config import RunConfig, build_tasks
 from ..figures import draw_figures
-from ..pipeline import Trained
+from ..pipeline import Trained, measure_untrained
 from ..presets import GLYPHS, SMOKE
-from ..results import ResultRow, environment, write_rows
+from ..results import ResultRow, write_rows
 from ..rows import Row, run_row
 from ..saved import load_run
 
@@ -28,31 +21,17 @@ FAST, SLOW, PIXELS = "NMN + SG, regime meta", "the same network, regime true", "
 
 def pixel_row(config: RunConfig, tasks: TaskSplits, *, experiment: str, episodes: int) -> ResultRow:
     """Nearest neighbour on raw pixels, on the episodes that the networks are measured on."""
-    start = time.perf_counter()
-    learner = PixelNeighbours(way=config.task.way)
-    state = learner.init(key=jax.random.key(0))
-    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
-    found = evaluate(learner, stacked, tasks.test, episodes=episodes, batch=20)
-    mean, low, high = interval(found)
-    return ResultRow(
+    (found,) = measure_untrained(
+        PixelNeighbours(way=config.task.way),
+        tasks,
+        lambda figures: {"accuracy": figures["accuracy"]},
+        episodes=episodes,
         experiment=experiment,
         row=PIXELS,
-        metric="accuracy",
-        value=mean,
-        ci95=(low, high),
         chance=1 / config.task.way,
-        episodes=found.size,
-        seeds=(0,),
-        protocol=None,
-        regime=None,
-        transductive=False,
-        paper_value=None,
         config={"task": to_json(config.task)},
-        params_sha256=(params_sha256(state.params),),
-        data=tasks.data,
-        seconds=time.perf_counter() - start,
-        **environment(),
     )
+    return found
 
 
 def run_main(out: Path, config: RunConfig, *, resume: bool, watch: Watch, episodes: int = 600) -> list[ResultRow]:

@@ -1,12 +1,8 @@
 """The rows of Table 2 that name each image after its nearest neighbour, by pixels or by an autoencoder's features."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 from ..._typing import Key
 from ...learners.autoencoder import AutoencoderLearner
@@ -14,16 +10,13 @@ from ...learners.optimiser import OptimiserConfig, build_optimiser
 from ...learners.stream_neighbours import StreamNeighbours
 from ...models.autoencoder import Autoencoder
 from ...tasks.omniglot_stream import OmniglotStreamConfig, omniglot_stream_tasks
-from ...tasks.splits import TaskSplits
 from ...training.config import TrainingConfig, to_json
-from ...training.evaluate import evaluate_all
-from ...training.fingerprint import params_sha256
 from ...training.folder import RunFolder
 from ...training.loop import fit, train
 from ...training.report import Report
 from ...training.state import best_learner, one_seed
 from ..base import Watch
-from ..pipeline import by_instance, chance_of, result_rows
+from ..pipeline import by_instance, chance_of, measure_untrained
 from ..results import ResultRow
 from ..streams import StreamConfig
 
@@ -87,30 +80,19 @@ def neighbour_rows(
         paper: the paper's figures by metric.
         autoencoder: what `train_autoencoder` gave; None to compare pixels.
     """
-    start = time.perf_counter()
-    tasks: TaskSplits = omniglot_stream_tasks(task)
-    features = None if autoencoder is None else autoencoder[0].encode
-    learner = StreamNeighbours(features, task.classes)
-    state = learner.init(key=jax.random.key(0))
-    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
-    found = evaluate_all(learner, stacked, tasks.test, episodes=episodes, batch=20)
-    params = () if autoencoder is None else autoencoder[0]
-    before = 0.0 if autoencoder is None else autoencoder[2]
-    return result_rows(
-        by_instance(found),
-        paper,
+    network, trained, seconds = autoencoder if autoencoder is not None else (None, {}, 0.0)
+    return measure_untrained(
+        StreamNeighbours(None if network is None else network.encode, task.classes),
+        omniglot_stream_tasks(task),
+        by_instance,
+        episodes=episodes,
+        params=() if network is None else network,
+        seconds=seconds,
+        paper=paper,
         experiment=experiment,
         row=row,
         chance=chance_of(StreamConfig(task)),
-        episodes=episodes,
-        seeds=(0,),
-        protocol=None,
-        regime=None,
-        transductive=False,
-        config={"task": to_json(task)} if autoencoder is None else {"task": to_json(task), FEATURES: autoencoder[1]},
-        params_sha256=(params_sha256(params),),
-        data=tasks.data,
-        seconds=before + time.perf_counter() - start,
+        config={"task": to_json(task), **({FEATURES: trained} if trained else {})},
     )
 
 

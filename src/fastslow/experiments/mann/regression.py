@@ -1,20 +1,14 @@
 """What Figures 5 and 6 share: trainings on functions drawn from a Gaussian process, the true process beside them."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
-
-import jax
-import jax.numpy as jnp
 
 from ...learners.true_process import TrueProcess
 from ...tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks
 from ...training.config import to_json
-from ...training.evaluate import evaluate_all
-from ...training.fingerprint import params_sha256
 from ..base import Budget, Watch
 from ..config import build_tasks
-from ..pipeline import Trained, by_seen, result_rows
+from ..pipeline import Trained, by_seen, measure_untrained
 from ..results import ResultRow
 from ..rows import Row, run_row
 from ..saved import load_run
@@ -63,26 +57,15 @@ def _reload(folder: Path) -> Trained[StreamConfig]:
 
 def truth(experiment: str, config: GaussianProcessConfig, episodes: int) -> list[ResultRow]:
     """What the true process makes of the test streams."""
-    start = time.perf_counter()
-    learner, tasks = TrueProcess(config), gaussian_process_tasks(config)
-    state = learner.init(key=jax.random.key(0))
-    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
-    found = evaluate_all(learner, stacked, tasks.test, episodes=episodes, batch=20)
-    return result_rows(
-        by_seen(found),
-        None,
+    return measure_untrained(
+        TrueProcess(config),
+        gaussian_process_tasks(config),
+        by_seen,
+        episodes=episodes,
         experiment=experiment,
         row=f"{config.dimensions}-D: true process",
         chance=None,
-        episodes=episodes,
-        seeds=(0,),
-        protocol=None,
-        regime=None,
-        transductive=False,
         config={"task": to_json(config)},
-        params_sha256=(params_sha256(()),),
-        data=tasks.data,
-        seconds=time.perf_counter() - start,
     )
 
 

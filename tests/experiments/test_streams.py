@@ -103,7 +103,9 @@ def test_rows_have_the_papers_sizes() -> None:
 def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:
     printed = network(OmniglotStreamConfig(), "paper", 0, seeds=3)
     for row in table1.rows("paper"):
-        assert replace(row.config, model=replace(row.config.model, cell="mann", strength="none")) == printed
+        assert (
+            replace(row.config, model=replace(row.config.model, cell="mann", strength="none", written="key")) == printed
+        )
     for kept, wiped in itertools.pairwise(figure3.rows("laptop")[:2]):
         assert replace(kept.config, model=replace(kept.config.model, persistent=False)) == wiped.config
     first, _, *_ = figure2.rows("laptop")

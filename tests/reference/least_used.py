@@ -50,7 +50,7 @@ class LeastUsedMemory:
         gates, strengths = [sigmoid(control) for control in controls[:heads]], [1.0] * heads
         if self.strength == "learned":
             controls = controls[heads:]
-            strengths = [1 + np.log(1 + np.exp(control)) for control in controls[:heads]]
+            strengths = [1 + np.log(1 + np.exp(8 + control)) for control in controls[:heads]]
         vectors = [np.tanh(controls[heads + n * width : heads + (n + 1) * width]) for n in range(2 * heads)]
         keys, stored = vectors[:heads], vectors[heads:] if self.written == "vector" else vectors[:heads]
         unused = least_used(self.usage, heads)

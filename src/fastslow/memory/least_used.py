@@ -15,6 +15,9 @@ from .addressing import FLOOR, inverse_lengths
 EMPTY = 1e-6
 """Value of every cell of the first memory, `M_0`."""
 
+SHARP = 8.0
+"""Where learned strengths start, before softplus."""
+
 TIE = 2.0**-16
 """Usages are compared as multiples of this."""
 
@@ -78,7 +81,8 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         written: what is stored. key: the key itself, as in eq. 8; vector: one more output of the controller.
         strength: how sharp attention can be. none: eq. 3 as it stands, where similarities lie in [-1, 1] and the
             largest of 128 weights stays below 1/18; learned: each head's similarities are multiplied by
-            `β_t = 1 + softplus(…)` from the controller, as the NTM does, so that a single slot can be read.
+            `β_t = 1 + softplus(8 + …)` from the controller, as the NTM does, so that a single slot can be read. Since
+            it starts near 9, a fresh network reads mostly what is like its key, and soon learns to make use of it.
     """
 
     slots: int = eqx.field(static=True)
@@ -189,7 +193,9 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         """`σ(α_t)` and `β_t`, a column each, then keys and what is written."""
         scalars, rest = jnp.split(controls, [self.controls - self._vectors * self.heads * self.width])
         gates, strengths = scalars[: self.heads], scalars[self.heads :]
-        strength = 1 + jax.nn.softplus(strengths)[:, None] if self.strength == "learned" else jnp.ones((), gates.dtype)
+        strength = jnp.ones((), gates.dtype)
+        if self.strength == "learned":
+            strength = 1 + jax.nn.softplus(SHARP + strengths)[:, None]
         vectors = jnp.tanh(rest).reshape(self._vectors, self.heads, self.width)
         return jax.nn.sigmoid(gates)[:, None], strength, vectors[0], vectors[-1]
 
@@ -200,7 +206,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         scalars, rest = jnp.split(controls, [self.controls - self._vectors * self.heads * self.width])
         parts = [to_gate]
         if self.strength == "learned":
-            parts.append(to_strength * jax.nn.sigmoid(scalars[self.heads :]))
+            parts.append(to_strength * jax.nn.sigmoid(SHARP + scalars[self.heads :]))
         both = jnp.stack([to_keys, to_vectors]) if self._vectors == 2 else (to_keys + to_vectors)[None]
         return jnp.concatenate([*parts, both.reshape(-1) * (1 - jnp.tanh(rest) ** 2)])
 

@@ -22,7 +22,7 @@ def rows(budget: Budget) -> list[Row[StreamConfig]]:
     """One-hot labels, 5 classes; strings, 15 classes."""
     few = {row.folder: row for row in table1.rows(budget)}
     many = {row.folder: row for row in table2.rows(table2.blocks(budget)[1])}
-    return [few["lstm"], few["mann-strength"], many["15-lstm"], many["15-mann-lstm-controller"]]
+    return [few["lstm"], few["mann-sharp"], many["15-lstm"], many["15-mann-lstm-controller"]]
 
 
 TITLES = (

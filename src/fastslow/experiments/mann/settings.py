@@ -1,8 +1,9 @@
 """What the experiments of mann share: how long they train at each budget, and the network they are about.
 
 Deviations: Adam at 1e-3 on half a cosine, where the paper has RMSProp at 1e-4 (`--optimiser.method rmsprop`); and heads
-that choose how sharply they read. With equation 3 as printed no slot of 128 weighs more than 1/18, and in trials
-training left chance several times later; `mann/table1` has that network as a row of its own.
+that choose how sharply they read, and write a vector of its own, not the key they read by. With equation 3 as printed
+no slot of 128 weighs more than 1/18, and by equation 8 what is stored for later must be what is asked for now. In
+trials training left chance several times later (docs/decisions/009); `mann/table1` has that network as a row.
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from ..pipeline import INSTANCES, instance_metric
 from ..streams import StreamConfig, StreamModelConfig, StreamTaskConfig
 
 PRINTED = "MANN as printed"
-SHARP = "MANN, learned key strength"
+SHARP = "MANN, learned strength, own vectors"
 
 
 def network(task: StreamTaskConfig, budget: Budget, steps: int, *, seeds: int = 1) -> StreamConfig:
@@ -44,8 +45,8 @@ def network(task: StreamTaskConfig, budget: Budget, steps: int, *, seeds: int = 
 
 
 def sharp(config: StreamConfig) -> StreamConfig:
-    """The same with heads that choose how sharply they read."""
-    return replace(config, model=replace(config.model, strength="learned"))
+    """The same with heads that choose how sharply they read, and write another vector than their key."""
+    return replace(config, model=replace(config.model, strength="learned", written="vector"))
 
 
 def test_episodes(budget: Budget) -> int:

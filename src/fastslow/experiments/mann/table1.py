@@ -11,7 +11,7 @@ from ..streams import CellKind, StreamConfig
 from .settings import PRINTED, SHARP, by_metric, network, sharp, test_episodes
 
 NAME = "mann/table1"
-STEPS = 100_000
+STEPS = 30_000
 
 PAPER = {
     "mann": (0.364, 0.828, 0.910, 0.926, 0.949, 0.981),

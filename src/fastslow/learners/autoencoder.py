@@ -20,8 +20,8 @@ REFUSAL = "AutoencoderLearner: names no classes; give `StreamNeighbours` its `en
 class AutoencoderLearner(AbstractLearner[SequenceEpisode]):
     """Learns to reconstruct images: the loss is the mean squared error over pixels and over steps that are no padding.
 
-    What is called `accuracy` here is the share of the pixels' variance that is explained, clipped to [0, 1]: one less
-    the loss over the variance of each pixel around its mean image, all over the images at hand.
+    Judged by `explained_variance`: one less the loss over the variance of each pixel around its mean image, all over
+    the images at hand.
 
     Attributes:
         build: `key → Autoencoder`, as configured.
@@ -30,6 +30,10 @@ class AutoencoderLearner(AbstractLearner[SequenceEpisode]):
 
     build: Any = eqx.field(static=True)
     optimiser: optax.GradientTransformation = eqx.field(static=True)
+
+    @property
+    def judged_by(self) -> str:
+        return "explained_variance"
 
     def init(self, *, key: Key) -> LearnerState:
         network = self.build(key)
@@ -43,7 +47,7 @@ class AutoencoderLearner(AbstractLearner[SequenceEpisode]):
         params = optax.apply_updates(state.params, updates)
         metrics = {
             "loss": loss,
-            "accuracy": _explained(loss, images),
+            "explained_variance": _explained(loss, images),
             "gradient_norm": optax.tree.norm(gradients),
         }
         return LearnerState(params=params, optimiser=optimiser, running=state.running), metrics
@@ -67,9 +71,9 @@ class AutoencoderLearner(AbstractLearner[SequenceEpisode]):
     def evaluate(
         self, state: LearnerState, episodes: SequenceEpisode, *, key: Key
     ) -> dict[str, Float[Array, " batch"]]:
-        """`loss` and `accuracy` of each episode, the variance being that of its own images."""
+        """`loss` and `explained_variance` of each episode, the variance being that of its own images."""
         loss = jax.vmap(lambda episode: _loss(state.params, episode))(episodes)
-        return {"accuracy": jax.vmap(_explained)(loss, episodes), "loss": loss}
+        return {"explained_variance": jax.vmap(_explained)(loss, episodes), "loss": loss}
 
 
 def _loss(network: Autoencoder, images: SequenceEpisode) -> Scalar:
@@ -77,10 +81,10 @@ def _loss(network: Autoencoder, images: SequenceEpisode) -> Scalar:
 
 
 def _explained(loss: Scalar, images: SequenceEpisode) -> Scalar:
-    """`1 − loss / variance`, clipped to [0, 1]; 0 where all images are alike."""
+    """`1 − loss / variance`; 0 where all images are alike."""
     rows = images.inputs.reshape(images.inputs.shape[0], -1)
     variance = jnp.mean(_mean((rows - _mean(rows, images)[None]) ** 2, images))
-    return jnp.where(variance > 0, jnp.clip(1 - loss / variance, 0, 1), 0)
+    return jnp.where(variance > 0, 1 - loss / variance, 0)
 
 
 def _mean(values: Float[Array, "time ..."], images: SequenceEpisode) -> Float[Array, "..."]:

@@ -18,7 +18,7 @@ from fastslow.experiments.mann import figure2, figure3, figure4, figure5, neighb
 from fastslow.experiments.mann.settings import network, sharp
 from fastslow.experiments.pipeline import by_seen, measure, train_run
 from fastslow.experiments.results import read_rows
-from fastslow.experiments.streams import StreamConfig, StreamModelConfig, check_model
+from fastslow.experiments.streams import StreamConfig, StreamModelConfig, check_model, with_classes
 from fastslow.learners.true_process import TrueProcess
 from fastslow.tasks.base import Examples
 from fastslow.tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks, sequential_surprise
@@ -98,6 +98,18 @@ def test_rows_have_the_papers_sizes() -> None:
     task = figure4.row("paper").config.task
     assert (task.start, task.classes, task.length, task.grow_every) == (15, 25, 250, 10_000)
     assert [len(table2.PAPER[n]) for n in (5, 15)] == [6, 7]
+
+
+def test_a_network_can_be_measured_on_other_numbers_of_classes() -> None:
+    task = OmniglotStreamConfig(classes=25, length=250, labels="strings", start=15)
+    config = with_classes(StreamConfig(task), 50)
+    assert (config.task.classes, config.task.length, config.task.start) == (50, 500, 0)
+    assert replace(config, task=task) == StreamConfig(task)
+    for other in (OmniglotStreamConfig(), PROCESS):
+        with pytest.raises(UserError, match="classes: got 7, wanted no number, as the network was not trained on lab"):
+            with_classes(StreamConfig(other), 7)
+    with pytest.raises(UserError, match="classes: got 0"):
+        with_classes(StreamConfig(task), 0)
 
 
 def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:

@@ -10,7 +10,7 @@ import tyro
 from .._checks import bad
 from ..experiments.config import AnyConfig, RunConfig, describe
 from ..experiments.fast_slow.main import pixel_row
-from ..experiments.pipeline import Trained, measure
+from ..experiments.pipeline import Trained, measure, on_classes
 from ..experiments.results import write_rows
 from ..experiments.saved import load
 from ..experiments.streams import StreamConfig
@@ -29,7 +29,9 @@ fastslow evaluate runs/main-001 --episodes 2000
 
 fastslow evaluate omniglot --data DIR
 
-fastslow evaluate omniglot --statistics episode"""
+fastslow evaluate omniglot --statistics episode
+
+fastslow evaluate omniglot-stream --classes 5 15 30"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class EvaluateFlags:
     statistics: Statistics | None = None
     """What batch normalisation uses: averages tracked in training, those of the support set, or those of support set
     and queries together, which is transductive; without it as the model was configured."""
+    classes: tuple[int, ...] = ()
+    """Numbers of classes in a stream, ten steps for each class, for a network on streams whose labels are strings;
+    without it as many as it was trained on."""
     data: Path | None = None
     """Folder of the data set; without it where the model was trained from, or as for training."""
     split: Literal["test", "validation"] = "test"
@@ -66,11 +71,14 @@ def run(words: Sequence[str]) -> int:
     saved = load(flags.model)
 
     trained = with_tasks(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
-    if flags.split == "validation":
-        trained = on_validation(trained)
-    say(f"Measuring on {flags.episodes} {flags.split} episodes.")
     name = flags.row or f"{flags.model}, {describe(trained.config)}"
-    rows = measure(trained, experiment=flags.experiment, row=name, episodes=flags.episodes)
+    planned = {f"{name}, {n} classes": on_classes(trained, n) for n in flags.classes} or {name: trained}
+    say(f"Measuring on {flags.episodes} {flags.split} episodes.")
+    rows = []
+    for told, trained in planned.items():
+        if flags.split == "validation":
+            trained = on_validation(trained)
+        rows += measure(trained, experiment=flags.experiment, row=told, episodes=flags.episodes)
     if isinstance(trained.config, RunConfig):
         rows.append(pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes))
     out = flags.out or _default_out(flags.model)

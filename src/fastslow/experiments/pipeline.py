@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from .._checks import bad
 from ..learners.base import LearnerState
 from ..learners.untrained import AbstractUntrained
 from ..tasks.gaussian_process import GaussianProcessConfig
@@ -25,7 +26,7 @@ from ..training.state import best_learner, one_seed
 from ..training.statistics import interval
 from .config import AnyConfig, build_any_learner, build_tasks
 from .results import ResultRow, environment
-from .streams import StreamConfig
+from .streams import StreamConfig, with_classes
 
 Config = TypeVar("Config", bound=AnyConfig)
 Watch = Callable[[Report], object]
@@ -86,6 +87,18 @@ def train_run(config: Config, out: Path, *, resume: bool = False, watch: Watch |
         seeds=tuple(config.training.seed_numbers[index] for index in alive),
         seconds=seconds,
     )
+
+
+def on_classes(trained: Trained[Any], classes: int) -> Trained[Any]:
+    """The same network, to be measured on streams of another number of classes.
+
+    Raises:
+        UserError: the network is none for streams of characters with strings for labels.
+    """
+    if not isinstance(trained.config, StreamConfig):
+        raise bad("classes", came=classes, wanted="no number, as the network was not trained on streams")
+    config = with_classes(trained.config, classes)
+    return replace(trained, config=config, tasks=build_tasks(config.task), seconds=0.0)
 
 
 def measure(

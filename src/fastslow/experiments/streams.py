@@ -1,6 +1,6 @@
 """Trainings on streams of labelled inputs (mann): configuration, and how it is built."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import bad, check_choice
+from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from ..cells.base import AbstractCell
 from ..cells.feedforward import FeedForward
@@ -148,3 +148,17 @@ def build_stream_learner(config: StreamConfig) -> SequenceLearner:
         labels=_labels(config.task),
         lanes=config.training.batch if config.model.persistent else 0,
     )
+
+
+def with_classes(config: StreamConfig, classes: int) -> StreamConfig:
+    """The same network, to be measured on streams of another number of classes, ten steps for each of them.
+
+    Raises:
+        UserError: the network's labels are as many as the classes it was trained on, or are real numbers.
+    """
+    if isinstance(config.task, GaussianProcessConfig) or config.task.labels != "strings":
+        raise bad(
+            "classes", came=classes, wanted="no number, as the network was not trained on labels that are strings"
+        )
+    check_positive("classes", classes)
+    return replace(config, task=replace(config.task, classes=classes, length=10 * classes, start=0))

@@ -14,7 +14,7 @@ from ...training import plots, stream_plots
 from ..base import Budget, Experiment, Watch
 from ..config import build_tasks
 from ..figures import ORDINALS, instance_curves
-from ..pipeline import Trained, instance_metric, measure
+from ..pipeline import Trained, instance_metric, measure, on_classes
 from ..results import ResultRow, write_rows
 from ..rows import Row, run_row
 from ..saved import load_run
@@ -46,19 +46,13 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
         tasks = build_tasks(planned.config.task)
         trained = Trained(planned.config, saved.learner, tasks, saved.states, saved.seeds, seconds=0.0)
     tested = TESTED[:2] if budget == "smoke" else TESTED
-    many = {n: on_classes(trained, n, 2 if budget == "smoke" else 200) for n in tested}
+    few = 2 if budget == "smoke" else 200
+    many = {n: measure(on_classes(trained, n), experiment=NAME, row=f"{n} classes", episodes=few) for n in tested}
     for found in many.values():
         results = [*results, *found]
     write_rows(out / "result.json", results)
     _draw(out, planned.folder, many)
     return results
-
-
-def on_classes(trained: Trained, classes: int, episodes: int) -> list[ResultRow]:
-    """Measures a network on episodes of another number of classes."""
-    test = replace(trained.tasks.test, classes=classes, length=PER_CLASS * classes)
-    there = replace(trained, tasks=replace(trained.tasks, test=test), seconds=0.0)
-    return measure(there, experiment=NAME, row=f"{classes} classes", episodes=episodes)
 
 
 def _draw(out: Path, folder: str, many: dict[int, list[ResultRow]]) -> None:

@@ -16,6 +16,7 @@ from ..streams import StreamConfig, StreamModelConfig, StreamTaskConfig
 
 PRINTED = "MANN as printed"
 SHARP = "MANN, learned strength, own vectors"
+MUON = OptimiserConfig("muon", learning_rate=3e-3)
 
 
 def network(task: StreamTaskConfig, budget: Budget, steps: int, *, seeds: int = 1) -> StreamConfig:
@@ -31,7 +32,7 @@ def network(task: StreamTaskConfig, budget: Budget, steps: int, *, seeds: int = 
         small = TrainingConfig(
             steps=4, batch=2, log_every=2, validate_every=4, validation_episodes=4, checkpoint_every=2
         )
-        return StreamConfig(task, small, StreamModelConfig(hidden=8, slots=8, width=4, heads=2))
+        return StreamConfig(task, small, StreamModelConfig(hidden=8, slots=8, width=4, heads=2), MUON)
     training = TrainingConfig(
         steps=steps if budget == "laptop" else 100_000,
         batch=16,
@@ -41,7 +42,7 @@ def network(task: StreamTaskConfig, budget: Budget, steps: int, *, seeds: int = 
         validation_episodes=400,
         checkpoint_every=1000,
     )
-    return StreamConfig(task, training, optimiser=OptimiserConfig("muon", learning_rate=3e-3))
+    return StreamConfig(task, training, optimiser=MUON)
 
 
 def sharp(config: StreamConfig) -> StreamConfig:

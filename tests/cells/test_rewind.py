@@ -19,6 +19,7 @@ FEATURES, HIDDEN, SLOTS, WIDTH, HEADS, BATCH, STEPS = 3, 4, 5, 7, 2, 3, 6
 MEMORIES: dict[str, AbstractAccess] = {
     "least-used": LeastUsed(SLOTS, WIDTH, HEADS),
     "least-used-apart": LeastUsed(SLOTS, WIDTH, HEADS, share="one-each", order="read-first", written="vector"),
+    "least-used-sharp": LeastUsed(SLOTS, WIDTH, HEADS, written="vector", strength="learned"),
     "tape": Tape(SLOTS, WIDTH, HEADS),
 }
 CONTROLLERS = (("lstm", "cell"), ("lstm", "hidden"), ("feed-forward", "hidden"))
@@ -29,7 +30,7 @@ KINDS = [
     (*CONTROLLERS[2], "tape"),
 ]
 # every controller and every memory, once
-FEW = [KINDS[0], KINDS[3], KINDS[5]]
+FEW = [(*CONTROLLERS[0], "least-used-sharp"), (*CONTROLLERS[1], "least-used-apart"), KINDS[-1]]
 
 
 class Drift(AbstractRewindableCell[jax.Array, jax.Array, jax.Array]):

@@ -20,7 +20,7 @@ SLOTS, WIDTH, HEADS, STEPS = 6, 4, 2, 5
 MEMORIES: dict[str, AbstractAccess] = {
     "least-used": LeastUsed(SLOTS, WIDTH, HEADS),
     "least-used-apart": LeastUsed(SLOTS, WIDTH, HEADS, share="one-each", order="read-first", written="vector"),
-    "least-used-sharp": LeastUsed(SLOTS, WIDTH, HEADS, strength="learned"),
+    "least-used-sharp": LeastUsed(SLOTS, WIDTH, HEADS, written="vector", strength="learned"),
     "tape": Tape(SLOTS, WIDTH, HEADS),
     "tape-writers": Tape(SLOTS, WIDTH, HEADS, writers=2),
 }

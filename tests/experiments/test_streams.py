@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from fastslow.experiments.catalogue import find_experiment
 from fastslow.experiments.config import build_any_learner, build_tasks, read_config
 from fastslow.experiments.mann import figure2, figure3, figure4, figure5, neighbours, regression, table1, table2
 from fastslow.experiments.mann.settings import network, sharp
-from fastslow.experiments.pipeline import by_seen, measure, train_run
+from fastslow.experiments.pipeline import by_instance, by_seen, measure, train_run
 from fastslow.experiments.results import read_rows
+from fastslow.experiments.rows import Row, run_row, trained_before
 from fastslow.experiments.streams import StreamConfig, StreamModelConfig, check_model, with_classes
 from fastslow.learners.true_process import TrueProcess
 from fastslow.tasks.base import Examples
@@ -29,6 +31,7 @@ from fastslow.training.evaluate import evaluate_all
 from fastslow.training.fingerprint import params_sha256
 from fastslow.training.folder import RunFolder
 from fastslow.training.loop import fit, train
+from fastslow.training.statistics import interval
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -90,7 +93,7 @@ def test_rows_have_the_papers_sizes() -> None:
         for row in rows_of(table, "paper"):
             model, training = row.config.model, row.config.training
             assert (model.hidden, model.slots, model.width, model.heads) == (200, 128, 40, 4)
-            assert (training.steps, training.batch) == (100_000, 16)
+            assert (training.steps, training.batch) == (6250 if row.folder.endswith("6250") else 100_000, 16)
     lengths = {(row.config.task.classes, row.config.task.length) for row in rows_of("table2", "paper")}
     assert lengths == {(5, 50), (15, 100)}
     kept = [row.config for row in rows_of("figure3", "paper") if row.config.model.persistent]
@@ -115,9 +118,8 @@ def test_a_network_can_be_measured_on_other_numbers_of_classes() -> None:
 def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:
     printed = network(OmniglotStreamConfig(), "paper", 0, seeds=3)
     for row in table1.rows("paper"):
-        assert (
-            replace(row.config, model=replace(row.config.model, cell="mann", strength="none", written="key")) == printed
-        )
+        model = replace(row.config.model, cell="mann", strength="none", written="key")
+        assert replace(row.config, model=model, training=printed.training) == printed
     for kept, wiped in itertools.pairwise(figure3.rows("laptop")[:2]):
         assert replace(kept.config, model=replace(kept.config.model, persistent=False)) == wiped.config
     first, _, *_ = figure2.rows("laptop")
@@ -130,6 +132,10 @@ def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:
         ({"cell": "lstm", "persistent": True}, "persistent: got True, wanted False, as lstm has no such choice"),
         ({"cell": "lstm", "strength": "learned"}, "strength: got 'learned', wanted none, as lstm has no"),
         ({"cell": "feed-forward", "memory": "tape"}, "memory: got 'tape', wanted least-used, as feed-forward has no"),
+        (
+            {"controller": "feed-forward", "key_source": "hidden"},
+            "key_source: got 'hidden', wanted cell, as a feed-forward controller has no such choice",
+        ),
         ({"memory": "tape", "share": "one-each"}, "share: got 'one-each', wanted shared, as the tape memory has no"),
     ],
     ids=str,
@@ -139,6 +145,40 @@ def test_choices_without_effect_are_refused(choices: dict, said: str) -> None:
         check_model(StreamModelConfig(**choices))
     with pytest.raises(UserError, match=re.escape(said)):
         build_any_learner(StreamConfig(PROCESS, model=StreamModelConfig(**choices)))
+
+
+def test_a_memory_is_not_kept_where_the_number_of_classes_grows() -> None:
+    task = OmniglotStreamConfig(classes=4, length=40, start=2)
+    with pytest.raises(UserError, match="persistent: got True, wanted False where the number of classes grows"):
+        build_any_learner(StreamConfig(task, model=StreamModelConfig(persistent=True)))
+
+
+def test_figures_by_instance_are_hits_by_instances_with_an_interval_as_the_bootstraps() -> None:
+    rng = np.random.default_rng(0)
+    seen = rng.integers(0, 4, size=(1, 400, 10))
+    seen[..., 2] = 0
+    found = {"seen": seen.astype(float), "hits": rng.binomial(seen, 0.7).astype(float)}
+    figures = by_instance(found)
+    assert list(figures) == [f"accuracy of instance {k}" for k in (1, 2, 4, 5, 10)]
+    for k in (1, 10):
+        hits, counts = (found[name][0, :, k - 1] for name in ("hits", "seen"))
+        mean, low, high = interval(figures[f"accuracy of instance {k}"])
+        assert mean == pytest.approx(hits.sum() / counts.sum())
+        drawn = [rng.integers(0, 400, 400) for _ in range(2000)]
+        ends = np.quantile([hits[again].sum() / counts[again].sum() for again in drawn], [0.025, 0.975])
+        np.testing.assert_allclose([low, high], ends, atol=0.01)
+        assert high - low < 0.2
+
+
+def test_a_row_that_was_trained_for_a_table_can_be_copied_to_a_figure(tmp_path: Path) -> None:
+    row = Row("one", "one", smoke(), None)
+    given = {"resume": True, "watch": lambda *_: None, "episodes": 4}
+    first, _ = run_row("mann/table", row, tmp_path / "table", **given)
+    shutil.copytree(tmp_path / "table" / "one", tmp_path / "figure" / "one")
+    again, trained = run_row("mann/figure", row, tmp_path / "figure", **given)
+    assert trained is None
+    assert again == [replace(result, experiment="mann/figure") for result in first]
+    assert params_sha256(trained_before(tmp_path / "figure" / "one").states.params)
 
 
 @pytest.mark.parametrize(

@@ -381,6 +381,15 @@ def test_measuring_leaves_the_memories_as_they_are_and_takes_any_number_of_strea
         np.testing.assert_allclose(twice[name], np.concatenate([figure, figure]), rtol=1e-5)
 
 
+def test_lanes_want_a_memory_and_as_many_episodes() -> None:
+    lanes = Lanes(2)
+    with pytest.raises(UserError, match="lanes: got 2, wanted 0, or the 3 episodes of a batch"):
+        lanes.learner.update(lanes.state, streams(), key=KEY)
+    build = lambda key: SequenceNetwork(LSTM(SIDE * SIDE + WAY, HIDDEN, key=key), Categorical(HIDDEN, WAY, key=key))
+    with pytest.raises(UserError, match="lanes: got 2, wanted 0, as LSTM has no memory to keep"):
+        SequenceLearner(build, optax.sgd(0.0), jnp.eye(WAY), lanes=2).init(key=KEY)
+
+
 def test_without_lanes_nothing_is_carried() -> None:
     wiped = Lanes(0)
     after, _ = wiped.update(wiped.state, streams())

@@ -286,6 +286,7 @@ def test_controls_are_gates_keys_and_vectors() -> None:
     ("options", "said"),
     [
         ({"slots": 0}, "slots: got 0, wanted a number above 0."),
+        ({"decay": float("nan")}, "decay: got nan, wanted a number from 0 to 1."),
         ({"width": 0}, "width: got 0, wanted a number above 0."),
         ({"heads": 0}, "heads: got 0, wanted a number above 0."),
         ({"heads": SLOTS + 1}, "heads: got 7, wanted "),
@@ -304,6 +305,7 @@ def test_wrong_choices_are_refused_in_one_sentence(options: dict, said: str) -> 
 
 
 def test_rounding_decides_nothing() -> None:
-    usage = jnp.asarray([0.5, 0.25 + 3e-7, 0.25, 0.25 - 3e-7, 0.1])
-    assert least_used_slots(usage, 4).tolist() == [4, 1, 2, 3]
-    assert least_used_slots(usage.at[3].add(-1e-3), 2).tolist() == [4, 3]
+    for value in np.random.default_rng(0).uniform(0.2, 0.4, 200).astype(np.float32):
+        usage = jnp.asarray([0.5, value + 3e-7, value, value - 3e-7, 0.1])
+        assert least_used_slots(usage, 4).tolist() == [4, 1, 2, 3]
+        assert least_used_slots(usage.at[3].add(-1e-3), 2).tolist() == [4, 3]

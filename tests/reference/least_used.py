@@ -14,15 +14,12 @@ def printed_least_used(usage: np.ndarray, count: int) -> list[int]:
 
 
 def least_used(usage: np.ndarray, count: int) -> list[int]:
-    """`count` slots, least used first; of equals, also by less than rounding to 2⁻¹⁶ tells, the first that comes."""
-    usage = np.array([round(float(u) * 2**16) for u in usage])
+    """`count` slots, each the first of those left whose usage is above the least by 2⁻¹⁶ or less."""
     chosen: list[int] = []
     for _ in range(count):
-        best = -1
-        for i in range(len(usage)):
-            if i not in chosen and (best < 0 or usage[i] < usage[best]):
-                best = i
-        chosen.append(best)
+        left = [i for i in range(len(usage)) if i not in chosen]
+        least = min(usage[i] for i in left)
+        chosen.append(next(i for i in left if usage[i] <= least + 2**-16))
     return chosen
 
 

@@ -18,7 +18,7 @@ def address(rows: np.ndarray, before: np.ndarray, controls: np.ndarray, floor: f
     strength, gate, sharpness = controls[width : width + 3]
     shift = dict(zip((-1, 0, 1), softmax(controls[width + 3 :]), strict=True))
     # eq. 5, 6
-    content = softmax([(1 + softplus(strength)) * cosine(key, row, floor) for row in rows])
+    content = softmax([(1 + softplus(8 + strength)) * cosine(key, row, floor) for row in rows])
     # eq. 7
     gated = [sigmoid(gate) * content[i] + (1 - sigmoid(gate)) * before[i] for i in range(slots)]
     # eq. 8: what is at j moves to j + by

@@ -11,11 +11,15 @@ import pytest
 from tests.cells.tiny import as_users_come
 
 from fastslow._checks import UserError
+from fastslow.datasets.omniglot import Omniglot
+from fastslow.datasets.splits import Split
+from fastslow.tasks import omniglot_stream
 from fastslow.tasks.omniglot_stream import (
     LABELS,
     OmniglotStreamConfig,
     OmniglotStreamTask,
     bilinear,
+    omniglot_stream_tasks,
     places,
     spelled,
 )
@@ -209,3 +213,16 @@ def test_a_number_is_spelled_in_letters_of_five() -> None:
 def test_the_size_of_a_label() -> None:
     assert OmniglotStreamConfig(classes=5).target == 5
     assert OmniglotStreamConfig(classes=15, labels="strings").target == 25
+
+
+def test_splits_share_no_character_and_training_alone_has_a_curriculum(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tuple(f"c{i}" for i in range(9))
+    images = np.zeros((9, DRAWINGS, SIDE, SIDE), np.uint8) + np.arange(9, dtype=np.uint8)[:, None, None, None]
+    split = Split("toy", train=names[:4], validation=names[4:6], test=names[6:])
+    monkeypatch.setattr(omniglot_stream, "load_split", lambda name: split)
+    monkeypatch.setattr(omniglot_stream, "load_omniglot", lambda path, form: Omniglot(images, names, "0" * 64))
+    tasks = omniglot_stream_tasks(OmniglotStreamConfig(classes=2, length=20, start=1, grow_every=7))
+    shown = [set(np.unique(part.images)) for part in (tasks.train, tasks.validation, tasks.test)]
+    assert shown == [{0, 1, 2, 3}, {4, 5}, {6, 7, 8}]
+    assert [part.start for part in (tasks.train, tasks.validation, tasks.test)] == [1, 0, 0]
+    assert (tasks.train.grow_every, tasks.split, tasks.sha256) == (7, "toy", "0" * 64)

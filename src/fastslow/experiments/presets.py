@@ -91,9 +91,17 @@ PRESETS = {
         "40 minutes",
     ),
     "omniglot-stream": Preset(
-        sharp(network(OmniglotStreamConfig(), "laptop", 30_000)),
+        sharp(network(OmniglotStreamConfig(), "laptop", 20_000)),
         "MANN on streams of Omniglot, 5 classes at length 50, one-hot labels",
         "25 minutes",
+    ),
+    "paper-omniglot-stream": Preset(
+        replace(
+            network(OmniglotStreamConfig(), "paper", 100_000),
+            optimiser=OptimiserConfig("rmsprop", learning_rate=1e-4, final=1.0),
+        ),
+        "MANN on streams of Omniglot, equations and optimiser as printed, 100,000 updates",
+        "70 minutes",
     ),
     "omniglot-stream-15": Preset(
         sharp(network(OmniglotStreamConfig(classes=15, length=100, labels="strings"), "laptop", 20_000)),

@@ -42,7 +42,8 @@ class ResultRow:
         regime: which gradients its controllers learned from; None where it has no controllers.
         transductive: whether statistics of the query set took part in the prediction.
         paper_value: the paper's own figure, in the unit of `value`, or None.
-        config: the configuration of the run, as it is stored in the run folder.
+        config: the configuration of the run, as it is stored in the run folder, but for what it was measured with, such
+            as another number of classes.
         params_sha256: checksum of the parameters, one for each seed.
         data: `name`, `split` and `sha256` (of the generator, where data are generated) of what it was tested on.
         commit: the commit of the code, or None outside a checkout.

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
 from ..training.config import to_json
 from .base import Watch
-from .config import AnyConfig
+from .config import AnyConfig, build_tasks
 from .pipeline import Config, Trained, measure, train_run
 from .results import ResultRow, read_rows, write_rows
+from .saved import load_run
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def run_row(
     if resume and finished.is_file():
         results = [result for result in read_rows(finished) if result.row == row.name]
         if results and is_result_of(results[0], row.config, episodes):
-            return results, None
+            # it may have been trained for another experiment, and copied here
+            return [replace(result, experiment=experiment) for result in results], None
     trained = train_run(
         row.config,
         folder,
@@ -67,6 +69,16 @@ def run_row(
     results = measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper=row.paper)
     write_rows(finished, results)
     return results, trained
+
+
+def trained_before(folder: Path) -> Trained[AnyConfig]:
+    """A training that was finished in an earlier sitting.
+
+    Raises:
+        UserError: there is none in the folder.
+    """
+    saved = load_run(folder)
+    return Trained(saved.config, saved.learner, build_tasks(saved.config.task), saved.states, saved.seeds, seconds=0.0)
 
 
 def run_rows(

@@ -109,21 +109,21 @@ LEAST_USED_ALONE = ("share", "order", "written", "strength")
 
 
 def check_model(model: StreamModelConfig) -> None:
-    """Refuses choices that would have no effect.
+    """Refuses choices that would have no effect; not sizes, which the rows of a table share.
 
     Raises:
         UserError: naming the first of them.
     """
     plain = StreamModelConfig()
-    idle: tuple[str, ...] = ()
-    if model.cell != "mann":
-        idle = ("controller", "key_source", "memory", *LEAST_USED_ALONE, "persistent")
-    elif model.memory == "tape":
-        idle = LEAST_USED_ALONE
-    for name in idle:
-        if getattr(model, name) != getattr(plain, name):
-            owner = model.cell if model.cell != "mann" else "the tape memory"
-            raise bad(name, came=getattr(model, name), wanted=f"{getattr(plain, name)}, as {owner} has no such choice")
+    without = (
+        (model.cell, model.cell != "mann", ("controller", "key_source", "memory", *LEAST_USED_ALONE, "persistent")),
+        ("a feed-forward controller", model.controller == "feed-forward", ("key_source",)),
+        ("the tape memory", model.memory == "tape", LEAST_USED_ALONE),
+    )
+    for owner, is_owner, names in without:
+        for name in names if is_owner else ():
+            if (came := getattr(model, name)) != (only := getattr(plain, name)):
+                raise bad(name, came=came, wanted=f"{only}, as {owner} has no such choice")
 
 
 def _labels(task: StreamTaskConfig) -> Float[Array, "way target"] | None:
@@ -142,6 +142,8 @@ def build_stream_learner(config: StreamConfig) -> SequenceLearner:
         UserError: a choice that would have no effect, or is none.
     """
     check_model(config.model)
+    if config.model.persistent and isinstance(config.task, OmniglotStreamConfig) and config.task.start:
+        raise bad("persistent", came=True, wanted="False where the number of classes grows, as padding would be kept")
     return SequenceLearner(
         build=partial(build_stream_network, model=config.model, task=config.task),
         optimiser=build_optimiser(config.optimiser, config.training.steps),

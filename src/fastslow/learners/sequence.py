@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num, PyTree
 
-from .._checks import UserError
+from .._checks import UserError, bad
 from .._typing import Key, Scalar
 from ..cells.base import AbstractCell, unroll
 from ..cells.rewind import AbstractRewindableCell, unroll_batch
@@ -60,12 +60,20 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
 
     def init(self, *, key: Key) -> LearnerState:
         network = self.build(key)
+        if self.lanes and not hasattr(network.cell.init_state(), "memory"):
+            raise bad("lanes", came=self.lanes, wanted=f"0, as {type(network.cell).__name__} has no memory to keep")
         # where nothing is tracked the axis is one by which repetitions can be counted once stacked
         running = fresh_states(network.cell, self.lanes).memory if self.lanes else jnp.zeros(0)
         return LearnerState(params=network, optimiser=self.optimiser.init(network), running=running)
 
     def update(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
-        """One slow step. Beside `loss` and `accuracy`, `hits_k` and `seen_k` tell of k-th instances an episode."""
+        """One slow step. Beside `loss` and `accuracy`, `hits_k` and `seen_k` tell of k-th instances an episode.
+
+        Raises:
+            UserError: another number of episodes than of lanes.
+        """
+        if self.lanes not in (0, batch := episodes.inputs.shape[0]):
+            raise bad("lanes", came=self.lanes, wanted=f"0, or the {batch} episodes of a batch")
 
         def loss_of(network: SequenceNetwork) -> tuple[Scalar, tuple[Metrics, PyTree]]:
             outputs, states = self._outputs(network, state.running, episodes)

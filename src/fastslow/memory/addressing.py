@@ -11,6 +11,9 @@ EPSILON = 1e-6
 FLOOR = math.sqrt(EPSILON)
 """Least length that a vector counts as."""
 
+SHARP = 8.0
+"""Where learned strengths start, before softplus: near 9, so that a fresh network reads mostly what is like its key."""
+
 
 def dot_scores(memory: Float[Array, "slots width"], query: Float[Array, " width"]) -> Float[Array, " slots"]:
     """Soft attention by dot product.
@@ -43,6 +46,11 @@ def inverse_lengths(rows: Float[Array, "rows width"]) -> Float[Array, " rows"]:
     """
     squares = jnp.matmul(rows**2, jnp.ones(rows.shape[1], rows.dtype), precision=jax.lax.Precision.HIGHEST)
     return 1 / jnp.maximum(jnp.sqrt(jnp.maximum(squares, EPSILON)), FLOOR)
+
+
+def strength(control: Float[Array, " *heads"]) -> Float[Array, " *heads"]:
+    """Key strength `β_t = 1 + softplus(8 + …)` of what the controller gives, by which similarities are multiplied."""
+    return 1 + jax.nn.softplus(SHARP + control)
 
 
 def least_used(usage: Float[Array, " slots"]) -> Float[Array, " slots"]:

@@ -10,16 +10,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import bad, check_choice, check_positive
 from .access import AbstractAccess
-from .addressing import FLOOR, inverse_lengths
+from .addressing import FLOOR, SHARP, inverse_lengths, strength
 
 EMPTY = 1e-6
 """Value of every cell of the first memory, `M_0`."""
 
-SHARP = 8.0
-"""Where learned strengths start, before softplus."""
-
 TIE = 2.0**-16
-"""Usages are compared as multiples of this."""
+"""Usages that differ by less count as equal."""
 
 Share = Literal["shared", "one-each"]
 Order = Literal["write-first", "read-first"]
@@ -75,14 +72,14 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         heads: `n`, reads (and writes) in a step.
         decay: `γ` of eq. 5.
         share: where a head writes that does not write to what it read. shared: to all `n` least-used slots, the text's
-            `w^{lu}`; one-each: the i-th head to the i-th least-used slot, as in some public versions.
+            `w^{lu}`, so that each holds the sum of what the heads wrote, `n` slots go in a step, and 128 of them by 4
+            heads last 32 steps; one-each: the i-th head to the i-th least-used slot, as in some public versions.
         order: write-first: keys are compared with, and read from, the memory after this step's write, as the text has
             it; read-first: with the one before it.
         written: what is stored. key: the key itself, as in eq. 8; vector: one more output of the controller.
         strength: how sharp attention can be. none: eq. 3 as it stands, where similarities lie in [-1, 1] and the
             largest of 128 weights stays below 1/18; learned: each head's similarities are multiplied by
-            `β_t = 1 + softplus(8 + …)` from the controller, as the NTM does, so that a single slot can be read. Since
-            it starts near 9, a fresh network reads mostly what is like its key, and soon learns to make use of it.
+            `β_t = 1 + softplus(8 + …)` from the controller, as the NTM does, so that a single slot can be read.
     """
 
     slots: int = eqx.field(static=True)
@@ -97,6 +94,8 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
     def __check_init__(self):
         for name in ("slots", "width", "heads"):
             check_positive(name, getattr(self, name))
+        if not 0 <= self.decay <= 1:
+            raise bad("decay", came=self.decay, wanted="a number from 0 to 1")
         if self.heads > self.slots:
             raise bad("heads", came=self.heads, wanted=f"at most the {self.slots} slots there are")
         check_choice("share", self.share, ("shared", "one-each"))
@@ -124,7 +123,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
     def access(
         self, state: LeastUsedState, controls: Float[Array, " controls"]
     ) -> tuple[LeastUsedState, Float[Array, "heads width"], Overwritten]:
-        gate, strength, keys, vectors = self._parse(controls)
+        gate, sharpness, keys, vectors = self._parse(controls)
         unused = least_used_slots(state.usage, self.heads)
         # w^w_t = σ(α) w^r_{t-1} + (1 − σ(α)) w^{lu}_{t-1}                     (mann eq. 7)
         spare = self._spare(unused, state.rows.dtype)
@@ -137,7 +136,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         # w^r_t = softmax_i K(k_t, M_t(i)), times β_t where there is one        (eq. 2, 3)
         units = keys * inverse_lengths(keys)[:, None]
         similar = (read_from @ units.T).T * inverse_lengths(read_from)[None]
-        attention = jax.nn.softmax(strength * similar)
+        attention = jax.nn.softmax(sharpness * similar)
         # r_t = Σ_i w^r_t(i) M_t(i)                                             (eq. 4)
         read = attention @ read_from
         # w^u_t = γ w^u_{t-1} + w^r_t + w^w_t, summed over heads                (eq. 5)
@@ -153,7 +152,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         to_after: LeastUsedState,
         to_read: Float[Array, "heads width"],
     ) -> tuple[LeastUsedState, Float[Array, " controls"]]:
-        gate, strength, keys, vectors = self._parse(controls)
+        gate, sharpness, keys, vectors = self._parse(controls)
         read_from = after.rows if self.order == "write-first" else before.rows
         shrink_keys, shrink_rows = inverse_lengths(keys), inverse_lengths(read_from)
         units = keys * shrink_keys[:, None]
@@ -163,7 +162,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         to_weights = to_after.attention + products[self.heads :]
         dot = jnp.sum(to_weights * after.attention, axis=1, keepdims=True)
         to_scores = after.attention * (to_weights - dot)
-        to_similar = strength * to_scores
+        to_similar = sharpness * to_scores
         scaled = to_similar * shrink_rows[None]
         # a length at its floor has no derivative
         slope = jnp.where(_is_above_floor(shrink_rows), jnp.sum(to_similar * similar, axis=0) * shrink_rows**2, 0)
@@ -185,7 +184,8 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         return to_state, self._unparse(controls, to_gate, jnp.sum(to_scores * similar, 1), to_keys, to_vectors)
 
     def rewind(self, after: LeastUsedState, undo: Overwritten) -> LeastUsedState:
-        before = after.rows - undo.weights.T @ undo.vectors
+        # the very sum that was added, in full precision on all devices
+        before = after.rows - _outer(undo.weights, undo.vectors)
         rows = jnp.where(_at(undo.unused[0], self.slots)[:, None], undo.row, before)
         return LeastUsedState(rows, undo.usage, undo.attention)
 
@@ -193,11 +193,9 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         """`σ(α_t)` and `β_t`, a column each, then keys and what is written."""
         scalars, rest = jnp.split(controls, [self.controls - self._vectors * self.heads * self.width])
         gates, strengths = scalars[: self.heads], scalars[self.heads :]
-        strength = jnp.ones((), gates.dtype)
-        if self.strength == "learned":
-            strength = 1 + jax.nn.softplus(SHARP + strengths)[:, None]
+        sharpness = strength(strengths)[:, None] if self.strength == "learned" else jnp.ones((), gates.dtype)
         vectors = jnp.tanh(rest).reshape(self._vectors, self.heads, self.width)
-        return jax.nn.sigmoid(gates)[:, None], strength, vectors[0], vectors[-1]
+        return jax.nn.sigmoid(gates)[:, None], sharpness, vectors[0], vectors[-1]
 
     def _unparse(
         self, controls: Float[Array, " controls"], to_gate: Array, to_strength: Array, to_keys: Array, to_vectors: Array
@@ -230,13 +228,12 @@ def _outer(weights: Float[Array, "heads slots"], vectors: Float[Array, "heads wi
 def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " count"]:
     """The `count` slots of least usage, least first; of equals, the one with the lowest index comes first.
 
-    Usages count as equal where they round to the same multiple of `TIE`. Slots that nothing has touched have usages
-    that differ by rounding alone, in another way on each device; which of them is taken must not depend on that.
+    Usages count as equal to the least where they are above it by at most `TIE`. Those of slots that were used alike
+    differ by rounding, in another way on each device; which of them is taken must not depend on that.
     """
     found = []
-    usage = jnp.round(usage / TIE)
     for _ in range(count):  # a few minima are quicker than a sort or `top_k`
-        slot = jnp.argmin(usage)
+        slot = jnp.argmax(usage <= jnp.min(usage) + TIE)
         found.append(slot)
         usage = jnp.where(_at(slot, usage.shape[0]), jnp.inf, usage)
     return jnp.stack(found)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .._checks import check_positive
 from .access import AbstractAccess
-from .addressing import cosine
+from .addressing import cosine, strength
 from .least_used import EMPTY
 
 SHIFTS = 3
@@ -47,7 +47,8 @@ class Tape(AbstractAccess[TapeState, TapeUndo]):
     Several write heads write at the same time: the order among them has no effect.
 
     The first rows hold `EMPTY` everywhere; every head starts at slot 0. Keys pass through tanh as the added vectors do,
-    so that they can be alike. Key strength and sharpening are `1 + softplus`: the paper has strengths above 0.
+    so that they can be alike. Key strength is `1 + softplus(8 + …)` and
+    sharpening `1 + softplus(…)`: the paper has strengths above 0.
 
     Attributes:
         slots: rows.
@@ -121,8 +122,7 @@ def address(
     width = rows.shape[1]
     key, scalars, shifts = jnp.split(controls, (width, width + 3))
     # w^c_t(i) = softmax_i β_t K(k_t, M_t(i))                                   (ntm eq. 5, 6)
-    strength = 1 + jax.nn.softplus(scalars[STRENGTH])
-    content = jax.nn.softmax(strength * cosine(rows, jnp.tanh(key)))
+    content = jax.nn.softmax(strength(scalars[STRENGTH]) * cosine(rows, jnp.tanh(key)))
     # w^g_t = g_t w^c_t + (1 − g_t) w_{t-1}                                     (eq. 7)
     gate = jax.nn.sigmoid(scalars[GATE])
     gated = gate * content + (1 - gate) * before

@@ -7,11 +7,9 @@ from ...learners.true_process import TrueProcess
 from ...tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks
 from ...training.config import to_json
 from ..base import Budget, Watch
-from ..config import build_tasks
 from ..pipeline import Trained, by_seen, measure_untrained
 from ..results import ResultRow
-from ..rows import Row, run_row
-from ..saved import load_run
+from ..rows import Row, run_row, trained_before
 from ..streams import StreamConfig
 from .settings import network, sharp, test_episodes
 
@@ -45,14 +43,8 @@ def run_regression(
     for row in rows(dimensions, budget):
         found, trained = run_row(experiment, row, out, resume=resume, watch=watch, episodes=episodes)
         results += found
-        networks[row.config.model.cell] = trained if trained is not None else _reload(out / row.folder)
+        networks[row.config.model.cell] = trained if trained is not None else trained_before(out / row.folder)
     return [*results, *truth(experiment, process(dimensions, budget), episodes)], networks
-
-
-def _reload(folder: Path) -> Trained[StreamConfig]:
-    """A training that was finished in an earlier sitting."""
-    saved = load_run(folder)
-    return Trained(saved.config, saved.learner, build_tasks(saved.config.task), saved.states, saved.seeds, seconds=0.0)
 
 
 def truth(experiment: str, config: GaussianProcessConfig, episodes: int) -> list[ResultRow]:

@@ -1,17 +1,17 @@
 """Table 2: labels that are strings, five and fifteen classes, every architecture of the paper (mann section 4.2)."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...tasks.omniglot_stream import OmniglotStreamConfig
-from ...training.config import to_json
 from ..base import Budget, Experiment, Watch
 from ..results import ResultRow, read_rows, write_rows
 from ..rows import Row, run_row
 from ..streams import StreamConfig
-from .neighbours import FEATURES, neighbour_rows, train_autoencoder
+from .neighbours import FEATURES, autoencoder_config, neighbour_rows, train_autoencoder
 from .settings import by_metric, network, sharp, test_episodes
 
 NAME = "mann/table2"
@@ -103,14 +103,14 @@ def _neighbours(out: Path, budget: Budget, *, resume: bool, watch: Watch, episod
     """The rows of nearest neighbours, with one autoencoder for both halves; all of them again unless all are there."""
     finished = out / FEATURES / "result.json"
     both = blocks(budget)
-    training = both[0].base.training
+    streams, training = both[-1].streams, both[-1].base.training
     thrice = replace(training, steps=3 * training.steps)
     if resume and finished.is_file():
         results = read_rows(finished)
-        told = results[-1].config[FEATURES]["training"]
-        if told == to_json(thrice) and results[-1].episodes == episodes:
+        same = results[-1].config[FEATURES] == json.loads(json.dumps(autoencoder_config(streams, thrice)))
+        if same and results[-1].episodes == episodes:
             return {name: [r for r in results if r.row == name] for name in dict.fromkeys(r.row for r in results)}
-    trained = train_autoencoder(out / FEATURES, both[0].streams, thrice, resume=resume, watch=watch)
+    trained = train_autoencoder(out / FEATURES, streams, thrice, resume=resume, watch=watch)
     found = {}
     for block in both:
         for row, autoencoder in ((PIXELS, None), (DEEP, trained)):

@@ -191,8 +191,15 @@ def stream_words(name: str, config: StreamConfig) -> Words:
         UserError: it was trained on something else.
     """
     task, model = config.task, config.model
-    if not isinstance(task, OmniglotStreamConfig):
-        raise bad("run", came=task.kind, wanted="a network trained on few-shot episodes or on streams of characters")
+    if not isinstance(task, OmniglotStreamConfig) or model.cell != "mann":
+        came = f"{model.cell} on {task.kind}"
+        raise bad("run", came=came, wanted="a network trained on few-shot episodes, or a mann on streams of characters")
+    more = {
+        "one-hot": f"It holds {task.classes} classes, as many as it has labels, and was trained on {task.length} examples "
+        "in a stream; it takes more examples, and this card does not measure how well.",
+        "strings": f"It was trained on {task.classes} classes and {task.length} examples in a stream; it takes more of "
+        "either, and names them the worse the more they are.",
+    }
     return Words(
         what="A memory-augmented network that names small drawings one after the other, and learns each class from the"
         f' first\nexample of it that it is told about. Load it with `fastslow.load("{name}")`, or use it as\n'
@@ -201,11 +208,9 @@ def stream_words(name: str, config: StreamConfig) -> Words:
             "task": f"streams of {task.length} drawings of {task.classes} classes in random order, each with the label "
             f"of the one before; labels are {task.labels}",
             "network": f"{model.cell}, {model.controller} controller of {model.hidden} units, {model.memory} memory "
-            f"{model.slots}×{model.width}, {model.heads} heads, key strength {model.strength}",
+            f"{model.slots}×{model.width}, {model.heads} heads, key strength {model.strength}, written {model.written}",
         },
-        limits="Images are brought to 20×20 grey levels, so fine detail is lost. It was trained on "
-        f"{task.classes} classes and {task.length} examples in a stream; it takes more of either, and names "
-        "them the worse the more they are.",
+        limits=f"Images are brought to 20×20 grey levels, so fine detail is lost. {more[task.labels]}",
     )
 
 

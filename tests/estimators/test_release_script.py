@@ -88,9 +88,12 @@ def test_the_card_of_a_network_on_streams_tells_each_instance(tiny_stream_model:
         "| NMN + SG, accuracy of instance 1 | 97.65 %",
         "| NMN + SG, accuracy of instance 2 | 50.00 %",
         "streams of 30 drawings of 3 classes",
-        "memory 6×4, 2 heads, key strength learned",
+        "memory 6×4, 2 heads, key strength learned, written key",
         'OnlineOneShot("tiny")',
-        "trained on 3 classes and 30 examples",
+        {
+            "one-hot": "It holds 3 classes, as many as it has labels, and was trained on 30 examples",
+            "strings": "It was trained on 3 classes and 30 examples in a stream; it takes more of either",
+        }[streams.config.task.labels],
         "20×20",
         "Lake, Salakhutdinov and Tenenbaum",
     ):

@@ -195,8 +195,8 @@ def stream_words(name: str, config: StreamConfig) -> Words:
         came = f"{model.cell} on {task.kind}"
         raise bad("run", came=came, wanted="a network trained on few-shot episodes, or a mann on streams of characters")
     more = {
-        "one-hot": f"It holds {task.classes} classes, as many as it has labels, and was trained on {task.length} examples "
-        "in a stream; it takes more examples, and this card does not measure how well.",
+        "one-hot": f"It holds {task.classes} classes, as many as it has labels, and was trained on {task.length} "
+        "examples in a stream; it takes more examples, and this card does not measure how well.",
         "strings": f"It was trained on {task.classes} classes and {task.length} examples in a stream; it takes more of "
         "either, and names them the worse the more they are.",
     }

@@ -27,6 +27,13 @@ from ..training.config import TrainingConfig
 CellKind = Literal["mann", "lstm", "feed-forward"]
 StreamTaskConfig = OmniglotStreamConfig | GaussianProcessConfig
 
+PER_CLASS = 10
+"""Steps of a stream for each of its classes, where nothing else is said."""
+STRIDE = 1237
+"""From one class's string to the next one's: no multiple of five, so that all strings come, and neighbours differ."""
+LEAST_USED_ALONE = ("share", "order", "written", "strength")
+"""Switches of the least-used memory."""
+
 
 @dataclass(frozen=True)
 class StreamModelConfig:
@@ -102,12 +109,6 @@ def _build_memory(model: StreamModelConfig) -> AbstractAccess:
     return LeastUsed(model.slots, model.width, model.heads, **switches)
 
 
-STRIDE = 1237
-"""From one class's string to the next one's: no multiple of five, so that all strings come, and neighbours differ."""
-LEAST_USED_ALONE = ("share", "order", "written", "strength")
-"""Switches of the least-used memory."""
-
-
 def check_model(model: StreamModelConfig) -> None:
     """Refuses choices that would have no effect; not sizes, which the rows of a table share.
 
@@ -163,4 +164,4 @@ def with_classes(config: StreamConfig, classes: int) -> StreamConfig:
             "classes", came=classes, wanted="no number, as the network was not trained on labels that are strings"
         )
     check_positive("classes", classes)
-    return replace(config, task=replace(config.task, classes=classes, length=10 * classes, start=0))
+    return replace(config, task=replace(config.task, classes=classes, length=PER_CLASS * classes, start=0))

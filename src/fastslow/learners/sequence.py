@@ -15,6 +15,7 @@ from ..cells.rewind import AbstractRewindableCell, unroll_batch
 from ..models.heads import AbstractHead
 from ..tasks.base import Examples, SequenceEpisode
 from .base import AbstractLearner, LearnerState, Metrics
+from .instances import named_rightly, of_instance
 
 TRACKED = (1, 2, 5, 10)
 """Instances whose hits are told of every update, for the curves of mann Figure 2."""
@@ -101,11 +102,9 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         self, streamed: Streamed, inputs: Num[Array, "time ..."], targets: Float[Array, "time target"]
     ) -> Streamed:
         """Goes on through a stream of inputs, each with its target."""
-        network, steps = streamed.network, inputs.shape[0]
-        late = jnp.concatenate([streamed.shown[None], targets])
-        rows = jnp.concatenate([inputs.reshape(steps, -1), late[:-1]], axis=1)
-        after, _ = unroll(network.cell, streamed.state, rows)
-        return Streamed(network, after, late[-1])
+        network = streamed.network
+        after, _ = unroll(network.cell, streamed.state, _rows(inputs, targets, streamed.shown))
+        return Streamed(network, after, jnp.concatenate([streamed.shown[None], targets])[-1])
 
     def answer(self, streamed: Streamed, inputs: Num[Array, "query ..."]) -> Float[Array, "query outputs"]:
         """The distribution's numbers for each of some inputs, of which any might come next; none is remembered."""
@@ -136,9 +135,8 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         """Figures of each episode.
 
         Returns:
-            `loss`, nats a step. Of classes also `accuracy`, the share of steps named rightly; `hits` and `seen`,
-            `[batch, instances]`, how often the k-th instance of a class was named rightly and how often there was one.
-            Of real numbers also `log_likelihood`, minus the loss, and `surprise`, `[batch, time]`, nats at each step.
+            `loss`, nats a step. Of classes also what `named_rightly` tells. Of real numbers also `log_likelihood`,
+            minus the loss, and `surprise`, `[batch, time]`, nats at each step.
         """
         outputs, _ = self._outputs(state.params, state.running, episodes)
         surprise, hits, counted = _judged(state.params.head, outputs, episodes)
@@ -146,19 +144,14 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         loss = jnp.sum(surprise, axis=1) / steps
         if self.labels is None:
             return {"loss": loss, "log_likelihood": -loss, "surprise": surprise}
-        kth = _of_instance(episodes, self.instances, hits.dtype)
-        return {
-            "accuracy": jnp.sum(hits, axis=1) / steps,
-            "loss": loss,
-            "hits": jnp.sum(hits[..., None] * kth, axis=1),
-            "seen": jnp.sum(kth, axis=1),
-        }
+        return {"loss": loss, **named_rightly(hits, episodes, self.instances)}
 
     def _outputs(
         self, network: SequenceNetwork, running: PyTree, episodes: SequenceEpisode
     ) -> tuple[Float[Array, "batch time outputs"], PyTree]:
         """The distribution's numbers at each step, and the cell's states after the last."""
-        rows = jax.vmap(_rows)(episodes.inputs, episodes.targets)
+        nothing = jnp.zeros_like(episodes.targets[0, 0])
+        rows = jax.vmap(_rows, (0, 0, None))(episodes.inputs, episodes.targets, nothing)
         states = fresh_states(network.cell, rows.shape[0])
         if self.lanes:
             lane = jnp.arange(rows.shape[0]) % self.lanes
@@ -183,7 +176,7 @@ def run_batch(
 
 def _told(hits: Array, counted: Array, episodes: SequenceEpisode) -> Metrics:
     """Share of all steps named rightly; and of k-th instances, hits and how many there were in an episode."""
-    kth = _of_instance(episodes, max(TRACKED), hits.dtype)
+    kth = of_instance(episodes, max(TRACKED), hits.dtype)
     told = {"accuracy": jnp.sum(hits) / jnp.sum(counted)}
     for k in TRACKED:  # apart, since a batch need not hold a k-th instance
         told[f"hits_{k}"] = jnp.mean(jnp.sum(hits * kth[..., k - 1], axis=1))
@@ -191,14 +184,11 @@ def _told(hits: Array, counted: Array, episodes: SequenceEpisode) -> Metrics:
     return told
 
 
-def _of_instance(episodes: SequenceEpisode, most: int, dtype: Any) -> Float[Array, "batch time instances"]:
-    """A one where a step is the k-th instance of its class, for each k up to `most`."""
-    return (episodes.instance[..., None] == jnp.arange(1, most + 1)[None, None]).astype(dtype)
-
-
-def _rows(inputs: Float[Array, "time ..."], targets: Float[Array, "time target"]) -> Float[Array, "time in"]:
-    """`[x_t; y_{t-1}]`; the first label is zeros."""
-    late = jnp.concatenate([jnp.zeros_like(targets[:1]), targets[:-1]])
+def _rows(
+    inputs: Num[Array, "time ..."], targets: Float[Array, "time target"], shown: Float[Array, " target"]
+) -> Float[Array, "time in"]:
+    """`[x_t; y_{t-1}]`; before the first target comes what was `shown` last."""
+    late = jnp.concatenate([shown[None], targets])[:-1]
     return jnp.concatenate([inputs.reshape(inputs.shape[0], -1), late], axis=1)
 
 

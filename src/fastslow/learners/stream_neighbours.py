@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from .._typing import Key
 from ..tasks.base import Examples, SequenceEpisode
 from .base import LearnerState
+from .instances import named_rightly
 from .neighbours import PixelNeighbours, squared_distances
 from .untrained import AbstractUntrained
 
@@ -46,21 +47,10 @@ class StreamNeighbours(AbstractUntrained[SequenceEpisode]):
     def evaluate(
         self, state: LearnerState, episodes: SequenceEpisode, *, key: Key
     ) -> dict[str, Float[Array, "batch ..."]]:
-        """Figures of each episode, as of `SequenceLearner.evaluate`.
-
-        Returns:
-            `accuracy`, the share of steps named rightly; `hits` and `seen`, `[batch, instances]`, how often the k-th
-            instance of a class was named rightly and how often there was one.
-        """
+        """`accuracy`, `hits` and `seen` of each episode, see `named_rightly`."""
         keys = jax.random.split(key, episodes.instance.shape[0])
         hits = jax.vmap(self._hits)(episodes, keys).astype(episodes.targets.dtype)
-        counted = (episodes.instance > 0).astype(hits.dtype)
-        kth = (episodes.instance[..., None] == jnp.arange(1, self.instances + 1)[None, None]).astype(hits.dtype)
-        return {
-            "accuracy": jnp.sum(hits, axis=1) / jnp.sum(counted, axis=1),
-            "hits": jnp.sum(hits[..., None] * kth, axis=1),
-            "seen": jnp.sum(kth, axis=1),
-        }
+        return named_rightly(hits, episodes, self.instances)
 
     def _hits(self, episode: SequenceEpisode, key: Key) -> Bool[Array, " time"]:
         """Which steps of one episode are named rightly; padding never is."""

@@ -20,7 +20,7 @@ def over_training(panels: Mapping[str, Mapping[str, Curve]], columns: int = 2) -
     """Several shares over the updates, a panel for each network (mann Figures 2 and 3).
 
     Args:
-        panels: by title, curves by name, each the mean over its seeds.
+        panels: by title, curves by name; of each the mean over its seeds is drawn.
         columns: panels side by side.
     """
     rows = -(-len(panels) // columns)

@@ -15,14 +15,14 @@ from ...training import plots, stream_plots
 from ..base import Budget, Experiment, Watch
 from ..figures import ORDINALS, instance_curves
 from ..pipeline import instance_metric, measure, on_classes
-from ..results import ResultRow, write_rows
+from ..results import ResultRow
 from ..rows import Row, run_row, trained_before
-from ..streams import StreamConfig
+from ..streams import PER_CLASS, StreamConfig
 from .settings import network, sharp, test_episodes
 
 NAME = "mann/figure4"
 STEPS = 8_000
-FIRST, LAST, PER_CLASS = 15, 25, 10
+FIRST, LAST = 15, 25
 TESTED = tuple(range(50, 101, 5))
 
 
@@ -46,7 +46,6 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
     many = {n: measure(on_classes(trained, n), experiment=NAME, row=f"{n} classes", episodes=few) for n in tested}
     for found in many.values():
         results = [*results, *found]
-    write_rows(out / "result.json", results)
     _draw(out, planned.folder, many)
     return results
 

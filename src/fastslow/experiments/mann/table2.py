@@ -81,9 +81,14 @@ def rows(block: Block) -> list[Row[StreamConfig]]:
         "MANN, NTM access": block.model(memory="tape"),
     }
     return [
-        Row(block.name(row), f"{block.classes}-{row.lower().replace(', ', '-').replace(' ', '-')}", config, paper)
+        Row(
+            block.name(row),
+            f"{block.classes}-{row.lower().replace(', ', '-').replace(' ', '-')}",
+            config,
+            block.paper(row),
+        )
         for row, config in planned.items()
-        if row in PAPER[block.classes] and (paper := block.paper(row))
+        if row in PAPER[block.classes]
     ]
 
 

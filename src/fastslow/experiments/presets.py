@@ -91,6 +91,11 @@ PRESETS = {
         "40 minutes",
     ),
     "omniglot-stream": Preset(
+        sharp(network(OmniglotStreamConfig(classes=15, length=100, labels="strings"), "laptop", 20_000)),
+        "MANN on streams of Omniglot, 15 classes at length 100, labels that are strings",
+        "50 minutes",
+    ),
+    "omniglot-stream-5": Preset(
         sharp(network(OmniglotStreamConfig(), "laptop", 20_000)),
         "MANN on streams of Omniglot, 5 classes at length 50, one-hot labels",
         "25 minutes",
@@ -102,11 +107,6 @@ PRESETS = {
         ),
         "MANN on streams of Omniglot, equations and optimiser as printed, 100,000 updates",
         "70 minutes",
-    ),
-    "omniglot-stream-15": Preset(
-        sharp(network(OmniglotStreamConfig(classes=15, length=100, labels="strings"), "laptop", 20_000)),
-        "MANN on streams of Omniglot, 15 classes at length 100, labels that are strings",
-        "40 minutes",
     ),
     "gaussian-process": Preset(
         sharp(network(GaussianProcessConfig(), "laptop", 10_000)),

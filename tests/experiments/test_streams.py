@@ -18,7 +18,6 @@ from fastslow.experiments.config import build_any_learner, build_tasks, read_con
 from fastslow.experiments.mann import figure2, figure3, figure4, figure5, neighbours, regression, table1, table2
 from fastslow.experiments.mann.settings import network, sharp
 from fastslow.experiments.pipeline import by_instance, by_seen, measure, train_run
-from fastslow.experiments.results import read_rows
 from fastslow.experiments.rows import Row, run_row, trained_before
 from fastslow.experiments.streams import StreamConfig, StreamModelConfig, check_model, with_classes
 from fastslow.learners.true_process import TrueProcess
@@ -336,5 +335,4 @@ def test_figure_4_tests_what_it_was_not_trained_on(in_place, monkeypatch: pytest
     monkeypatch.setattr(figure4, "TESTED", (6, 8, 10))
     rows = figure4.run(tmp_path, "smoke", resume=False, watch=lambda name, _: None)
     assert list(dict.fromkeys(row.row for row in rows)) == ["4 classes", "6 classes", "8 classes"]
-    assert read_rows(tmp_path / "result.json") == rows
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"training.png", "classes.png"}

@@ -31,7 +31,7 @@ fastslow evaluate omniglot --data DIR
 
 fastslow evaluate omniglot --statistics episode
 
-fastslow evaluate omniglot-stream --classes 5 15 30"""
+fastslow evaluate runs/omniglot-stream-001 --classes 5 15 30"""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -179,7 +180,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(small_disk: Path) -> None:
+@pytest.mark.parametrize("seen_before", [True, False])
+def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(
+    small_disk: Path, seen_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not seen_before:  # another program takes the room while the checkpoint is written
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     checkpoints = Checkpoints(small_disk / "checkpoints")
     saving(checkpoints, at_step(1))
     noise = np.random.default_rng(0).standard_normal((2, 300_000), np.float32)

@@ -1,5 +1,6 @@
 """Checkpoints: the whole state of a run on disk, checked before it is read. The only file that knows Orbax."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -73,6 +74,7 @@ class Checkpoints:
         stored = {name: array for name, array in arrays.items() if array.size}  # Orbax refuses empty ones
         _orbax_log.addFilter(_not_of_orbax)
         try:
+            _see_room(self.folder, sum(array.nbytes for array in stored.values()))
             with _context():
                 ocp.save(str(path.absolute()), stored)
             replace_text(path / SEAL, json.dumps(_checksums(path), indent=1))
@@ -131,6 +133,16 @@ class Checkpoints:
         gone = path.with_name(DISCARDED + path.name)
         os.replace(path, gone)
         shutil.rmtree(gone)
+
+
+def _see_room(folder: Path, nbytes: int) -> None:
+    """Refuses a checkpoint that the disk has no room for, where that is seen before Orbax starts.
+
+    Orbax finds a full disk out too, but its threads then go on printing errors of their own below the sentence.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < nbytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _context() -> ocp.Context:

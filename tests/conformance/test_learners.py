@@ -15,16 +15,20 @@ from tests.learners.tiny import FEATURES, SIZE, WAY, episodes, learner
 
 from fastslow._checks import UserError
 from fastslow.cells.mann import MANN
+from fastslow.learners.autoencoder import AutoencoderLearner
 from fastslow.learners.base import AbstractLearner, LearnerState
 from fastslow.learners.neighbours import PixelNeighbours
 from fastslow.learners.prototypes import PrototypicalLearner
 from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 from fastslow.learners.sequence import SequenceLearner, SequenceNetwork
 from fastslow.learners.stream_neighbours import StreamNeighbours
+from fastslow.learners.true_process import TrueProcess
 from fastslow.memory.least_used import LeastUsed
+from fastslow.models.autoencoder import Autoencoder
 from fastslow.models.embed import ConvEmbedding
 from fastslow.models.heads import Categorical
 from fastslow.tasks.base import Examples, FewShotEpisode, SequenceEpisode
+from fastslow.tasks.gaussian_process import GaussianProcessConfig
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -50,6 +54,10 @@ def sequence(lanes: int) -> SequenceLearner:
     return SequenceLearner(build, SGD, jnp.eye(WAY), lanes=lanes)
 
 
+def autoencoder() -> AutoencoderLearner:
+    return AutoencoderLearner(lambda key: Autoencoder(SIZE * SIZE, FEATURES, 2, key=key), SGD)
+
+
 # Each builds a learner for `WAY` classes of images of `SIZE` by `SIZE`.
 LEARNERS: dict[str, Callable[[], AbstractLearner]] = {
     "recurrent-bind": lambda: learner(BIND, BOTH, "write", "key-value", SGD),
@@ -59,11 +67,15 @@ LEARNERS: dict[str, Callable[[], AbstractLearner]] = {
     "sequence": lambda: sequence(lanes=0),
     "sequence-persistent": lambda: sequence(lanes=BATCH),
     "stream-neighbours": lambda: StreamNeighbours(way=WAY),
+    "autoencoder": autoencoder,
+    "true-process": lambda: TrueProcess(GaussianProcessConfig(dimensions=1, length=STEPS)),
 }
 # Learners without parameters refuse to be trained.
-UNTRAINED = {"pixel-neighbours", "stream-neighbours"}
+UNTRAINED = {"pixel-neighbours", "stream-neighbours", "true-process"}
 # These learn from streams, the others from few-shot episodes.
-STREAMED = {"sequence", "sequence-persistent", "stream-neighbours"}
+STREAMED = {"sequence", "sequence-persistent", "stream-neighbours", "autoencoder", "true-process"}
+# These name no classes, and are judged by something else than accuracy.
+NAMELESS = {"autoencoder", "true-process"}
 KEY = jax.random.key(0)
 
 every_learner = pytest.mark.parametrize("name", LEARNERS)
@@ -90,6 +102,9 @@ def given(name: str, seed: int = 0) -> FewShotEpisode | SequenceEpisode:
     if name not in STREAMED:
         return episodes(BATCH, seed, queries=QUERIES)
     rng = np.random.default_rng(seed)
+    if name == "true-process":
+        inputs, targets = rng.uniform(-5, 5, (BATCH, STEPS, 1)), rng.standard_normal((BATCH, STEPS, 1))
+        return batch(inputs, targets, np.ones((BATCH, STEPS)))
     classes = rng.integers(0, WAY, (BATCH, STEPS))
     inputs = rng.uniform(size=(BATCH, STEPS, SIZE, SIZE))
     return batch(inputs, np.eye(WAY)[classes], np.stack([counts(row) for row in classes]))
@@ -121,7 +136,7 @@ def test_an_update_is_deterministic_and_keeps_the_states_form(name: str) -> None
     assert not tracked or not eqx.tree_equal(after.running, state.running)
     assert {"loss", built(name)[0].judged_by} <= metrics.keys()
     assert all(value.shape == () and np.isfinite(value) for value in metrics.values())
-    assert 0 <= metrics["accuracy"] <= 1
+    assert name in NAMELESS or 0 <= metrics["accuracy"] <= 1
     again, _ = update(name)(after, given(name, 1))
     assert described(again) == described(state)
 
@@ -148,12 +163,15 @@ def test_evaluation_gives_a_figure_for_each_episode(name: str) -> None:
     one, state = built(name)
     scored = EVALUATE(one, state, given(name))
     assert {figure.shape[0] for figure in scored.values()} == {BATCH}
-    accuracies = np.asarray(scored[one.judged_by])
-    assert accuracies.shape == (BATCH,)
-    assert ((accuracies >= 0) & (accuracies <= 1)).all()
+    figures = np.asarray(scored[one.judged_by])
+    assert figures.shape == (BATCH,)
+    assert np.isfinite(figures).all()
+    if name in NAMELESS:
+        return
+    assert ((figures >= 0) & (figures <= 1)).all()
     # a share of the queries, or of the steps
     asked = STEPS if name in STREAMED else WAY * QUERIES
-    np.testing.assert_allclose(accuracies * asked, np.round(accuracies * asked), atol=1e-4)
+    np.testing.assert_allclose(figures * asked, np.round(figures * asked), atol=1e-4)
 
 
 @eqx.filter_jit
@@ -176,7 +194,17 @@ def test_evaluation_is_adapting_and_predicting(name: str) -> None:
         np.testing.assert_allclose(alone, told[1:2], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(STREAMED))
+@pytest.mark.parametrize("name", sorted(NAMELESS))
+def test_who_names_no_classes_says_so(name: str) -> None:
+    one, state = built(name)
+    support = Examples(given(name).inputs[0], jnp.zeros(STEPS, jnp.int32))
+    with pytest.raises(UserError, match=f"^{type(one).__name__}: .*; "):
+        one.adapt(state, support, key=KEY)
+    with pytest.raises(UserError, match=f"^{type(one).__name__}: .*; "):
+        one.predict(state, support.inputs)
+
+
+@pytest.mark.parametrize("name", sorted(STREAMED - NAMELESS))
 def test_what_follows_a_stream_is_named_one_query_at_a_time(name: str) -> None:
     one, state = built(name)
     for i in range(BATCH):

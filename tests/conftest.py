@@ -14,6 +14,8 @@ import jax
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Programs here run a few times only: compiling is most of the time that tests take, and is done with little effort.
+jax.config.update("jax_disable_most_optimizations", True)
 
 from jaxtyping import install_import_hook
 
@@ -21,7 +23,6 @@ from jaxtyping import install_import_hook
 install_import_hook("fastslow", "beartype.beartype")
 
 import pytest
-from tests.quick import quick
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,13 +45,6 @@ def _forget_programs():
 def double():
     """Double precision, for what is compared with a twin in NumPy."""
     with jax.enable_x64(True):
-        yield
-
-
-@pytest.fixture(scope="module")
-def quickly():
-    """Programs of a file are compiled with little care."""
-    with quick():
         yield
 
 

@@ -5,6 +5,7 @@ vectorised loops.
 """
 
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +18,16 @@ from packaging.requirements import Requirement
 pytestmark = pytest.mark.smoke
 
 BROKEN = "0.10.2"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _optimised() -> Iterator[None]:
+    """Here programs are compiled as users compile them."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-6}
 
 

@@ -19,7 +19,7 @@ from fastslow.memory.access import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.tape import Tape
 
-pytestmark = pytest.mark.usefixtures("double", "quickly")
+pytestmark = pytest.mark.usefixtures("double")
 
 FEATURES, HIDDEN, SLOTS, WIDTH, HEADS, STEPS = 3, 4, 5, 3, 2, 6
 MEMORIES: dict[str, AbstractAccess] = {"least-used": LeastUsed(SLOTS, WIDTH, HEADS), "tape": Tape(SLOTS, WIDTH, HEADS)}

@@ -13,7 +13,7 @@ from fastslow.memory.access import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.tape import Tape
 
-pytestmark = pytest.mark.usefixtures("double", "quickly")
+pytestmark = pytest.mark.usefixtures("double")
 
 FEATURES, HIDDEN, SLOTS, WIDTH, HEADS, BATCH, STEPS = 3, 4, 5, 7, 2, 3, 6
 MEMORIES: dict[str, AbstractAccess] = {

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import pytest
 from tests.cli.toy import put_in_place
-from tests.quick import quick
 
 from fastslow.cli.main import main
 
@@ -35,14 +34,12 @@ def call():
 def toy(monkeypatch):
     """Trains on a small task instead of generated characters."""
     put_in_place(monkeypatch.setattr)
-    with quick():
-        yield
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A finished run of the smoke preset, and how its command ended."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    with pytest.MonkeyPatch.context() as patch, quick():
+    with pytest.MonkeyPatch.context() as patch:
         put_in_place(patch.setattr)
         return folder, run("train", "smoke", "--out", folder, "--model.slots", "4")

@@ -14,8 +14,6 @@ from fastslow.memory.access import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.tape import Tape
 
-pytestmark = pytest.mark.usefixtures("quickly")
-
 SLOTS, WIDTH, HEADS, STEPS = 6, 4, 2, 5
 MEMORIES: dict[str, AbstractAccess] = {
     "least-used": LeastUsed(SLOTS, WIDTH, HEADS),

@@ -21,8 +21,6 @@ from fastslow.memory.least_used import LeastUsed
 from fastslow.memory.slots import KeyValueSlots, SoftSlots
 from fastslow.memory.tape import Tape
 
-pytestmark = pytest.mark.usefixtures("quickly")
-
 IN, LABELS, WIDTH, SLOTS, STEPS = 3, 2, 4, 3, 6
 MEMORIES = {"soft": SoftSlots, "key-value": KeyValueSlots}
 

@@ -30,8 +30,6 @@ from fastslow.models.heads import Categorical
 from fastslow.tasks.base import Examples, FewShotEpisode, SequenceEpisode
 from fastslow.tasks.gaussian_process import GaussianProcessConfig
 
-pytestmark = pytest.mark.usefixtures("quickly")
-
 BATCH, QUERIES, STEPS = 3, 2, 7
 # Adam would make signs of rounding errors, and tests that compare would say nothing
 SGD = optax.sgd(0.1, momentum=0.9)

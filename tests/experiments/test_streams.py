@@ -32,9 +32,6 @@ from fastslow.training.folder import RunFolder
 from fastslow.training.loop import fit, train
 from fastslow.training.statistics import interval
 
-pytestmark = pytest.mark.usefixtures("quickly")
-
-
 PROCESS = GaussianProcessConfig(length=8)
 
 

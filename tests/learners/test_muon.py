@@ -5,12 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 
 from fastslow.cells.lstm import LSTM
 from fastslow.learners.optimiser import OptimiserConfig, build_optimiser
-
-pytestmark = pytest.mark.usefixtures("quickly")
 
 RATE, MOMENTUM, RMS = 0.01, 0.95, 0.2
 A, B, C = 3.4445, -4.775, 2.0315

@@ -23,8 +23,6 @@ from fastslow.models.heads import cross_entropy
 from fastslow.models.sequence import Network
 from fastslow.tasks.base import FewShotEpisode
 
-pytestmark = pytest.mark.usefixtures("quickly")
-
 KEY = jax.random.key(3)
 UPDATE = eqx.filter_jit(lambda one, state, given: one.update(state, given, key=KEY))
 EVALUATE = eqx.filter_jit(lambda one, state, given: one.evaluate(state, given, key=KEY))

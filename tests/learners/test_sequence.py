@@ -23,8 +23,6 @@ from fastslow.memory.least_used import LeastUsed
 from fastslow.models.heads import Categorical, Gaussian, Strings
 from fastslow.tasks.base import Examples, SequenceEpisode
 
-pytestmark = pytest.mark.usefixtures("quickly")
-
 KEY = jax.random.key(0)
 BATCH, STEPS, SIDE, HIDDEN, WAY = 3, 9, 2, 4, 3
 PLACES, LETTERS, INSTANCES = 2, 3, 3

@@ -12,7 +12,7 @@ from tests.reference.least_used import LeastUsedMemory, least_used, printed_leas
 from fastslow._checks import UserError
 from fastslow.memory.least_used import EMPTY, LeastUsed, LeastUsedState, least_used_slots
 
-pytestmark = pytest.mark.usefixtures("double", "quickly")
+pytestmark = pytest.mark.usefixtures("double")
 
 SLOTS, WIDTH, HEADS, STEPS = 6, 4, 2, 7
 SWITCHES = list(

@@ -11,7 +11,7 @@ from fastslow._checks import UserError
 from fastslow.memory.least_used import EMPTY
 from fastslow.memory.tape import Tape, TapeState, address
 
-pytestmark = pytest.mark.usefixtures("double", "quickly")
+pytestmark = pytest.mark.usefixtures("double")
 
 SLOTS, WIDTH, HEADS, STEPS = 5, 3, 2, 6
 WRITERS = (1, 2)

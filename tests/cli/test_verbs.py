@@ -37,10 +37,12 @@ def test_evaluate_measures_what_training_measured(finished, call, toy, tmp_path)
     assert (again["value"], tuple(again["ci95"])) == (first.value, first.ci95)
 
 
-def test_evaluate_takes_other_numbers_of_classes_for_streams_alone(finished, call, toy):
-    ended = call("evaluate", finished[0], "--classes", 5)
-    assert (ended.code, ended.out) == (2, "")
-    assert "classes: got 5, wanted no number, as the network was not trained on" in ended.err.splitlines()[-1]
+def test_evaluate_takes_other_streams_for_networks_on_streams_alone(finished, call, toy):
+    for flag in "--classes", "--examples":
+        ended = call("evaluate", finished[0], flag, 5)
+        assert (ended.code, ended.out) == (2, "")
+        said = "streams: got 'a network for few-shot episodes', wanted one that was trained on streams"
+        assert said in ended.err.splitlines()[-1]
 
 
 def test_plot_draws_all_figures_again(finished, call, toy, tmp_path):

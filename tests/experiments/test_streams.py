@@ -19,7 +19,7 @@ from fastslow.experiments.mann import figure2, figure3, figure4, figure5, neighb
 from fastslow.experiments.mann.settings import network, sharp
 from fastslow.experiments.pipeline import by_instance, by_seen, measure, train_run
 from fastslow.experiments.rows import Row, run_row, trained_before
-from fastslow.experiments.streams import StreamConfig, StreamModelConfig, check_model, with_classes
+from fastslow.experiments.streams import StreamConfig, StreamModelConfig, check_model, with_streams
 from fastslow.learners.true_process import TrueProcess
 from fastslow.tasks.base import Examples
 from fastslow.tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks, sequential_surprise
@@ -101,14 +101,17 @@ def test_rows_have_the_papers_sizes() -> None:
 
 def test_a_network_can_be_measured_on_other_numbers_of_classes() -> None:
     task = OmniglotStreamConfig(classes=25, length=250, labels="strings", start=15)
-    config = with_classes(StreamConfig(task), 50)
-    assert (config.task.classes, config.task.length, config.task.start) == (50, 500, 0)
+    for given, found in ((50, None), (50, 500)), ((None, 70), (25, 70)), ((3, 400), (3, 400)):
+        config = with_streams(StreamConfig(task), *given)
+        assert (config.task.classes, config.task.length, config.task.start) == (found[0], found[1], 0)
     assert replace(config, task=task) == StreamConfig(task)
-    for other in (OmniglotStreamConfig(), PROCESS):
-        with pytest.raises(UserError, match="classes: got 7, wanted no number, as the network was not trained on lab"):
-            with_classes(StreamConfig(other), 7)
+    with pytest.raises(UserError, match="classes: got 7, wanted no number, as the network was not trained on lab"):
+        with_streams(StreamConfig(OmniglotStreamConfig()), 7)
+    assert with_streams(StreamConfig(OmniglotStreamConfig()), None, 70).task.length == 70
+    with pytest.raises(UserError, match="streams: got 'a network for real numbers', wanted one that was trained on ch"):
+        with_streams(StreamConfig(PROCESS), 7)
     with pytest.raises(UserError, match="classes: got 0"):
-        with_classes(StreamConfig(task), 0)
+        with_streams(StreamConfig(task), 0)
 
 
 def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:
@@ -151,11 +154,13 @@ def test_a_memory_is_not_kept_where_the_number_of_classes_grows() -> None:
 
 def test_figures_by_instance_are_hits_by_instances_with_an_interval_as_the_bootstraps() -> None:
     rng = np.random.default_rng(0)
-    seen = rng.integers(0, 4, size=(1, 400, 10))
-    seen[..., 2] = 0
+    seen = rng.integers(0, 4, size=(1, 400, 100))
+    seen[..., 2] = 0  # never
+    seen[..., 19] = rng.integers(0, 2, size=(1, 400))  # of few classes
+    seen[..., 99] = 2
     found = {"seen": seen.astype(float), "hits": rng.binomial(seen, 0.7).astype(float)}
     figures = by_instance(found)
-    assert list(figures) == [f"accuracy of instance {k}" for k in (1, 2, 4, 5, 10)]
+    assert list(figures) == [f"accuracy of instance {k}" for k in (1, 2, 4, 5, 10, 50, 100)]
     for k in (1, 10):
         hits, counts = (found[name][0, :, k - 1] for name in ("hits", "seen"))
         mean, low, high = interval(figures[f"accuracy of instance {k}"])

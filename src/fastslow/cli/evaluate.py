@@ -10,7 +10,7 @@ import tyro
 from .._checks import bad
 from ..experiments.config import AnyConfig, RunConfig, describe
 from ..experiments.fast_slow.main import pixel_row
-from ..experiments.pipeline import Trained, measure, on_classes
+from ..experiments.pipeline import Trained, measure, on_streams
 from ..experiments.results import write_rows
 from ..experiments.saved import load
 from ..experiments.streams import StreamConfig
@@ -31,7 +31,9 @@ fastslow evaluate omniglot --data DIR
 
 fastslow evaluate omniglot --statistics episode
 
-fastslow evaluate runs/omniglot-stream-001 --classes 5 15 30"""
+fastslow evaluate omniglot-stream --classes 5 15 30
+
+fastslow evaluate omniglot-stream --classes 5 --examples 600"""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ class EvaluateFlags:
     """What batch normalisation uses: averages tracked in training, those of the support set, or those of support set
     and queries together, which is transductive; without it as the model was configured."""
     classes: tuple[int, ...] = ()
-    """Numbers of classes in a stream, ten steps for each class, for a network on streams whose labels are strings;
-    without it as many as it was trained on."""
+    """Numbers of classes in a stream, for a network on streams whose labels are strings; without it as many as it was
+    trained on."""
+    examples: int | None = None
+    """Examples in a stream; without it ten for each of `--classes`, or as many as the network was trained on."""
     data: Path | None = None
     """Folder of the data set; without it where the model was trained from, or as for training."""
     split: Literal["test", "validation"] = "test"
@@ -72,7 +76,10 @@ def run(words: Sequence[str]) -> int:
 
     trained = with_tasks(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
     name = flags.row or f"{flags.model}, {describe(trained.config)}"
-    planned = {f"{name}, {n} classes": on_classes(trained, n) for n in flags.classes} or {name: trained}
+    planned = {name: trained}
+    if flags.classes or flags.examples:
+        streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
+        planned = {f"{name}, {s.config.task.classes} classes, {s.config.task.length} examples": s for s in streams}
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
     rows = []
     for told, trained in planned.items():

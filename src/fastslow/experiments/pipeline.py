@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from .._checks import bad
 from ..learners.base import LearnerState
+from ..learners.instances import LATE, TABLED
 from ..learners.untrained import AbstractUntrained
 from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.omniglot_stream import LABELS
@@ -26,7 +27,7 @@ from ..training.state import best_learner, one_seed
 from ..training.statistics import interval
 from .config import AnyConfig, build_any_learner, build_tasks
 from .results import ResultRow, environment
-from .streams import StreamConfig, with_classes
+from .streams import StreamConfig, with_streams
 
 Config = TypeVar("Config", bound=AnyConfig)
 Watch = Callable[[Report], object]
@@ -89,15 +90,15 @@ def train_run(config: Config, out: Path, *, resume: bool = False, watch: Watch |
     )
 
 
-def on_classes(trained: Trained[Any], classes: int) -> Trained[Any]:
-    """The same network, to be measured on streams of another number of classes.
+def on_streams(trained: Trained[Any], classes: int | None = None, examples: int | None = None) -> Trained[Any]:
+    """The same network, to be measured on streams of other numbers of classes and examples, see `with_streams`.
 
     Raises:
-        UserError: the network is none for streams of characters with strings for labels.
+        UserError: the network is none for streams of characters, or its labels are too few.
     """
     if not isinstance(trained.config, StreamConfig):
-        raise bad("classes", came=classes, wanted="no number, as the network was not trained on streams")
-    config = with_classes(trained.config, classes)
+        raise bad("streams", came="a network for few-shot episodes", wanted="one that was trained on streams")
+    config = with_streams(trained.config, classes, examples)
     return replace(trained, config=config, tasks=build_tasks(config.task), seconds=0.0)
 
 
@@ -218,10 +219,6 @@ def by_seen(found: Mapping[str, Float[np.ndarray, "seeds episodes ..."]]) -> dic
     return {"log likelihood": found["log_likelihood"], **each}
 
 
-INSTANCES = (1, 2, 3, 4, 5, 10)
-"""Of a class within a stream: those that mann's tables have."""
-
-
 def instance_metric(instance: int) -> str:
     """The metric of the k-th instance, such as `accuracy of instance 2`."""
     return f"accuracy of instance {instance}"
@@ -233,10 +230,11 @@ def by_instance(found: Mapping[str, Float[np.ndarray, "seeds episodes ..."]]) ->
     An episode holds a number of k-th instances that differs from the next, so the figure is a ratio of two means. Each
     episode gets the value whose mean is that ratio and whose spread is the ratio's to first order (the delta method).
     """
-    figures = {}
-    for k in INSTANCES:
+    figures, classes, told = {}, found["seen"][..., 0].mean(), found["seen"].shape[-1]
+    for k in (k for k in (*TABLED, *LATE) if k <= told):
         hits, seen = (found[name][..., k - 1].astype(np.float64) for name in ("hits", "seen"))
-        if not seen.any():  # streams too short for a k-th instance
+        # streams too short for a k-th instance, or for one of most classes where no table asks for it
+        if not seen.any() or (k in LATE and seen.mean() < classes / 2):
             continue
         ratio, mean_seen = hits.mean() / seen.mean(), seen.mean()
         figures[instance_metric(k)] = ratio + (hits - ratio * seen) / mean_seen

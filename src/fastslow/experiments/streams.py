@@ -14,6 +14,7 @@ from ..cells.base import AbstractCell
 from ..cells.feedforward import FeedForward
 from ..cells.lstm import LSTM
 from ..cells.mann import MANN, KeySource
+from ..learners.instances import LATE
 from ..learners.optimiser import OptimiserConfig, build_optimiser
 from ..learners.sequence import SequenceLearner, SequenceNetwork
 from ..memory.access import AbstractAccess
@@ -150,18 +151,29 @@ def build_stream_learner(config: StreamConfig) -> SequenceLearner:
         optimiser=build_optimiser(config.optimiser, config.training.steps),
         labels=_labels(config.task),
         lanes=config.training.batch if config.model.persistent else 0,
+        instances=LATE[-1],
     )
 
 
-def with_classes(config: StreamConfig, classes: int) -> StreamConfig:
-    """The same network, to be measured on streams of another number of classes, ten steps for each of them.
+def with_streams(config: StreamConfig, classes: int | None = None, examples: int | None = None) -> StreamConfig:
+    """The same network, to be measured on other streams.
+
+    Args:
+        config: of the network, trained on characters.
+        classes: of a stream; None for as many as it was trained on.
+        examples: of a stream; None for ten for each class.
 
     Raises:
         UserError: the network's labels are as many as the classes it was trained on, or are real numbers.
     """
-    if isinstance(config.task, GaussianProcessConfig) or config.task.labels != "strings":
+    if isinstance(config.task, GaussianProcessConfig):
+        raise bad("streams", came="a network for real numbers", wanted="one that was trained on characters")
+    if classes is None:
+        classes = config.task.classes
+    elif config.task.labels != "strings":
         raise bad(
             "classes", came=classes, wanted="no number, as the network was not trained on labels that are strings"
         )
     check_positive("classes", classes)
-    return replace(config, task=replace(config.task, classes=classes, length=PER_CLASS * classes, start=0))
+    length = PER_CLASS * classes if examples is None else examples
+    return replace(config, task=replace(config.task, classes=classes, length=length, start=0))

@@ -14,7 +14,7 @@ from ...tasks.omniglot_stream import OmniglotStreamConfig
 from ...training import plots, stream_plots
 from ..base import Budget, Experiment, Watch
 from ..figures import ORDINALS, instance_curves
-from ..pipeline import instance_metric, measure, on_classes
+from ..pipeline import instance_metric, measure, on_streams
 from ..results import ResultRow
 from ..rows import Row, run_row, trained_before
 from ..streams import PER_CLASS, StreamConfig
@@ -43,7 +43,7 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
     trained = trained_before(out / planned.folder) if trained is None else trained
     tested = TESTED[:2] if budget == "smoke" else TESTED
     few = 2 if budget == "smoke" else 200
-    many = {n: measure(on_classes(trained, n), experiment=NAME, row=f"{n} classes", episodes=few) for n in tested}
+    many = {n: measure(on_streams(trained, n), experiment=NAME, row=f"{n} classes", episodes=few) for n in tested}
     for found in many.values():
         results = [*results, *found]
     _draw(out, planned.folder, many)

@@ -9,10 +9,11 @@ as a row.
 
 from dataclasses import replace
 
+from ...learners.instances import TABLED
 from ...learners.optimiser import OptimiserConfig
 from ...training.config import TrainingConfig
 from ..base import Budget
-from ..pipeline import INSTANCES, instance_metric
+from ..pipeline import instance_metric
 from ..streams import StreamConfig, StreamModelConfig, StreamTaskConfig
 
 PRINTED = "MANN, equations as printed"
@@ -57,5 +58,5 @@ def test_episodes(budget: Budget) -> int:
 
 
 def by_metric(shares: tuple[float, ...]) -> dict[str, float]:
-    """The paper's figures of a row, in the order of `INSTANCES`, by metric."""
-    return {instance_metric(k): share for k, share in zip(INSTANCES, shares, strict=True)}
+    """The paper's figures of a row, in the order of `TABLED`, by metric."""
+    return {instance_metric(k): share for k, share in zip(TABLED, shares, strict=True)}

@@ -1,10 +1,10 @@
-"""Makes a release from a run folder and the result file of its evaluation.
+"""Makes a release from a run folder and the result files of its evaluation.
 
-    python scripts/release.py RUN RESULT NAME [--note TEXT] [--out FOLDER]
+    python scripts/release.py RUN RESULT... NAME [--note TEXT] [--out FOLDER]
 
 Writes `config.json`, `params.npz` and `card.md` to `src/fastslow/releases/NAME`, or to FOLDER/NAME. The parameters are
-those that did best on validation classes, of the one seed that the result file measured; every figure of the card comes
-from the result file and the run folder. A note says what the files cannot.
+those that did best on validation classes, of the one seed that the result files measured; every figure of the card
+comes from the result files and the run folder. A note says what the files cannot.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import Any
 from fastslow._checks import UserError, bad
 from fastslow.experiments.config import RunConfig
 from fastslow.experiments.presets import PRESETS
+from fastslow.experiments.report import table
 from fastslow.experiments.results import ResultRow, read_rows
 from fastslow.experiments.saved import Saved, load_run, write_release
 from fastslow.experiments.streams import StreamConfig
@@ -93,19 +94,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
-def accuracies(rows: list[ResultRow]) -> str:
-    """The table of what was measured."""
-    lines = ["| measured | accuracy | 95 % interval | chance | episodes |", "| --- | --- | --- | --- | --- |"]
-    several = len({row.metric for row in rows}) > 1
-    for row in rows:
-        name = f"{row.row}, {row.metric}" if several else row.row
-        low, high = (100 * end for end in row.ci95)
-        chance = "–" if row.chance is None else f"{100 * row.chance:.1f} %"
-        cells = (name, f"{100 * row.value:.2f} %", f"{low:.2f} to {high:.2f} %", chance, f"{row.episodes:,}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def card(
     saved: Saved, name: str, index: int, rows: list[ResultRow], last: dict[str, Any], trained_on: str, note: str = ""
 ) -> str:
@@ -136,16 +124,16 @@ def card(
         "measured at commit": row.commit or "not recorded",
         **({"note": note} if note else {}),
     }
-    table = "\n".join(f"| {fact} | {told} |" for fact, told in facts.items())
+    told = "\n".join(f"| {fact} | {text} |" for fact, text in facts.items())
     return f"""# {name}
 
 {words.what}
 
-{accuracies(rows)}
+{table(rows)}
 
 | | |
 | --- | --- |
-{table}
+{told}
 
 ## Use and limits
 
@@ -198,7 +186,7 @@ def stream_words(name: str, config: StreamConfig) -> Words:
         "one-hot": f"It holds {task.classes} classes, as many as it has labels, and was trained on {task.length} "
         "examples in a stream; it takes more examples, and this card does not measure how well.",
         "strings": f"It was trained on {task.classes} classes and {task.length} examples in a stream; it takes more of "
-        "either, and names them the worse the more they are.",
+        "either, and names them the worse the more they are, as the first table shows.",
     }
     return Words(
         what="A memory-augmented network that names small drawings one after the other, and learns each class from the"
@@ -214,12 +202,12 @@ def stream_words(name: str, config: StreamConfig) -> Words:
     )
 
 
-def make(run: Path, result: Path, name: str, out: Path, note: str = "") -> Path:
+def make(run: Path, results: list[Path], name: str, out: Path, note: str = "") -> Path:
     """Makes a release and returns its folder.
 
     Args:
         run: the run folder.
-        result: result file of its evaluation.
+        results: result files of its evaluation.
         name: of the release.
         out: folder of releases.
         note: for the card.
@@ -228,7 +216,7 @@ def make(run: Path, result: Path, name: str, out: Path, note: str = "") -> Path:
         UserError: for a run or result that cannot be read, or that do not belong together.
     """
     saved = load_run(run)
-    index, rows = matching(saved, read_rows(result))
+    index, rows = matching(saved, [row for result in results for row in read_rows(result)])
     reports = list(read_metrics(run / "metrics.jsonl"))
     if not reports:
         raise bad("run", came=str(run), wanted="a run with reports in its metrics.jsonl")
@@ -241,13 +229,13 @@ def make(run: Path, result: Path, name: str, out: Path, note: str = "") -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run", type=Path)
-    parser.add_argument("result", type=Path)
+    parser.add_argument("results", metavar="result", type=Path, nargs="+")
     parser.add_argument("name")
     parser.add_argument("--note", default="")
     parser.add_argument("--out", type=Path, default=FOLDER)
     given = parser.parse_args()
     try:
-        print(make(given.run, given.result, given.name, given.out, given.note))
+        print(make(given.run, given.results, given.name, given.out, given.note))
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

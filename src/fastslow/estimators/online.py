@@ -23,16 +23,18 @@ from .inputs import as_images, as_labels, as_pixels, to_ink
 class OnlineOneShot:
     """Names each image after what came before, and learns its class from one example, without any training.
 
-    A trained network reads the stream; all it learns goes into its memory, in a few milliseconds an example:
+    A trained network reads the stream; all it learns goes into its memory:
 
         model = OnlineOneShot()
         for image, label in stream:
             guess = model.predict_one(image)
             model.learn_one(image, label)
 
-    It was trained on streams of `trained_classes` classes and `trained_examples` examples, one after another in random
-    order; that is what it holds. More of either are taken, and named the worse the more they are. There can be no more
-    classes than the network has labels (`most_classes`).
+    What a network was trained on, `trained_classes` classes and `trained_examples` examples in random order, is what it
+    holds. More of either are taken, and named the worse the more they are. Of the released network's streams with ten
+    examples of each class, the tenth are named rightly in 98 % of cases with 5 classes, 93 % with 15, 70 % with 30; and
+    after about 200 examples it names all of them worse, whatever the number of classes (results/mann/release). Begin
+    anew then. There can be no more classes than the network has labels (`most_classes`).
 
     Labels may be of any hashable kind, images of any size. Predicting changes nothing; learning cannot be undone, but
     a copy (`copy.deepcopy`, or pickle) keeps what was learned until then.

@@ -1,0 +1,67 @@
+"""The released network on streams holds what its card says, asked the way users ask it."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from fastslow.datasets.omniglot import DRAWINGS, load_raw
+from fastslow.datasets.splits import load_split
+from fastslow.estimators import OnlineOneShot
+from fastslow.tasks.glyphs import GlyphsConfig, glyph_tasks
+
+STREAMS = 20
+
+
+def by_instance(drawings: np.ndarray, order: np.ndarray, model: OnlineOneShot) -> dict[int, list[bool]]:
+    """Whether each drawing was named rightly before its label came, by which of its class it is.
+
+    Args:
+        drawings: `[classes, drawings, height, width]`; the labels are the places of the classes.
+        order: class of each step.
+        model: learns from the stream.
+    """
+    found: dict[int, list[bool]] = {}
+    for step, number in enumerate(order):
+        drawing = drawings[number, (order[:step] == number).sum()]
+        kth = int((order[:step] == number).sum()) + 1
+        found.setdefault(kth, []).append(model.predict_one(drawing) == number)
+        model.learn_one(drawing, int(number))
+    return found
+
+
+def shares(streams: list[dict[int, list[bool]]]) -> dict[int, float]:
+    return {k: float(np.mean([hit for stream in streams for hit in stream.get(k, [])])) for k in (2, 5, 10)}
+
+
+def test_it_learns_generated_characters_too() -> None:
+    """Five classes of drawings unlike those it was trained on; by chance a fifth are named rightly."""
+    task = glyph_tasks(GlyphsConfig(way=5, shot=10, queries=1)).test
+    rng, streams = np.random.default_rng(0), []
+    for seed in range(4):
+        given = jax.jit(task.sample)(jax.random.key(seed), 0).support
+        images, labels = np.asarray(given.inputs), np.asarray(given.labels)
+        drawings = np.stack([images[labels == k] for k in range(5)])
+        model = OnlineOneShot(ink="light")
+        streams.append(by_instance(drawings, rng.permutation(np.repeat(np.arange(5), 10)), model))
+    found = shares(streams)
+    assert found[2] > 0.7
+    assert found[5] > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("classes", "second", "tenth"), [(5, 0.85, 0.92), (15, 0.75, 0.9), (30, 0.6, 0.62)])
+def test_it_holds_what_is_stated_on_held_out_drawings(
+    real_data: Path, classes: int, second: float, tenth: float
+) -> None:
+    names = load_split("omniglot_1200_423").test
+    dark = 255 - load_raw(names, str(real_data))
+    rng, streams = np.random.default_rng(classes), []
+    for _ in range(STREAMS):
+        chosen = dark[rng.choice(len(names), classes, replace=False)]
+        hands = np.stack([each[rng.permutation(DRAWINGS)] for each in chosen])
+        streams.append(by_instance(hands, rng.permutation(np.repeat(np.arange(classes), 10)), OnlineOneShot()))
+    found = shares(streams)
+    assert found[2] > second
+    assert found[10] > tenth

@@ -3,8 +3,8 @@
 Deviations: Muon at 3e-3 on half a cosine, where the paper has RMSProp at 1e-4 (docs/decisions/011); gradients no longer
 than 10; and heads that choose how sharply they read, and write a vector of its own, not the key they read by. With
 equation 3 as printed no slot of 128 weighs more than 1/18, and by equation 8 what is stored for later must be what is
-asked for now. In trials training left chance several times later (docs/decisions/009); `mann/table1` has that network
-as a row.
+asked for now. With Adam training left chance several times later, by Muon it ends a little lower (docs/decisions/009);
+`mann/table1` has that network as a row.
 """
 
 from dataclasses import replace

@@ -11,7 +11,7 @@ from ..tasks.omniglot import OmniglotConfig
 from ..tasks.omniglot_stream import OmniglotStreamConfig
 from ..training.config import TrainingConfig
 from .config import AnyConfig, ModelConfig, RunConfig
-from .mann.settings import network, sharp
+from .mann.settings import AS_MANY, MORE, network, sharp
 
 
 @dataclass(frozen=True)
@@ -91,25 +91,25 @@ PRESETS = {
         "40 minutes",
     ),
     "omniglot-stream": Preset(
-        sharp(network(OmniglotStreamConfig(classes=15, length=100, labels="strings"), "laptop", 20_000)),
+        sharp(network(OmniglotStreamConfig(classes=15, length=100, labels="strings"), "laptop", MORE)),
         "MANN on streams of Omniglot, 15 classes at length 100, labels that are strings",
         "50 minutes",
     ),
     "omniglot-stream-5": Preset(
-        sharp(network(OmniglotStreamConfig(), "laptop", 20_000)),
+        sharp(network(OmniglotStreamConfig(), "laptop", MORE)),
         "MANN on streams of Omniglot, 5 classes at length 50, one-hot labels",
         "25 minutes",
     ),
     "paper-omniglot-stream": Preset(
         replace(
-            network(OmniglotStreamConfig(), "paper", 100_000),
+            network(OmniglotStreamConfig(), "paper", MORE),
             optimiser=OptimiserConfig("rmsprop", learning_rate=1e-4, final=1.0),
         ),
         "MANN on streams of Omniglot, equations and optimiser as printed, 100,000 updates",
         "70 minutes",
     ),
     "gaussian-process": Preset(
-        sharp(network(GaussianProcessConfig(), "laptop", 10_000)),
+        sharp(network(GaussianProcessConfig(), "laptop", AS_MANY)),
         "MANN on functions of one number, drawn from a Gaussian process",
         "15 minutes",
     ),

@@ -14,17 +14,16 @@ from ..figures import instance_curves
 from ..results import ResultRow
 from ..rows import Row, run_rows
 from ..streams import StreamConfig
-from .settings import network, sharp, test_episodes
+from .settings import AS_MANY, network, sharp, test_episodes
 
 NAME = "mann/figure3"
-STEPS = 10_000
 
 
 def rows(budget: Budget) -> list[Row[StreamConfig]]:
     """Five classes at length 50, ten at length 75; kept and wiped."""
     planned = []
     for classes, length in ((5, 50), (10, 75)):
-        wiped = sharp(network(OmniglotStreamConfig(classes=classes, length=length), budget, STEPS))
+        wiped = sharp(network(OmniglotStreamConfig(classes=classes, length=length), budget, AS_MANY))
         kept = replace(wiped, model=replace(wiped.model, persistent=True))
         planned += [
             Row(f"{classes} classes, memory kept", f"{classes}-kept", kept),

@@ -18,10 +18,9 @@ from ..pipeline import instance_metric, measure, on_streams
 from ..results import ResultRow
 from ..rows import Row, run_row, trained_before
 from ..streams import PER_CLASS, StreamConfig
-from .settings import network, sharp, test_episodes
+from .settings import AS_MANY, network, sharp, test_episodes
 
 NAME = "mann/figure4"
-STEPS = 8_000
 FIRST, LAST = 15, 25
 TESTED = tuple(range(50, 101, 5))
 
@@ -30,7 +29,7 @@ def row(budget: Budget) -> Row[StreamConfig]:
     """The training."""
     first, last = (2, 4) if budget == "smoke" else (FIRST, LAST)
     task = OmniglotStreamConfig(classes=last, length=PER_CLASS * last, labels="strings", start=first)
-    config = sharp(network(task, budget, STEPS))
+    config = sharp(network(task, budget, AS_MANY))
     task = replace(task, grow_every=max(1, config.training.steps // (last - first)))
     return Row(f"{last} classes", "mann", replace(config, task=task))
 

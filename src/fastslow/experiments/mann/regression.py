@@ -11,9 +11,7 @@ from ..pipeline import Trained, by_seen, measure_untrained
 from ..results import ResultRow
 from ..rows import Row, run_row, trained_before
 from ..streams import StreamConfig
-from .settings import network, sharp, test_episodes
-
-STEPS = 10_000
+from .settings import AS_MANY, network, sharp, test_episodes
 
 
 def process(dimensions: int, budget: Budget) -> GaussianProcessConfig:
@@ -23,7 +21,7 @@ def process(dimensions: int, budget: Budget) -> GaussianProcessConfig:
 
 def rows(dimensions: int, budget: Budget) -> list[Row[StreamConfig]]:
     """MANN and LSTM on functions of so many dimensions."""
-    base = network(process(dimensions, budget), budget, STEPS)
+    base = network(process(dimensions, budget), budget, AS_MANY)
     lstm = replace(base, model=replace(base.model, cell="lstm"))
     return [
         Row(f"{dimensions}-D: MANN", f"mann-{dimensions}", sharp(base)),

@@ -16,6 +16,14 @@ from ..base import Budget
 from ..pipeline import instance_metric
 from ..streams import StreamConfig, StreamModelConfig, StreamTaskConfig
 
+EPISODES = 100_000
+"""After which the paper measures. Public code takes them for updates of 16 episodes, as the budget `paper` does."""
+BATCH = 16
+AS_MANY = EPISODES // BATCH
+"""Updates at `laptop` in the figures: the paper's number of episodes."""
+MORE = 20_000
+"""Updates at `laptop` in the tables."""
+
 PRINTED = "MANN, equations as printed"
 SHARP = "MANN, learned strength, own vectors"
 MUON = OptimiserConfig("muon", learning_rate=3e-3)
@@ -26,7 +34,7 @@ def network(task: StreamTaskConfig, budget: Budget, steps: int, *, seeds: int = 
 
     Args:
         task: what it learns.
-        budget: `smoke` trains a tiny network for four updates; `paper` for 100,000.
+        budget: `smoke` trains a tiny network for four updates; `paper` for `EPISODES`.
         steps: updates at `laptop`.
         seeds: repetitions, at other budgets than `smoke`.
     """
@@ -36,8 +44,8 @@ def network(task: StreamTaskConfig, budget: Budget, steps: int, *, seeds: int = 
         )
         return StreamConfig(task, small, StreamModelConfig(hidden=8, slots=8, width=4, heads=2), MUON)
     training = TrainingConfig(
-        steps=steps if budget == "laptop" else 100_000,
-        batch=16,
+        steps=steps if budget == "laptop" else EPISODES,
+        batch=BATCH,
         seeds=seeds,
         log_every=250,
         validate_every=1000,

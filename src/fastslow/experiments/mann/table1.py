@@ -8,12 +8,9 @@ from ..base import Budget, Experiment, Watch
 from ..results import ResultRow
 from ..rows import Row, run_rows
 from ..streams import CellKind, StreamConfig
-from .settings import PRINTED, SHARP, by_metric, network, sharp, test_episodes
+from .settings import AS_MANY, MORE, PRINTED, SHARP, by_metric, network, sharp, test_episodes
 
 NAME = "mann/table1"
-STEPS = 20_000
-EPISODES = 100_000
-"""After which the paper measures. Public code takes them for updates of 16 episodes; one row has them as they are."""
 
 PAPER = {
     "mann": (0.364, 0.828, 0.910, 0.926, 0.949, 0.981),
@@ -26,11 +23,9 @@ PAPER = {
 
 def rows(budget: Budget) -> list[Row[StreamConfig]]:
     """The rows of the table."""
-    once = network(OmniglotStreamConfig(), budget, STEPS, seeds=3 if budget == "paper" else 1)
-    thrice = network(OmniglotStreamConfig(), budget, STEPS, seeds=3)
-    short = replace(
-        once, training=replace(once.training, steps=min(EPISODES // once.training.batch, once.training.steps))
-    )
+    once = network(OmniglotStreamConfig(), budget, MORE, seeds=3 if budget == "paper" else 1)
+    thrice = network(OmniglotStreamConfig(), budget, MORE, seeds=3)
+    short = replace(once, training=replace(once.training, steps=min(AS_MANY, once.training.steps)))
     planned: list[tuple[str, str, StreamConfig, CellKind]] = [
         (SHARP, "mann-sharp", sharp(thrice), "mann"),
         (f"{SHARP}, 100,000 episodes", "mann-sharp-6250", sharp(short), "mann"),

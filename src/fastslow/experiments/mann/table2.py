@@ -12,13 +12,11 @@ from ..results import ResultRow, read_rows, write_rows
 from ..rows import Row, run_row
 from ..streams import StreamConfig
 from .neighbours import FEATURES, autoencoder_config, neighbour_rows, train_autoencoder
-from .settings import by_metric, network, sharp, test_episodes
+from .settings import MORE, by_metric, network, sharp, test_episodes
 
 NAME = "mann/table2"
 LENGTHS = {5: 50, 15: 100}
 """Steps of an episode by its number of classes, as the paper's section 4.2 has them."""
-STEPS = {5: 20_000, 15: 20_000}
-"""Updates at `laptop`, for every row of a block."""
 
 PIXELS, DEEP = "kNN, pixels", "kNN, autoencoder features"
 PAPER = {
@@ -67,7 +65,7 @@ class Block:
 def blocks(budget: Budget) -> list[Block]:
     """Both halves."""
     tasks = {n: OmniglotStreamConfig(classes=n, length=length, labels="strings") for n, length in LENGTHS.items()}
-    return [Block(n, task, network(task, budget, STEPS[n])) for n, task in tasks.items()]
+    return [Block(n, task, network(task, budget, MORE)) for n, task in tasks.items()]
 
 
 def rows(block: Block) -> list[Row[StreamConfig]]:

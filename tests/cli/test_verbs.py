@@ -38,8 +38,8 @@ def test_evaluate_measures_what_training_measured(finished, call, toy, tmp_path)
 
 
 def test_evaluate_takes_other_streams_for_networks_on_streams_alone(finished, call, toy):
-    for flag in "--classes", "--examples":
-        ended = call("evaluate", finished[0], flag, 5)
+    for flag, value in ("--classes", 5), ("--examples", 5), ("--examples", 0):
+        ended = call("evaluate", finished[0], flag, value)
         assert (ended.code, ended.out) == (2, "")
         said = "streams: got 'a network for few-shot episodes', wanted one that was trained on streams"
         assert said in ended.err.splitlines()[-1]

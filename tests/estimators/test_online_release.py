@@ -24,9 +24,9 @@ def by_instance(drawings: np.ndarray, order: np.ndarray, model: OnlineOneShot) -
     """
     found: dict[int, list[bool]] = {}
     for step, number in enumerate(order):
-        drawing = drawings[number, (order[:step] == number).sum()]
-        kth = int((order[:step] == number).sum()) + 1
-        found.setdefault(kth, []).append(model.predict_one(drawing) == number)
+        before = int((order[:step] == number).sum())
+        drawing = drawings[number, before]
+        found.setdefault(before + 1, []).append(model.predict_one(drawing) == number)
         model.learn_one(drawing, int(number))
     return found
 

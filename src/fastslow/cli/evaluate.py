@@ -77,7 +77,7 @@ def run(words: Sequence[str]) -> int:
     trained = with_tasks(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
     name = flags.row or f"{flags.model}, {describe(trained.config)}"
     planned = {name: trained}
-    if flags.classes or flags.examples:
+    if flags.classes or flags.examples is not None:
         streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
         planned = {f"{name}, {s.config.task.classes} classes, {s.config.task.length} examples": s for s in streams}
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")

@@ -87,10 +87,14 @@ def test_reproduce_saves_into_the_checkout(experiment, call, tmp_path, monkeypat
     (tmp_path / "results").mkdir()
     refused = call("reproduce", "fast-slow/main", "--save", "--budget", "smoke")
     assert (refused.code, "smoke result" in refused.err) == (2, True)
-    ended = call("reproduce", "fast-slow/main", "--save", "--out", tmp_path / "out")
+    (tmp_path / "out" / "figures").mkdir(parents=True)
+    (tmp_path / "out" / "figures" / "curve.png").write_bytes(b"a picture")
+    ended = call("reproduce", "fast-slow/main", "--save", "--resume", "--out", tmp_path / "out")
     assert ended.code == 0, ended.err
+    assert str(tmp_path / "out" / "figures" / "curve.png") in ended.out
     saved = tmp_path / "results" / "fast-slow" / "main" / "laptop.json"
     assert saved.read_bytes() == (tmp_path / "out" / "result.json").read_bytes()
+    assert saved.with_name("laptop-curve.png").read_bytes() == b"a picture"
     refused = call("reproduce", "fast-slow/main", "--out", tmp_path / "out")
     assert (refused.code, "--resume" in refused.err) == (2, True)
 

@@ -46,7 +46,8 @@ class ReproduceFlags:
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with what is in the folder; finished rows are not trained again."""
     save: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Copy the result file to results/<experiment>/<budget>.json of the repository in the current folder."""
+    """Copy the result file to results/<experiment>/<budget>.json of the repository in the current folder, and the
+    pictures beside it."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the result rows as JSON on standard output, and all else on standard error."""
 
@@ -65,13 +66,20 @@ def run(words: Sequence[str]) -> int:
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(_farewell(flags, out)) from stop
         write_rows(out / "result.json", rows)
+    pictures = sorted((out / "figures").glob("*.png"))
     if saved is not None:
-        with writing(saved):
-            saved.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(out / "result.json", saved)
+        _save(out / "result.json", pictures, saved)
         say(f"Saved as {saved}; `fastslow report` renders the tables from it.")
-    show_results(rows, out / "result.json", json=flags.json)
+    show_results(rows, out / "result.json", pictures, json=flags.json)
     return 0
+
+
+def _save(result: Path, pictures: Sequence[Path], saved: Path) -> None:
+    with writing(saved):
+        saved.parent.mkdir(parents=True, exist_ok=True)
+        for picture in pictures:
+            shutil.copyfile(picture, saved.with_name(f"{saved.stem}-{picture.name}"))
+        shutil.copyfile(result, saved)
 
 
 def _folder(flags: ReproduceFlags) -> AbstractContextManager[Path]:

@@ -52,6 +52,23 @@ def test_settle_hands_on_what_it_waited_for() -> None:
     assert settle({"a": array}, mesh)["a"] is array
 
 
+CROWDED = """
+import os
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from fastslow.training import parallel
+parallel.cpu_devices(2)
+from fastslow.experiments.mann.regression import process, truth
+print(len(truth("mann/figure5", process(1, "laptop"), 40)))
+"""
+
+
+def test_devices_do_not_wait_for_each_other_for_ever() -> None:
+    # as many devices as threads, and matrices to be factored on both
+    done = subprocess.run([sys.executable, "-c", CROWDED], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr[-2000:]
+
+
 HOST = """
 import sys
 from fastslow.training import parallel

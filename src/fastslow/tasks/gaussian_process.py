@@ -172,7 +172,17 @@ def sequential_surprise(
 
 def _factor(config: GaussianProcessConfig, xs: Float[Array, "time dimensions"]) -> Float[Array, "time time"]:
     """Lower Cholesky factor of the covariance of noisy values."""
-    return jnp.linalg.cholesky(kernel(config, xs, xs) + config.jitter * jnp.eye(xs.shape[0], dtype=xs.dtype))
+    return _cholesky(kernel(config, xs, xs) + config.jitter * jnp.eye(xs.shape[0], dtype=xs.dtype))
+
+
+@jax.custom_batching.sequential_vmap
+def _cholesky(matrix: Float[Array, "time time"]) -> Float[Array, "time time"]:
+    """Cholesky factor; of a batch one after the other.
+
+    On a CPU a batch at once hands its matrices to the threads that run the devices and waits for them. With as many
+    devices as threads all of them wait, for ever.
+    """
+    return jnp.linalg.cholesky(matrix)
 
 
 def _check(config: GaussianProcessConfig, values: int, *places: Float[Array, "_ dimensions"]) -> None:

@@ -65,7 +65,7 @@ print(len(truth("mann/figure5", process(1, "laptop"), 40)))
 
 def test_devices_do_not_wait_for_each_other_for_ever() -> None:
     # as many devices as threads, and matrices to be factored on both
-    done = subprocess.run([sys.executable, "-c", CROWDED], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", CROWDED], check=False, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr[-2000:]
 
 

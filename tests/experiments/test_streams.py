@@ -101,9 +101,10 @@ def test_rows_have_the_papers_sizes() -> None:
 
 def test_a_network_can_be_measured_on_other_numbers_of_classes() -> None:
     task = OmniglotStreamConfig(classes=25, length=250, labels="strings", start=15)
-    for given, found in ((50, None), (50, 500)), ((None, 70), (25, 70)), ((3, 400), (3, 400)):
+    cases = ((50, None), (50, 500, True)), ((None, 70), (25, 70, False)), ((3, 400), (3, 400, False))
+    for given, found in cases:
         config = with_streams(StreamConfig(task), *given)
-        assert (config.task.classes, config.task.length, config.task.start) == (found[0], found[1], 0)
+        assert (config.task.classes, config.task.length, config.task.balanced, config.task.start) == (*found, 0)
     assert replace(config, task=task) == StreamConfig(task)
     with pytest.raises(UserError, match="classes: got 7, wanted no number, as the network was not trained on lab"):
         with_streams(StreamConfig(OmniglotStreamConfig()), 7)
@@ -112,6 +113,8 @@ def test_a_network_can_be_measured_on_other_numbers_of_classes() -> None:
         with_streams(StreamConfig(PROCESS), 7)
     with pytest.raises(UserError, match="classes: got 0"):
         with_streams(StreamConfig(task), 0)
+    with pytest.raises(UserError, match="examples: got 3, wanted at least one for each of the 5 classes"):
+        with_streams(StreamConfig(task), 5, 3)
 
 
 def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:

@@ -379,6 +379,25 @@ def test_measuring_leaves_the_memories_as_they_are_and_takes_any_number_of_strea
         np.testing.assert_allclose(twice[name], np.concatenate([figure, figure]), rtol=1e-5)
 
 
+def test_a_stream_starts_from_the_first_memory_as_a_measured_episode_does() -> None:
+    lanes, given = Lanes(), streams()
+    stream = jax.tree.map(lambda leaf: leaf[0], given)
+
+    @jax.jit
+    def surprise_step_by_step(state):
+        streamed, found = lanes.learner.start(state), []
+        for t in range(STEPS):
+            logits = lanes.learner.answer(streamed, stream.inputs[t : t + 1])[0]
+            found.append(-jnp.sum(stream.targets[t] * jax.nn.log_softmax(logits)))
+            streamed = lanes.learner.observe(streamed, stream.inputs[t : t + 1], stream.targets[t : t + 1])
+        return jnp.mean(jnp.stack(found))
+
+    loss = lanes.score(lanes.state, given)["loss"][0]
+    np.testing.assert_allclose(surprise_step_by_step(lanes.state), loss, rtol=1e-4)
+    emptied = eqx.tree_at(lambda s: s.running, lanes.state, jax.tree.map(jnp.zeros_like, lanes.state.running))
+    assert not np.allclose(surprise_step_by_step(emptied), loss, rtol=1e-2)
+
+
 def test_lanes_want_a_memory_and_as_many_episodes() -> None:
     lanes = Lanes(2)
     with pytest.raises(UserError, match="lanes: got 2, wanted 0, or the 3 episodes of a batch"):

@@ -67,7 +67,16 @@ def test_dot_scores_become_one_hot_without_overflow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usage", "slot"), [([0, 0, 0], 0), ([1, 0, 0], 1), ([2, 1, 0.5], 2), ([0.5, 0.5, 0.5], 0), ([3, 0.1, 0.1], 1)]
+    ("usage", "slot"),
+    [
+        ([0, 0, 0], 0),
+        ([1, 0, 0], 1),
+        ([2, 1, 0.5], 2),
+        ([0.5, 0.5, 0.5], 0),
+        ([3, 0.1, 0.1], 1),
+        ([3, 0.1 + 1e-6, 0.1], 1),
+        ([3, 0.1 + 1e-3, 0.1], 2),
+    ],
 )
 def test_least_used_is_the_first_of_the_smallest(usage: list[float], slot: int) -> None:
     assert (least_used(jnp.asarray(usage, float)) == jnp.eye(3)[slot]).all()

@@ -10,7 +10,8 @@ from tests.cells.tiny import NORM_FLOOR, as_users_come
 from tests.reference.least_used import LeastUsedMemory, least_used, printed_least_used
 
 from fastslow._checks import UserError
-from fastslow.memory.least_used import EMPTY, LeastUsed, LeastUsedState, least_used_slots
+from fastslow.memory.addressing import least_used_slots
+from fastslow.memory.least_used import EMPTY, LeastUsed, LeastUsedState
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -194,6 +194,7 @@ def test_a_curriculum_at_its_end_is_none() -> None:
         ({"start": -1}, "start: got -1, wanted between 1"),
         ({"start": 2, "grow_every": 0}, "grow_every: got 0, wanted a number above 0"),
         ({"start": 2, "balanced": True}, "balanced: got True, wanted False where"),
+        ({"start": 2, "length": 52}, "length: got 52, wanted a multiple of the 5 classes where their number grows"),
     ],
     ids=str,
 )

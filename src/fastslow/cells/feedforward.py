@@ -17,6 +17,9 @@ class NoState(eqx.Module):
 class FeedForward(AbstractCell[NoState]):
     """`h_t = tanh(W x_t + b)`; weights are uniform in ±1/√in.
 
+    The paper says no more of its feed-forward controller and network than that they are; one layer with tanh is our
+    choice.
+
     Attributes:
         input_weight: `W`.
         bias: `b`.
@@ -26,6 +29,16 @@ class FeedForward(AbstractCell[NoState]):
     bias: Float[Array, " hidden"]
 
     def __init__(self, in_size: int, hidden_size: int, *, key: Key):
+        """Draws the weights.
+
+        Args:
+            in_size: size of `x_t`.
+            hidden_size: units.
+            key: randomness of the weights.
+
+        Raises:
+            UserError: a size that is none.
+        """
         check_positive("in_size", in_size)
         check_positive("hidden_size", hidden_size)
         bound = in_size**-0.5

@@ -50,8 +50,9 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
         controls: from the controller to the numbers that steer the memory.
         memory: least-used access, or the NTM's.
         features: size of `x_t`.
-        key_source: what the numbers come from, with an LSTM. cell: its cell state `c_t` (the supplement's section 6.1);
-            hidden: its output `h_t`, as in public versions. A feed-forward controller has `h_t` alone.
+        key_source: what all numbers for the memory come from, with an LSTM. cell: its cell state `c_t`, which the
+            supplement's section 6.1 says of keys alone; hidden: its output `h_t`, as in public versions and in the NTM.
+            A feed-forward controller has `h_t` alone.
     """
 
     controller: LSTM | FeedForward

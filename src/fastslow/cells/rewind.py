@@ -101,6 +101,8 @@ def unroll_batch(
 ) -> tuple[State, Float[Array, "batch time out"]]:
     """Runs a cell over a batch of sequences; the same numbers as `vmap` of `cells.base.unroll`, and less to keep.
 
+    It takes neither a mask nor resets: a batch has sequences of one length.
+
     Args:
         cell: the cell.
         states: its states before the first step, leading axis `batch` on every array.

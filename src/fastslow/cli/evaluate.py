@@ -13,8 +13,9 @@ from ..experiments.fast_slow.main import pixel_row
 from ..experiments.pipeline import Trained, measure, on_streams
 from ..experiments.results import write_rows
 from ..experiments.saved import load
-from ..experiments.streams import StreamConfig
+from ..experiments.streams import PER_CLASS, StreamConfig
 from ..learners.regimes import Statistics
+from ..tasks.omniglot_stream import OmniglotStreamConfig
 from .console import say, show_results
 from .models import with_tasks
 from .start import use_all_cores
@@ -51,7 +52,8 @@ class EvaluateFlags:
     """Numbers of classes in a stream, for a network on streams whose labels are strings; without it as many as it was
     trained on."""
     examples: int | None = None
-    """Examples in a stream; without it ten for each of `--classes`, or as many as the network was trained on."""
+    """Examples in a stream, each of a class drawn anew; without it ten of each of `--classes` in random order, or
+    streams as the network was trained on."""
     data: Path | None = None
     """Folder of the data set; without it where the model was trained from, or as for training."""
     split: Literal["test", "validation"] = "test"
@@ -79,7 +81,7 @@ def run(words: Sequence[str]) -> int:
     planned = {name: trained}
     if flags.classes or flags.examples is not None:
         streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
-        planned = {f"{name}, {s.config.task.classes} classes, {s.config.task.length} examples": s for s in streams}
+        planned = {f"{name}, {_told(s.config.task)}": s for s in streams}
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
     rows = []
     for told, trained in planned.items():
@@ -111,6 +113,11 @@ def on_validation(trained: Trained[AnyConfig]) -> Trained[AnyConfig]:
     """The same model, to be measured on validation classes; its rows say so."""
     tasks = trained.tasks
     return replace(trained, tasks=replace(tasks, test=tasks.validation, split=f"{tasks.split}, validation classes"))
+
+
+def _told(task: OmniglotStreamConfig) -> str:
+    how_many = f"{PER_CLASS} examples of each" if task.balanced else f"{task.length} examples"
+    return f"{task.classes} classes, {how_many}"
 
 
 def _default_out(model: str) -> Path:

@@ -161,10 +161,12 @@ def with_streams(config: StreamConfig, classes: int | None = None, examples: int
     Args:
         config: of the network, trained on characters.
         classes: of a stream; None for as many as it was trained on.
-        examples: of a stream; None for ten for each class.
+        examples: of a stream, each of a class drawn anew, so that classes have about as many; None for ten of each
+            class in random order.
 
     Raises:
-        UserError: the network's labels are as many as the classes it was trained on, or are real numbers.
+        UserError: the network's labels are as many as the classes it was trained on, or are real numbers; fewer
+            examples than classes.
     """
     if isinstance(config.task, GaussianProcessConfig):
         raise bad("streams", came="a network for real numbers", wanted="one that was trained on characters")
@@ -175,5 +177,8 @@ def with_streams(config: StreamConfig, classes: int | None = None, examples: int
             "classes", came=classes, wanted="no number, as the network was not trained on labels that are strings"
         )
     check_positive("classes", classes)
+    balanced = examples is None
     length = PER_CLASS * classes if examples is None else examples
-    return replace(config, task=replace(config.task, classes=classes, length=length, start=0))
+    if length < classes:
+        raise bad("examples", came=examples, wanted=f"at least one for each of the {classes} classes")
+    return replace(config, task=replace(config.task, classes=classes, length=length, balanced=balanced, start=0))

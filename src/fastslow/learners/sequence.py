@@ -46,7 +46,8 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         instances: how many instances of a class are scored apart.
         lanes: how many memories outlive their episode, one for each episode of a training batch; they are in `running`.
             0: every episode starts from an empty memory. Controller and last read start anew in any case, and no
-            gradient crosses from one episode to the next. An episode that is measured starts from a trained lane.
+            gradient crosses from one episode to the next. An episode that is measured starts from a trained lane, the
+            first of a batch from the first, as does a stream (`start`).
     """
 
     build: Any = eqx.field(static=True)
@@ -93,10 +94,11 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         return LearnerState(params=params, optimiser=optimiser, running=running), metrics
 
     def start(self, state: LearnerState) -> Streamed:
-        """The network before a stream: an empty memory, no label shown."""
+        """The network before a stream: an empty memory, or the first of those that were kept; no label shown."""
         network = state.params
         shown = jnp.zeros(1 if self.labels is None else self.labels.shape[1])
-        return Streamed(network, network.cell.init_state(), shown)
+        first = jax.tree.map(lambda leaf: leaf[0], self._first_states(network, state.running, 1))
+        return Streamed(network, first, shown)
 
     def observe(
         self, streamed: Streamed, inputs: Num[Array, "time ..."], targets: Float[Array, "time target"]
@@ -152,12 +154,17 @@ class SequenceLearner(AbstractLearner[SequenceEpisode]):
         """The distribution's numbers at each step, and the cell's states after the last."""
         nothing = jnp.zeros_like(episodes.targets[0, 0])
         rows = jax.vmap(_rows, (0, 0, None))(episodes.inputs, episodes.targets, nothing)
-        states = fresh_states(network.cell, rows.shape[0])
-        if self.lanes:
-            lane = jnp.arange(rows.shape[0]) % self.lanes
-            states = eqx.tree_at(lambda s: s.memory, states, jax.tree.map(lambda leaf: leaf[lane], running))
+        states = self._first_states(network, running, rows.shape[0])
         states, ys = run_batch(network.cell, states, rows)
         return jax.vmap(jax.vmap(network.head))(ys), states
+
+    def _first_states(self, network: SequenceNetwork, running: PyTree, batch: int) -> PyTree:
+        """A cell's state before each sequence of a batch: its memory is empty, or one lane after the other."""
+        states = fresh_states(network.cell, batch)
+        if not self.lanes:
+            return states
+        lane = jnp.arange(batch) % self.lanes
+        return eqx.tree_at(lambda s: s.memory, states, jax.tree.map(lambda leaf: leaf[lane], running))
 
 
 def fresh_states(cell: AbstractCell, batch: int) -> PyTree:

@@ -4,12 +4,15 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 EPSILON = 1e-6
 """Floor under the squared norms of cosine similarity, so that an empty slot or a zero key gives 0, not NaN."""
 FLOOR = math.sqrt(EPSILON)
 """Least length that a vector counts as."""
+
+TIE = 2.0**-16
+"""Usages that differ by less count as equal."""
 
 SHARP = 8.0
 """Where learned strengths start, before softplus: near 9, so that a fresh network reads mostly what is like its key."""
@@ -54,5 +57,24 @@ def strength(control: Float[Array, " *heads"]) -> Float[Array, " *heads"]:
 
 
 def least_used(usage: Float[Array, " slots"]) -> Float[Array, " slots"]:
-    """One-hot address of the least-used slot; of equals, the one with the lowest index."""
-    return jax.nn.one_hot(jnp.argmin(usage), usage.shape[0], dtype=usage.dtype)
+    """One-hot address of the least-used slot, ties broken as by `least_used_slots`."""
+    return jax.nn.one_hot(least_used_slots(usage, 1)[0], usage.shape[0], dtype=usage.dtype)
+
+
+def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " count"]:
+    """The `count` slots of least usage, least first; of equals, the one with the lowest index comes first.
+
+    Usages count as equal to the least where they are above it by at most `TIE`. Those of slots that were used alike
+    differ by rounding, in another way on each device; which of them is taken must not depend on that.
+    """
+    found = []
+    for _ in range(count):  # a few minima are quicker than a sort or `top_k`
+        slot = jnp.argmax(usage <= jnp.min(usage) + TIE)
+        found.append(slot)
+        usage = jnp.where(is_at(slot, usage.shape[0]), jnp.inf, usage)
+    return jnp.stack(found)
+
+
+def is_at(slot: Int[Array, ""], slots: int) -> Bool[Array, " slots"]:
+    """Which of so many slots is that slot."""
+    return jnp.arange(slots, dtype=slot.dtype) == slot

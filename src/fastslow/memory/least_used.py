@@ -10,13 +10,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import bad, check_choice, check_positive
 from .access import AbstractAccess
-from .addressing import FLOOR, SHARP, inverse_lengths, strength
+from .addressing import FLOOR, SHARP, inverse_lengths, is_at, least_used_slots, strength
 
 EMPTY = 1e-6
 """Value of every cell of the first memory, `M_0`."""
-
-TIE = 2.0**-16
-"""Usages that differ by less count as equal."""
 
 Share = Literal["shared", "one-each"]
 Order = Literal["write-first", "read-first"]
@@ -72,8 +69,8 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         heads: `n`, reads (and writes) in a step.
         decay: `γ` of eq. 5.
         share: where a head writes that does not write to what it read. shared: to all `n` least-used slots, the text's
-            `w^{lu}`, so that each holds the sum of what the heads wrote, `n` slots go in a step, and 128 of them by 4
-            heads last 32 steps; one-each: the i-th head to the i-th least-used slot, as in some public versions.
+            `w^{lu}`, so that each is given the sum of what the heads wrote, `n` slots go in a step, and 128 of them by
+            4 heads last 32 steps; one-each: the i-th head to the i-th least-used slot, as in some public versions.
         order: write-first: keys are compared with, and read from, the memory after this step's write, as the text has
             it; read-first: with the one before it.
         written: what is stored. key: the key itself, as in eq. 8; vector: one more output of the controller.
@@ -129,7 +126,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         spare = self._spare(unused, state.rows.dtype)
         weights = gate * state.attention + (1 - gate) * spare
         undo = Overwritten(unused, state.rows[unused[0]], weights, vectors, state.usage, state.attention)
-        erased = jnp.where(_at(unused[0], self.slots)[:, None], 0, state.rows)
+        erased = jnp.where(is_at(unused[0], self.slots)[:, None], 0, state.rows)
         # M_t(i) = M_{t-1}(i) + w^w_t(i) k_t                                    (eq. 8)
         rows = erased + _outer(weights, vectors)
         read_from = rows if self.order == "write-first" else state.rows
@@ -177,7 +174,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
         to_vectors = undo.weights @ to_rows
         spare = self._spare(undo.unused, gate.dtype)
         to_gate = jnp.sum(to_written * (before.attention - spare), axis=1) * (gate * (1 - gate))[:, 0]
-        to_before = jnp.where(_at(undo.unused[0], self.slots)[:, None], 0, to_rows)
+        to_before = jnp.where(is_at(undo.unused[0], self.slots)[:, None], 0, to_rows)
         if self.order == "read-first":
             to_before = to_before + to_seen
         to_state = LeastUsedState(to_before, self.decay * to_after.usage, gate * to_written)
@@ -186,7 +183,7 @@ class LeastUsed(AbstractAccess[LeastUsedState, Overwritten]):
     def rewind(self, after: LeastUsedState, undo: Overwritten) -> LeastUsedState:
         # the very sum that was added, in full precision on all devices
         before = after.rows - _outer(undo.weights, undo.vectors)
-        rows = jnp.where(_at(undo.unused[0], self.slots)[:, None], undo.row, before)
+        rows = jnp.where(is_at(undo.unused[0], self.slots)[:, None], undo.row, before)
         return LeastUsedState(rows, undo.usage, undo.attention)
 
     def _parse(self, controls: Float[Array, " controls"]) -> tuple[Array, Array, Array, Array]:
@@ -223,21 +220,3 @@ def _outer(weights: Float[Array, "heads slots"], vectors: Float[Array, "heads wi
     """`weightsᵀ @ vectors`, head by head: for a few heads quicker than a product, since it joins what stands around."""
     each = [w[:, None] * v[None] for w, v in zip(weights, vectors, strict=True)]
     return reduce(jnp.add, each)
-
-
-def least_used_slots(usage: Float[Array, " slots"], count: int) -> Int[Array, " count"]:
-    """The `count` slots of least usage, least first; of equals, the one with the lowest index comes first.
-
-    Usages count as equal to the least where they are above it by at most `TIE`. Those of slots that were used alike
-    differ by rounding, in another way on each device; which of them is taken must not depend on that.
-    """
-    found = []
-    for _ in range(count):  # a few minima are quicker than a sort or `top_k`
-        slot = jnp.argmax(usage <= jnp.min(usage) + TIE)
-        found.append(slot)
-        usage = jnp.where(_at(slot, usage.shape[0]), jnp.inf, usage)
-    return jnp.stack(found)
-
-
-def _at(slot: Int[Array, ""], slots: int) -> Bool[Array, " slots"]:
-    return jnp.arange(slots, dtype=slot.dtype) == slot

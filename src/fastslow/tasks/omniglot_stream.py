@@ -120,6 +120,10 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
             raise bad("start", came=self.start, wanted=f"between 1 and the {self.classes} classes there are in the end")
         if self.balanced:
             raise bad("balanced", came=True, wanted="False where the number of classes grows")
+        if self.length % self.classes:
+            raise bad(
+                "length", came=self.length, wanted=f"a multiple of the {self.classes} classes where their number grows"
+            )
 
     def sample(self, key: Key, step: Int[Array, ""]) -> SequenceEpisode:
         """Draws one stream; `step` has no effect unless the number of classes grows.

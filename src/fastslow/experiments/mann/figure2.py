@@ -1,7 +1,7 @@
 """Figure 2: accuracy of each instance over training, LSTM beside MANN (mann section 4.2).
 
 The four trainings are rows of Tables 1 and 2. A finished row's folder may be copied here and gone on from with
-`--resume`, since it would come out the same bit for bit.
+`--resume`: by the same code on the same devices it would come out the same bit for bit.
 """
 
 from pathlib import Path

@@ -42,7 +42,8 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
     trained = trained_before(out / planned.folder) if trained is None else trained
     tested = TESTED[:2] if budget == "smoke" else TESTED
     few = 2 if budget == "smoke" else 200
-    many = {n: measure(on_streams(trained, n), experiment=NAME, row=f"{n} classes", episodes=few) for n in tested}
+    streams = {n: on_streams(trained, n, PER_CLASS * n) for n in tested}
+    many = {n: measure(on, experiment=NAME, row=f"{n} classes", episodes=few) for n, on in streams.items()}
     for found in many.values():
         results = [*results, *found]
     _draw(out, planned.folder, many)

@@ -23,6 +23,8 @@ AS_MANY = EPISODES // BATCH
 """Updates at `laptop` in the figures: the paper's number of episodes."""
 MORE = 20_000
 """Updates at `laptop` in the tables."""
+MOST = 30_000
+"""Updates at `laptop` in Table 1: one-hot labels of five classes still gain by more than `MORE`."""
 
 PRINTED = "MANN, equations as printed"
 SHARP = "MANN, learned strength, own vectors"

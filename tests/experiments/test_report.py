@@ -130,6 +130,23 @@ def test_no_results_are_said_to_be_missing(tree: Path) -> None:
     assert check(tree) == []
 
 
+def test_a_figure_in_a_sentence_is_rendered(tree: Path) -> None:
+    render(tree)
+    path = tree / "docs" / "b.md"
+    shares = "({}<!-- value:main; NMN + SG; accuracy --> %, beside {}<!-- value:main; pixels; accuracy -->)"
+    path.write_text(shares.format("99.9", "50.0"))
+    assert check(tree) == ["docs/b.md: value:main; NMN + SG; accuracy"]
+    assert render(tree) == [path]
+    assert path.read_text() == shares.format("97.6", "50.0")
+
+
+@pytest.mark.parametrize("name", ["main; nothing; accuracy", "main; pixels; loss", "other; pixels; accuracy"])
+def test_a_figure_without_a_result_is_refused(name: str, tree: Path) -> None:
+    (tree / "docs" / "b.md").write_text(f"1<!-- value:{name} -->")
+    with pytest.raises(UserError, match=f"{name}.*there are 0"):
+        check(tree)
+
+
 def test_a_row_of_another_experiment_is_refused(tree: Path) -> None:
     write_rows(tree / "results" / "main" / "1.json", [replace(ROW, experiment="other")])
     with pytest.raises(UserError, match="'other'"):

@@ -1,7 +1,8 @@
-"""Tables of the documents, rendered from the result files.
+"""Tables and figures of the documents, rendered from the result files.
 
 A document marks a table's place with two comments, `table:NAME` before it and `end:NAME` after it; NAME is a folder
-under `results/`. What lies between them belongs to this module.
+under `results/`. What lies between them belongs to this module, and so does a number in a sentence that has a comment
+right behind it, `value:NAME; ROW; METRIC`.
 """
 
 import math
@@ -13,11 +14,12 @@ from .._checks import UserError, bad
 from .results import ResultRow, read_rows
 
 _MARKER = re.compile(r"^<!-- (table|end):([A-Za-z0-9_./-]+) -->[ \t]*$", re.MULTILINE)
+_VALUE = re.compile(r"([-\d.]*)<!-- value:([^;\n]+); ([^;\n]+); ([^;\n]+) -->")
 _NONE = "–"
 
 
 def render(root: Path) -> list[Path]:
-    """Renders every table anew.
+    """Renders every table and every figure anew.
 
     Args:
         root: the repository's folder, with `README.md`, `docs/` and `results/`.
@@ -26,7 +28,7 @@ def render(root: Path) -> list[Path]:
         The documents that changed.
 
     Raises:
-        UserError: if a marker has no partner, or a result file is not valid.
+        UserError: if a marker has no partner, a figure no result, or a result file is not valid.
     """
     changed = []
     for document, text in _documents(root).items():
@@ -38,16 +40,19 @@ def render(root: Path) -> list[Path]:
 
 
 def check(root: Path) -> list[str]:
-    """Names the tables that are out of date, as `docs/reproduce.md: table:NAME`; an empty list is good news.
+    """Names what is out of date, as `docs/reproduce.md: table:NAME` or `value:NAME; ROW; METRIC`; none is good news.
 
     Raises:
         UserError: as `render` does.
     """
     stale = []
     for document, text in _documents(root).items():
-        for name, start, end in _regions(document, text):
-            if text[start:end] != _body(root, name):
-                stale.append(f"{document.relative_to(root).as_posix()}: table:{name}")
+        regions = _regions(document, text)
+        found = [f"table:{name}" for name, start, end in regions if text[start:end] != _body(root, name)]
+        found += [
+            f"value:{'; '.join(m.groups()[1:])}" for m in _VALUE.finditer(text) if m[1] != _value(root, document, m)
+        ]
+        stale += [f"{document.relative_to(root).as_posix()}: {what}" for what in found]
     return stale
 
 
@@ -74,7 +79,17 @@ def _regions(document: Path, text: str) -> list[tuple[str, int, int]]:
 def _rendered(root: Path, document: Path, text: str) -> str:
     for name, start, end in reversed(_regions(document, text)):
         text = text[:start] + _body(root, name) + text[end:]
-    return text
+    return _VALUE.sub(lambda match: _value(root, document, match) + match[0][len(match[1]) :], text)
+
+
+def _value(root: Path, document: Path, match: re.Match[str]) -> str:
+    """The figure that a comment names."""
+    _, name, row, metric = match.groups()
+    found = [result for result in _rows(root / "results" / name, name) if (result.row, result.metric) == (row, metric)]
+    if len(found) != 1:
+        wanted = f"one result of that row and metric in results/{name}, where there are {len(found)}"
+        raise bad(document.name, came=f"{name}; {row}; {metric}", wanted=wanted)
+    return _digits(found[0], found[0].value)
 
 
 def _body(root: Path, name: str) -> str:

@@ -121,7 +121,7 @@ def card(
         "training time": f"{duration(last['seconds'])} on {trained_on}",
         "parameters": f"SHA-256 {saved.sha256[index]}",
         "measured with": ", ".join(f"{program} {version}" for program, version in row.versions.items()),
-        "measured at commit": row.commit or "not recorded",
+        "measured at commit": ", ".join(dict.fromkeys(row.commit or "not recorded" for row in rows)),
         **({"note": note} if note else {}),
     }
     told = "\n".join(f"| {fact} | {text} |" for fact, text in facts.items())

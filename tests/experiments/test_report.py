@@ -133,17 +133,24 @@ def test_no_results_are_said_to_be_missing(tree: Path) -> None:
 def test_a_figure_in_a_sentence_is_rendered(tree: Path) -> None:
     render(tree)
     path = tree / "docs" / "b.md"
-    shares = "({}<!-- value:main; NMN + SG; accuracy --> %, beside {}<!-- value:main; pixels; accuracy -->)"
+    shares = "({}<!-- value:main/1; NMN + SG; accuracy --> %, beside {}<!-- value:main/2; pixels; accuracy -->)"
     path.write_text(shares.format("99.9", "50.0"))
-    assert check(tree) == ["docs/b.md: value:main; NMN + SG; accuracy"]
+    assert check(tree) == ["docs/b.md: value:main/1; NMN + SG; accuracy"]
     assert render(tree) == [path]
     assert path.read_text() == shares.format("97.6", "50.0")
 
 
-@pytest.mark.parametrize("name", ["main; nothing; accuracy", "main; pixels; loss", "other; pixels; accuracy"])
-def test_a_figure_without_a_result_is_refused(name: str, tree: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("main/2; nothing; accuracy", "there are 0"),
+        ("main/2; pixels; loss", "there are 0"),
+        ("main/3; pixels; accuracy", r"3\.json"),
+    ],
+)
+def test_a_figure_without_a_result_is_refused(name: str, told: str, tree: Path) -> None:
     (tree / "docs" / "b.md").write_text(f"1<!-- value:{name} -->")
-    with pytest.raises(UserError, match=f"{name}.*there are 0"):
+    with pytest.raises(UserError, match=told):
         check(tree)
 
 

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,19 +18,21 @@ from fastslow.experiments.catalogue import find_experiment
 from fastslow.experiments.config import build_any_learner, build_tasks, read_config
 from fastslow.experiments.mann import figure2, figure3, figure4, figure5, neighbours, regression, table1, table2
 from fastslow.experiments.mann.settings import network, sharp
-from fastslow.experiments.pipeline import by_instance, by_seen, measure, train_run
+from fastslow.experiments.pipeline import Trained, by_instance, by_seen, measure, on_streams, train_run
 from fastslow.experiments.rows import Row, run_row, trained_before
 from fastslow.experiments.streams import StreamConfig, StreamModelConfig, check_model, with_streams
+from fastslow.learners.base import LearnerState
 from fastslow.learners.true_process import TrueProcess
-from fastslow.tasks.base import Examples
+from fastslow.tasks.base import AbstractTask, Examples, SequenceEpisode
 from fastslow.tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks, sequential_surprise
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig, OmniglotStreamTask
 from fastslow.tasks.splits import TaskSplits
-from fastslow.training.config import to_json
+from fastslow.training.config import OverSeeds, to_json
 from fastslow.training.evaluate import evaluate_all
 from fastslow.training.fingerprint import params_sha256
 from fastslow.training.folder import RunFolder
 from fastslow.training.loop import fit, train
+from fastslow.training.state import one_seed
 from fastslow.training.statistics import interval
 
 PROCESS = GaussianProcessConfig(length=8)
@@ -117,6 +120,20 @@ def test_a_network_can_be_measured_on_other_numbers_of_classes() -> None:
         with_streams(StreamConfig(task), 5, 3)
 
 
+def test_it_can_be_measured_on_more_classes_than_there_are_to_train_or_validate_on() -> None:
+    task = OmniglotStreamConfig(classes=3, length=6, labels="strings")
+    few = drawn(task)
+    tasks = replace(few, validation=eqx.tree_at(lambda t: t.images, few.validation, few.validation.images[:4]))
+    config = replace(smoke(), task=task)
+    trained = Trained(config, build_any_learner(config), tasks, LearnerState((), (), ()), (0,), seconds=1.0)
+    other = on_streams(trained, 30)
+    assert (other.tasks.test.classes, other.tasks.test.length, other.tasks.test.balanced) == (30, 300, True)
+    assert (other.tasks.test.images == few.test.images).all()
+    assert other.config == with_streams(config, 30)
+    with pytest.raises(UserError, match="classes: got 31, wanted at most the 30 characters there are"):
+        on_streams(trained, 31)
+
+
 def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:
     printed = network(OmniglotStreamConfig(), "paper", 0, seeds=3)
     for row in table1.rows("paper"):
@@ -182,7 +199,39 @@ def test_a_row_that_was_trained_for_a_table_can_be_copied_to_a_figure(tmp_path: 
     again, trained = run_row("mann/figure", row, tmp_path / "figure", **given)
     assert trained is None
     assert again == [replace(result, experiment="mann/figure") for result in first]
-    assert params_sha256(trained_before(tmp_path / "figure" / "one").states.params)
+    states = trained_before(tmp_path / "figure" / "one").states
+    assert first[0].params_sha256 == (params_sha256(one_seed(states.params, 0)),)
+
+
+def test_a_row_that_became_longer_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Its step sizes have come down already, so it would not be the row that it is called."""
+    config = smoke()
+    given = {"resume": True, "watch": lambda *_: None, "episodes": 4}
+    run_row("mann/table", Row("one", "one", config, None), tmp_path, **given)
+    longer = replace(config, training=replace(config.training, steps=8))
+    with pytest.raises(UserError, match=r"training.steps: got 8, wanted 4 as in .*config.json; resume with"):
+        run_row("mann/table", Row("one", "one", longer, None), tmp_path, **given)
+
+
+class Withheld(AbstractTask[SequenceEpisode]):
+    """Classes that nothing may be drawn from."""
+
+    def sample(self, key, step):
+        raise AssertionError("drawn from the test classes")
+
+
+def test_no_training_draws_from_test_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def withheld(config: OmniglotStreamConfig) -> TaskSplits:
+        return replace(drawn(config), test=Withheld())
+
+    for module in ("config", "mann.neighbours"):
+        monkeypatch.setattr(f"fastslow.experiments.{module}.omniglot_stream_tasks", withheld)
+    config = replace(smoke(), task=OmniglotStreamConfig(classes=2, length=4))
+    trained = train_run(config, tmp_path / "run")
+    given = {"resume": False, "watch": lambda *_: None}
+    neighbours.train_autoencoder(tmp_path / "autoencoder", config.task, config.training, **given)
+    with pytest.raises(AssertionError, match="drawn from the test classes"):
+        measure(trained, experiment="x", row="y", episodes=2)
 
 
 @pytest.mark.parametrize(
@@ -209,38 +258,69 @@ def test_streams_that_cannot_be_are_refused_before_anything_is_written(
 # --- a run
 
 
-def sha_after(folder: Path | None, config: StreamConfig, *, stop: int | None = None, resume: bool = False, **given):
-    """Trains, or stops after a report, and tells of the last state."""
+def after(folder: Path | None, config: StreamConfig, *, stop: int | None = None, resume: bool = False, **given):
+    """The last state of a training and the steps of its reports; no state where it was stopped after a report."""
+    steps = []
+    note = lambda report: steps.append(report.step)
     learner, tasks = build_any_learner(config), build_tasks(config.task)
     if folder is None:
-        return train(fit(learner, tasks.train, config.training, validation=tasks.validation, **given))
+        return train(fit(learner, tasks.train, config.training, validation=tasks.validation, **given), note), steps
     with RunFolder(folder, to_json(config), resume=resume) as opened:
         reports = fit(learner, tasks.train, config.training, validation=tasks.validation, folder=opened, **given)
         if stop is None:
-            return train(reports)
+            return train(reports, note), steps
         for report in reports:
+            note(report)
             if report.step >= stop:
                 reports.close()
-    return None
+    return None, steps
 
 
-def test_a_run_with_memories_that_last_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    config = smoke(seeds=2, persistent=True)
-    whole = sha_after(tmp_path / "whole", config)
-    assert sha_after(tmp_path / "halves", config, stop=2) is None
-    again = sha_after(tmp_path / "halves", config, resume=True)
-    assert params_sha256(again.learner) == params_sha256(whole.learner)
-    assert any((leaf != 0).any() for leaf in jax.tree.leaves(whole.learner.running))
+GROWING = OmniglotStreamConfig(classes=4, length=12, labels="strings", start=2, grow_every=1)
 
 
-def test_seeds_side_by_side_and_devices_are_as_alone() -> None:
-    together = sha_after(None, smoke(seeds=2, persistent=True))
-    second = smoke(persistent=True)
+@pytest.mark.parametrize(
+    "config",
+    [smoke(seeds=2, persistent=True), replace(smoke(), task=GROWING)],
+    ids=["memories that last", "a curriculum"],
+)
+def test_a_run_goes_on_bit_for_bit(config: StreamConfig, in_place, tmp_path: Path) -> None:
+    whole, _ = after(tmp_path / "whole", config)
+    stopped, steps = after(tmp_path / "halves", config, stop=2)
+    assert stopped is None
+    assert steps[-1] == 2
+    again, steps = after(tmp_path / "halves", config, resume=True)
+    assert (steps[0], steps[-1]) == (2, 4)
+    assert params_sha256(again) == params_sha256(whole)
+    if config.model.persistent:
+        assert any((leaf != 0).any() for leaf in jax.tree.leaves(whole.learner.running))
+
+
+@pytest.mark.parametrize("how", ["unroll", "vmap"])
+def test_seeds_side_by_side_and_devices_are_as_alone(how: OverSeeds) -> None:
+    both, second = smoke(seeds=2, persistent=True), smoke(persistent=True)
+    both = replace(both, training=replace(both.training, over_seeds=how))
     second = replace(second, training=replace(second.training, seed=1))
+    together, _ = after(None, both)
+    mine = jax.tree.map(lambda leaf: leaf[1:], (together.learner.params, together.learner.running))
     for given in ({}, {"devices": jax.devices()[:1]}):
-        alone = sha_after(None, second, **given)
-        mine = jax.tree.map(lambda leaf: leaf[1:], together.learner.params)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), mine, alone.learner.params)
+        alone = after(None, second, **given)[0].learner
+        close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+        jax.tree.map(close, mine, (alone.params, alone.running))
+
+
+def test_memories_that_last_are_measured_as_often_as_each_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trained, batches = train_run(smoke(persistent=True), tmp_path / "run"), []
+
+    def measured(*given, batch: int, **named):
+        batches.append(batch)
+        return evaluate_all(*given, batch=batch, **named)
+
+    monkeypatch.setattr("fastslow.experiments.pipeline.evaluate_all", measured)
+    measure(trained, experiment="x", row="y", episodes=4)
+    assert batches == [trained.learner.lanes] == [trained.config.training.batch]
 
 
 def test_numbers_are_measured_by_their_likelihood(tmp_path: Path) -> None:
@@ -255,18 +335,20 @@ def test_numbers_are_measured_by_their_likelihood(tmp_path: Path) -> None:
     assert {row.chance for row in rows.values()} == {None}
 
 
-def test_the_true_process_tells_what_the_process_tells_and_is_the_best() -> None:
+def test_the_true_process_tells_what_the_process_tells_and_no_other_process_is_better() -> None:
     tasks = gaussian_process_tasks(PROCESS)
     learner = TrueProcess(PROCESS)
     state = jax.tree.map(lambda leaf: leaf[None], learner.init(key=jax.random.key(0)))
-    found = evaluate_all(learner, state, tasks.test, episodes=20, batch=20)
+    found = evaluate_all(learner, state, tasks.test, episodes=200, batch=20)
+    for other in ({"scale": 1.0}, {"scale": 0.25}, {"variance": 2.0}, {"variance": 0.5}, {"jitter": 0.1}):
+        worse = evaluate_all(TrueProcess(replace(PROCESS, **other)), state, tasks.test, episodes=200, batch=20)
+        assert worse["log_likelihood"].mean() < found["log_likelihood"].mean(), other
     key, _ = jax.random.split(jax.random.key(20201111))
     episode = tasks.test.sample(jax.random.fold_in(key, 3), jnp.int32(0))
     np.testing.assert_allclose(
         found["surprise"][0, 3], sequential_surprise(PROCESS, episode.inputs, episode.targets[:, 0]), rtol=1e-4
     )
     np.testing.assert_allclose(found["log_likelihood"], -found["surprise"].mean(axis=-1), rtol=1e-5)
-    assert found["log_likelihood"].mean() > -1.42  # what a normal number of deviation 1 comes as
     first, episodes = learner.init(key=key), jax.tree.map(lambda leaf: leaf[None], episode)
     for refused in (
         lambda: learner.update(first, episodes, key=key),

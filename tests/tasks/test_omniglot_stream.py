@@ -16,6 +16,8 @@ from fastslow.datasets.splits import Split
 from fastslow.tasks import omniglot_stream
 from fastslow.tasks.omniglot_stream import (
     LABELS,
+    SHIFT,
+    TURN,
     OmniglotStreamConfig,
     OmniglotStreamTask,
     bilinear,
@@ -109,6 +111,72 @@ def test_a_class_keeps_its_label_and_counts_its_instances(labels: str) -> None:
         assert (episode.targets.sum(axis=1) == 1).all()
 
 
+def flat(grey: np.ndarray) -> jax.Array:
+    """Drawings of one grey each, to be seen in the middle of every image. `grey` broadcasts to character by drawing."""
+    images = np.zeros((CHARACTERS, DRAWINGS, SIDE, SIDE), np.uint8)
+    images[:] = np.broadcast_to(grey, (CHARACTERS, DRAWINGS))[..., None, None]
+    return jnp.asarray(images)
+
+
+def test_an_image_comes_with_the_label_of_its_class_and_labels_are_dealt_out_anew() -> None:
+    """With as many classes as characters, which are then chosen in one order only, labels alone differ."""
+    one = OmniglotStreamTask(flat(30 * np.arange(1, CHARACTERS + 1)[:, None]), CHARACTERS, 70, "one-hot", True)
+    dealt = set()
+    for seed in range(4):
+        episode = draw(one, seed)
+        characters = np.rint(episode.inputs[:, 10, 10] * 255 / 30).astype(int)
+        pairs = set(zip(characters.tolist(), episode.targets.argmax(axis=1).tolist(), strict=True))
+        assert {character for character, _ in pairs} == set(range(1, CHARACTERS + 1))
+        assert len(pairs) == CHARACTERS
+        dealt.add(tuple(sorted(pairs)))
+    assert len(dealt) == 4
+
+
+def pointers() -> jax.Array:
+    """A heavy blot on the left and a light one on the right, with the middle of their weight in the drawing's."""
+    rows, columns = np.mgrid[:SIDE, :SIDE] - 17
+    blot = lambda column: np.exp(-(rows**2 + (columns - column) ** 2) / 8)
+    image = np.rint(120 * (2 * blot(-5) + blot(10))).astype(np.uint8)
+    return jnp.broadcast_to(jnp.asarray(image), (CHARACTERS, DRAWINGS, SIDE, SIDE))
+
+
+def seen(image: np.ndarray) -> tuple[float, float, float]:
+    """How far down and right the middle of the weight is, in pixels of the original, and degrees that it is turned."""
+    down, right = np.mgrid[: image.shape[0], : image.shape[1]] - 9.5
+    weight = image / image.sum()
+    middle = (weight * down).sum(), (weight * right).sum()
+    up, right = middle[0] - down, right - middle[1]
+    axis = 0.5 * math.atan2(2 * (weight * up * right).sum(), (weight * (right**2 - up**2)).sum())
+    along = right * math.cos(axis) + up * math.sin(axis)
+    if (weight * along**3).sum() < 0:  # the light blot is the farther one
+        axis += math.pi
+    return middle[0] * 5.25, middle[1] * 5.25, math.degrees(axis)
+
+
+def test_each_drawing_is_turned_and_shifted_anew_and_each_class_by_quarters() -> None:
+    """mann supplement 7: up to π/16 and 10 pixels for a drawing, a multiple of 90° for a class of an episode."""
+    assert (math.pi / 16, 10) == (TURN, SHIFT)
+    one = OmniglotStreamTask(pointers(), 5, 100, "one-hot", False)
+    shifts, turns, quarters = [], [], []
+    for seed in range(3):
+        episode = draw(one, seed)
+        found = np.array([seen(image) for image in episode.inputs])
+        quarter = np.rint(found[:, 2] / 90)
+        labels = episode.targets.argmax(axis=1)
+        of_class = [set(quarter[labels == label] % 4) for label in range(5)]
+        assert [len(one_of_four) for one_of_four in of_class] == [1] * 5
+        quarters.append(tuple(one_of_four.pop() for one_of_four in of_class))
+        turns.extend(found[:, 2] - 90 * quarter)
+        shifts.extend(found[:, :2])
+    assert len(set(quarters)) == 3
+    assert {turn for episode in quarters for turn in episode} == {0, 1, 2, 3}
+    for values, most in ((np.array(turns), 11.25), (np.array(shifts)[:, 0], 10), (np.array(shifts)[:, 1], 10)):
+        assert np.abs(values).max() < 1.03 * most
+        assert values.min() < -0.95 * most
+        assert values.max() > 0.95 * most
+        np.testing.assert_allclose(values.std(), most / math.sqrt(3), rtol=0.1)  # uniform, and of 300 steps
+
+
 def test_counts_are_random_or_balanced() -> None:
     counts = {tuple(sorted(draw(task(), seed).targets.sum(axis=0).astype(int))) for seed in range(8)}
     assert len(counts) > 4
@@ -136,10 +204,8 @@ def test_labels_and_classes_are_dealt_out_anew() -> None:
 
 
 def test_no_drawing_comes_twice_before_all_of_its_class_have_come() -> None:
-    """Drawings marked by their number: flat grey, seen in the middle of every image."""
-    marked = np.zeros((2, DRAWINGS, SIDE, SIDE), np.uint8)
-    marked[:] = (10 * np.arange(1, DRAWINGS + 1))[None, :, None, None]
-    one = OmniglotStreamTask(jnp.asarray(marked), 2, 40, "one-hot", True)
+    """Drawings marked by their number."""
+    one = OmniglotStreamTask(flat(10 * np.arange(1, DRAWINGS + 1)), 2, 40, "one-hot", True)
     episode = draw(one)
     middle = np.rint(episode.inputs[:, 10, 10] * 25.5).astype(int)
     for label in (0, 1):
@@ -166,6 +232,13 @@ def test_it_is_one_program_for_every_key() -> None:
 def test_streams_that_cannot_be_are_refused(settings: dict, why: str) -> None:
     with as_users_come(), pytest.raises(UserError, match=why):
         task(**settings)
+
+
+def test_there_are_no_more_classes_than_strings() -> None:
+    many = jnp.zeros((LABELS + 1, 1, 2, 2), jnp.uint8)
+    OmniglotStreamTask(many, LABELS + 1, LABELS + 1, "one-hot", balanced=False)
+    with as_users_come(), pytest.raises(UserError, match="classes: got 3126, wanted at most the 3125 labels there are"):
+        OmniglotStreamTask(many, LABELS + 1, LABELS + 1, "strings", balanced=False)
 
 
 def test_a_curriculum_adds_a_class_now_and_then_and_pads_the_rest() -> None:

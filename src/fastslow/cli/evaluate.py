@@ -20,9 +20,9 @@ from .console import say, show_results
 from .models import with_tasks
 from .start import use_all_cores
 
-_DESCRIPTION = """Measures a run or a released model on test episodes, beside nearest neighbour on pixels on the same
-ones. Episodes follow from a stored seed: the first of them are the same for every model. The last line printed is the
-path of the result file.
+_DESCRIPTION = """Measures a run or a released model on test episodes, and where they are few-shot episodes, nearest
+neighbour on pixels, too. Episodes follow from a stored seed: the first of them are the same for every model. The last
+line printed is the path of the result file.
 
 Examples:
 
@@ -77,6 +77,8 @@ def run(words: Sequence[str]) -> int:
     saved = load(flags.model)
 
     trained = with_tasks(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
+    if flags.split == "validation":
+        trained = on_validation(trained)
     name = flags.row or f"{flags.model}, {describe(trained.config)}"
     planned = {name: trained}
     if flags.classes or flags.examples is not None:
@@ -84,10 +86,8 @@ def run(words: Sequence[str]) -> int:
         planned = {f"{name}, {_told(s.config.task)}": s for s in streams}
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
     rows = []
-    for told, trained in planned.items():
-        if flags.split == "validation":
-            trained = on_validation(trained)
-        rows += measure(trained, experiment=flags.experiment, row=told, episodes=flags.episodes)
+    for told, measured in planned.items():
+        rows += measure(measured, experiment=flags.experiment, row=told, episodes=flags.episodes)
     if isinstance(trained.config, RunConfig):
         rows.append(pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes))
     out = flags.out or _default_out(flags.model)

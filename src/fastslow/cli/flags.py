@@ -11,6 +11,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from .._checks import UserError, bad
 from ..experiments.config import AnyConfig, RunConfig
+from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.glyphs import GlyphsConfig
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
@@ -85,11 +86,11 @@ def with_data(config: AnyConfig, data: Path | None) -> AnyConfig:
     """
     if data is None:
         return config
-    if isinstance(config.task, GlyphsConfig):
+    if isinstance(config.task, (GlyphsConfig, GaussianProcessConfig)):
         raise bad(
             "--data",
             came=str(data),
-            wanted="nothing, as generated characters need no data",
+            wanted="nothing, as this task makes its own data",
             remedy="leave --data out, or train an Omniglot preset",
         )
     return replace(config, task=replace(config.task, data=str(data)))

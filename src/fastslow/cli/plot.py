@@ -14,8 +14,9 @@ from ..experiments.saved import load_run
 from .models import with_tasks
 from .start import use_all_cores
 
-_DESCRIPTION = """Draws the figures of a run: its learning curve, and for one test episode the confusion of its queries,
-the memory with its slot scores, and the gradients at the controllers. Prints their paths.
+_DESCRIPTION = """Draws the figures of a run: its learning curve; on streams of characters also the accuracy of each
+instance; on few-shot episodes, for one test episode, the confusion of its queries, the memory with its slot scores, and
+the gradients at the controllers. Prints their paths.
 
 Example:
 

@@ -9,8 +9,8 @@ import tyro
 
 from ..experiments.report import check, render
 
-_DESCRIPTION = """Renders the tables of README.md and docs/, and the figures in their sentences, from the files under results/,
-and names the documents that changed.
+_DESCRIPTION = """Renders the tables of README.md and docs/, and the figures in their sentences, from the files under
+results/, and names the documents that changed.
 
 Examples:
 

@@ -95,7 +95,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             ValueError: scikit-learn's own, for what is no array of real numbers or no classes.
         """
         pixels = as_pixels(X)
-        limits = pixel_range_of(pixels, self.pixel_range)
+        limits = pixel_range_of(self.pixel_range, pixels)
         labels = as_labels(y, len(pixels))
         self._check_width(X, pixels, reset=True)
         self._learn(self._images(pixels, limits), labels, limits)

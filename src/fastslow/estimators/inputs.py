@@ -60,8 +60,12 @@ def as_images(pixels: np.ndarray, layout: tuple[int, int] | str) -> np.ndarray:
     return pixels.reshape(-1, *shape)
 
 
-def pixel_range_of(pixels: np.ndarray, pixel_range: Any) -> tuple[float, float] | None:
-    """The range that a setting of `pixel_range` means for the labelled examples.
+def pixel_range_of(pixel_range: Any, pixels: np.ndarray | None = None) -> tuple[float, float] | None:
+    """The range that a setting of `pixel_range` means.
+
+    Args:
+        pixel_range: the setting.
+        pixels: the labelled examples, for "fit"; None where there are none yet to fit it to.
 
     Returns:
         The lowest and highest value, or None for 0 … 255 in bytes and 0 … 1 in floating-point numbers.
@@ -71,13 +75,14 @@ def pixel_range_of(pixels: np.ndarray, pixel_range: Any) -> tuple[float, float] 
     """
     if pixel_range is None:
         return None
-    if isinstance(pixel_range, str) and pixel_range == "fit":
+    if pixels is not None and isinstance(pixel_range, str) and pixel_range == "fit":
         return float(pixels.min()), float(pixels.max())
     if isinstance(pixel_range, tuple) and len(pixel_range) == 2 and all(isinstance(x, Number) for x in pixel_range):
         low, high = (float(x) for x in pixel_range)
         if low < high:
             return low, high
-    raise bad("pixel_range", came=pixel_range, wanted="None, 'fit' or a pair (low, high) with low < high")
+    fit = "" if pixels is None else ", 'fit'"
+    raise bad("pixel_range", came=pixel_range, wanted=f"None{fit} or a pair (low, high) with low < high")
 
 
 def to_ink(

@@ -17,7 +17,7 @@ from ..experiments.streams import StreamConfig, build_stream_learner
 from ..learners.sequence import Streamed
 from ..tasks.omniglot_stream import OmniglotStreamConfig, as_shown
 from .engine import find_model
-from .inputs import as_images, as_labels, as_pixels, to_ink
+from .inputs import as_images, as_labels, as_pixels, pixel_range_of, to_ink
 
 
 class OnlineOneShot:
@@ -63,7 +63,7 @@ class OnlineOneShot:
         if not isinstance(saved.config, StreamConfig) or not isinstance(saved.config.task, OmniglotStreamConfig):
             raise bad("model", came=str(model), wanted="a model trained on streams of characters")
         self.ink = ink
-        self.pixel_range = pixel_range
+        self.pixel_range = pixel_range_of(pixel_range)
         self.classes: list[Hashable] = []
         self.examples = 0
         self._config: StreamConfig = saved.config

@@ -14,8 +14,9 @@ def load(run_or_release: str | Path) -> "fastslow.experiments.saved.Saved":
         adapted = model.learner.adapt(model.state(), Examples(images, labels), key=jax.random.key(0))
         log_probabilities = model.learner.predict(adapted, queries)
 
-    Images are float32 `[items, 28, 28]` with ink = 1 (`fastslow.datasets.images.to_ink_28` brings others there), labels
-    int32 `0 … way - 1`. For images of any kind and labels of any kind see `fastslow.estimators.FewShotClassifier`.
+    Images are float32 `[items, 28, 28]` with ink = 1 (`fastslow.datasets.images.to_ink_28` brings others there), for a
+    network on streams `[items, 20, 20]` (`to_thirds`, then `fastslow.tasks.omniglot_stream.as_shown`); labels int32
+    `0 … way - 1`. For images of any kind and labels of any kind see `fastslow.estimators`.
 
     Args:
         run_or_release: name of a released model, or path of a run folder or of a release's folder.

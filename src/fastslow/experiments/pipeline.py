@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import jax
 import numpy as np
@@ -12,10 +12,10 @@ from jaxtyping import Float
 
 from .._checks import bad
 from ..learners.base import LearnerState
-from ..learners.instances import LATE, TABLED
+from ..learners.sequence import SequenceLearner
 from ..learners.untrained import AbstractUntrained
 from ..tasks.gaussian_process import GaussianProcessConfig
-from ..tasks.omniglot_stream import LABELS
+from ..tasks.omniglot_stream import LABELS, OmniglotStreamConfig, OmniglotStreamTask
 from ..tasks.splits import TaskSplits
 from ..training.config import to_json
 from ..training.evaluate import evaluate_all
@@ -27,10 +27,13 @@ from ..training.state import best_learner, one_seed
 from ..training.statistics import interval
 from .config import AnyConfig, build_any_learner, build_tasks
 from .results import ResultRow, environment
-from .streams import StreamConfig, with_streams
+from .streams import LATE, TABLED, StreamConfig, with_streams
 
 Config = TypeVar("Config", bound=AnyConfig)
 Watch = Callable[[Report], object]
+
+AT_ONCE = 20
+"""Test episodes that are measured side by side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +57,16 @@ class Trained(Generic[Config]):
     seconds: float
 
 
-def train_run(config: Config, out: Path, *, resume: bool = False, watch: Watch | None = None) -> Trained[Config]:
+def train_run(
+    config: Config, out: Path, *, resume: bool = False, grow: bool = True, watch: Watch | None = None
+) -> Trained[Config]:
     """Trains a configuration in a run folder.
 
     Args:
         config: the run.
         out: its folder.
         resume: whether to go on with the run that is in it.
+        grow: whether that run may then become longer than it was planned.
         watch: called with each report.
 
     Raises:
@@ -77,7 +83,7 @@ def train_run(config: Config, out: Path, *, resume: bool = False, watch: Watch |
         if watch is not None:
             watch(report)
 
-    with RunFolder(out, to_json(config), resume=resume) as folder:
+    with RunFolder(out, to_json(config), resume=resume, grow=grow) as folder:
         state = train(fit(learner, tasks.train, config.training, validation=tasks.validation, folder=folder), note)
     alive = [index for index, lives in enumerate(state.alive.tolist()) if lives]
     return Trained(
@@ -93,13 +99,17 @@ def train_run(config: Config, out: Path, *, resume: bool = False, watch: Watch |
 def on_streams(trained: Trained[Any], classes: int | None = None, examples: int | None = None) -> Trained[Any]:
     """The same network, to be measured on streams of other numbers of classes and examples, see `with_streams`.
 
+    The test task alone is another: there may be more classes than there are to train or to validate on.
+
     Raises:
         UserError: the network is none for streams of characters, or its labels are too few.
     """
     if not isinstance(trained.config, StreamConfig):
         raise bad("streams", came="a network for few-shot episodes", wanted="one that was trained on streams")
     config = with_streams(trained.config, classes, examples)
-    return replace(trained, config=config, tasks=build_tasks(config.task), seconds=0.0)
+    wanted, test = cast(OmniglotStreamConfig, config.task), cast(OmniglotStreamTask, trained.tasks.test)
+    test = OmniglotStreamTask(test.images, wanted.classes, wanted.length, wanted.labels, wanted.balanced)
+    return replace(trained, config=config, tasks=replace(trained.tasks, test=test), seconds=0.0)
 
 
 def measure(
@@ -121,7 +131,9 @@ def measure(
     """
     start = time.perf_counter()
     config, seeds = trained.config, trained.seeds
-    found = evaluate_all(trained.learner, trained.states, trained.tasks.test, episodes=episodes, batch=20)
+    # a batch begins with the first of the memories that are kept, and each is to be met as often as the others
+    batch = trained.learner.lanes if isinstance(trained.learner, SequenceLearner) else 0
+    found = evaluate_all(trained.learner, trained.states, trained.tasks.test, episodes=episodes, batch=batch or AT_ONCE)
     figures = figures_of(config, found)
     sha256 = tuple(params_sha256(one_seed(trained.states.params, i)) for i in range(len(seeds)))
     shared = {
@@ -163,7 +175,7 @@ def measure_untrained(
     """
     start = time.perf_counter()
     stacked = jax.tree.map(lambda leaf: leaf[None], learner.init(key=jax.random.key(0)))
-    found = evaluate_all(learner, stacked, tasks.test, episodes=episodes, batch=20)
+    found = evaluate_all(learner, stacked, tasks.test, episodes=episodes, batch=AT_ONCE)
     return result_rows(
         figures(found),
         paper,

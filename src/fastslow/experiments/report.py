@@ -2,7 +2,7 @@
 
 A document marks a table's place with two comments, `table:NAME` before it and `end:NAME` after it; NAME is a folder
 under `results/`. What lies between them belongs to this module, and so does a number in a sentence that has a comment
-right behind it, `value:NAME; ROW; METRIC`.
+right behind it, `value:FILE; ROW; METRIC`; FILE lies under `results/`, and is named without its `.json`.
 """
 
 import math
@@ -40,7 +40,7 @@ def render(root: Path) -> list[Path]:
 
 
 def check(root: Path) -> list[str]:
-    """Names what is out of date, as `docs/reproduce.md: table:NAME` or `value:NAME; ROW; METRIC`; none is good news.
+    """Names what is out of date, as `docs/reproduce.md: table:NAME` or `value:FILE; ROW; METRIC`; none is good news.
 
     Raises:
         UserError: as `render` does.
@@ -85,9 +85,10 @@ def _rendered(root: Path, document: Path, text: str) -> str:
 def _value(root: Path, document: Path, match: re.Match[str]) -> str:
     """The figure that a comment names."""
     _, name, row, metric = match.groups()
-    found = [result for result in _rows(root / "results" / name, name) if (result.row, result.metric) == (row, metric)]
+    path = root / "results" / f"{name}.json"
+    found = [result for result in read_rows(path) if (result.row, result.metric) == (row, metric)]
     if len(found) != 1:
-        wanted = f"one result of that row and metric in results/{name}, where there are {len(found)}"
+        wanted = f"one result of that row and metric in results/{name}.json, where there are {len(found)}"
         raise bad(document.name, came=f"{name}; {row}; {metric}", wanted=wanted)
     return _digits(found[0], found[0].value)
 

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
@@ -17,6 +16,8 @@ import jax
 
 from .. import __version__
 from .._checks import UserError, bad
+from ..training.files import replace_text, writing
+from ..training.folder import processor
 
 PROTOCOLS = ("bind", "fine-tune")
 REGIMES = ("true", "both", "synthetic", "meta")
@@ -157,25 +158,9 @@ def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
         UserError: if the folder cannot be written, or the disk is full; an older file is then untouched.
     """
     text = json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text)
-    except OSError as error:
-        raise bad("out", came=str(path), wanted=f"a file that can be written ({error.strerror})") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)  # mkstemp's files are for their owner alone
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_text(path, text)
 
 
 def read_rows(path: Path) -> list[ResultRow]:
@@ -256,14 +241,4 @@ def versions() -> dict[str, str]:
 def hardware() -> dict[str, Any]:
     """The machine: `cpu` (its model), `cores` that this process may use, and `devices` that JAX computes on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": _cpu_model(), "cores": cores, "devices": [device.device_kind for device in jax.devices()]}
-
-
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # no such file outside Linux
-    return platform.processor() or platform.machine()
+    return {"cpu": processor(), "cores": cores, "devices": [device.device_kind for device in jax.devices()]}

@@ -64,6 +64,7 @@ def run_row(
         row.config,
         folder,
         resume=resume,
+        grow=False,  # or a run of fewer updates, made longer, would pass for one of more
         watch=lambda report: watch(row.name, report),
     )
     results = measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper=row.paper)

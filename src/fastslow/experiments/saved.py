@@ -101,7 +101,12 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
     if state is None:
         raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
     chosen = jax.jit(best_learner)(state) if which == "best" else jax.tree.map(jnp.asarray, state.learner)
-    return _saved(str(path), config, learner, chosen, config.training.seed_numbers, which, notices)
+    alive = np.flatnonzero(state.alive)
+    if not alive.size:
+        raise bad("run", came=str(path), wanted="a run of which one seed stayed finite")
+    chosen = jax.tree.map(lambda leaf: leaf[alive], chosen)
+    seeds = tuple(config.training.seed_numbers[index] for index in alive)
+    return _saved(str(path), config, learner, chosen, seeds, which, notices)
 
 
 def release_names() -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from ..cells.base import AbstractCell
 from ..cells.feedforward import FeedForward
 from ..cells.lstm import LSTM
 from ..cells.mann import MANN, KeySource
-from ..learners.instances import LATE
 from ..learners.optimiser import OptimiserConfig, build_optimiser
 from ..learners.sequence import SequenceLearner, SequenceNetwork
 from ..memory.access import AbstractAccess
@@ -30,6 +29,8 @@ StreamTaskConfig = OmniglotStreamConfig | GaussianProcessConfig
 
 PER_CLASS = 10
 """Steps of a stream for each of its classes, where nothing else is said."""
+TABLED, LATE = (1, 2, 3, 4, 5, 10), (20, 50, 100)
+"""Instances of a class that are told of: those that mann's tables have, and those of longer streams."""
 STRIDE = 1237
 """From one class's string to the next one's: no multiple of five, so that all strings come, and neighbours differ."""
 LEAST_USED_ALONE = ("share", "order", "written", "strength")

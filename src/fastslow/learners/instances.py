@@ -7,9 +7,6 @@ from jaxtyping import Array, Float
 
 from ..tasks.base import SequenceEpisode
 
-TABLED, LATE = (1, 2, 3, 4, 5, 10), (20, 50, 100)
-"""Instances of a class within a stream: those that mann's tables have, and those of longer streams."""
-
 
 def of_instance(episodes: SequenceEpisode, most: int, dtype: Any) -> Float[Array, "batch time instances"]:
     """A one where a step is the k-th instance of its class, for each k up to `most`."""

@@ -1,5 +1,6 @@
 """The run folder: who may use it, what was run in it, and on what machine."""
 
+import contextlib
 import json
 import platform
 from collections.abc import Iterator, Mapping
@@ -27,13 +28,14 @@ class RunFolder:
         notices: sentences for the user, gathered while it was opened.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any], *, resume: bool = False) -> None:
+    def __init__(self, path: Path, config: Mapping[str, Any], *, resume: bool = False, grow: bool = True) -> None:
         """Takes the folder for a run.
 
         Args:
             path: the folder; made where there is none.
             config: configuration of the whole run, as `to_json` gives it.
             resume: whether to go on with the run that is in it.
+            grow: whether it may then become longer than it was planned.
 
         Raises:
             UserError: where the folder cannot be written, is in use by another process, holds something and `resume`
@@ -52,7 +54,7 @@ class RunFolder:
                     f"{path}: in use by another process; wait for it to end, or choose another --out."
                 ) from None
         try:
-            self._settle(config, resume)
+            self._settle(config, resume, grow)
         except BaseException:
             self.close()
             raise
@@ -77,7 +79,7 @@ class RunFolder:
     def result(self) -> Path:
         return self.path / "result.json"
 
-    def _settle(self, config: Mapping[str, Any], resume: bool) -> None:
+    def _settle(self, config: Mapping[str, Any], resume: bool, grow: bool) -> None:
         used = any(path.name != ".lock" for path in self.path.iterdir())
         if used and not resume:
             raise UserError(
@@ -87,20 +89,20 @@ class RunFolder:
             raise UserError(f"{self.path}: holds files but no config.json, so no run to resume; choose another --out.")
         self.resuming = used
         if used:
-            self._compare(config)
+            self._compare(config, GROWING if grow else ())
         elif resume:
             self.notices.append(f"{self.path} holds no run yet: starting from the beginning.")
         replace_text(self.config, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
-    def _compare(self, config: Mapping[str, Any]) -> None:
+    def _compare(self, config: Mapping[str, Any], growing: tuple[str, ...]) -> None:
         stored = read_json(self.config)
         # Through JSON, so that a tuple and the list it was stored as are the same.
         now = dict(_fields(json.loads(json.dumps(config))))
         before = dict(_fields(stored))
         for name in sorted(before.keys() | now.keys()):
             came, wanted = now.get(name, "nothing"), before.get(name, "nothing")
-            if came != wanted and not (name in GROWING and came > wanted):
-                more = ", or more" if name in GROWING else ""
+            if came != wanted and not (name in growing and came > wanted):
+                more = ", or more" if name in growing else ""
                 raise UserError(
                     f"{name}: got {came!r}, wanted {wanted!r} as in {self.config}{more}; "
                     "resume with the stored configuration, or choose another --out."
@@ -147,7 +149,7 @@ def environment(devices: int) -> dict[str, str | int]:
         "fastslow": __version__,
         "jax": version("jax"),
         "jaxlib": version("jaxlib"),
-        "machine": f"{platform.system()} {platform.machine()} {_processor()}",
+        "machine": f"{platform.system()} {platform.machine()} {processor()}",
         "device": jax.devices()[0].device_kind,
         "devices": devices,
     }
@@ -177,10 +179,10 @@ def _fields(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, data
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+def processor() -> str:
+    """The processor's model, as far as the system tells it."""
+    with contextlib.suppress(OSError):  # no such file outside Linux
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    return platform.processor()
+    return platform.processor() or platform.machine()

@@ -28,7 +28,10 @@ def over_training(panels: Mapping[str, Mapping[str, Curve]], columns: int = 2) -
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
         for (name, curve), color in zip(curves.items(), SHADES, strict=False):
-            axes.plot(curve.steps, np.nanmean(curve.values, axis=1), color=color, label=name, linewidth=1.6)
+            some = ~np.isnan(curve.values).all(axis=1)
+            if some.any():
+                mean = np.nanmean(curve.values[some], axis=1)
+                axes.plot(curve.steps[some], mean, color=color, label=name, linewidth=1.6)
         axes.set_title(title, **_STYLE)
         _share(axes)
         axes.set(xlabel="updates", xlim=(0, None))

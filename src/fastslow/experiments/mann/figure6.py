@@ -13,7 +13,7 @@ from ...tasks.gaussian_process import GaussianProcessConfig, gaussian_process_ta
 from ...training import plots, stream_plots
 from ...training.evaluate import evaluate_all
 from ..base import Budget, Experiment, Watch
-from ..pipeline import Trained
+from ..pipeline import AT_ONCE, Trained
 from ..results import ResultRow
 from ..streams import StreamConfig
 from .regression import process, run_regression
@@ -43,7 +43,7 @@ def likelihoods(
     names = {"mann": "MANN", "lstm": "LSTM"}
     learners |= {names[cell]: (trained.learner, trained.states) for cell, trained in networks.items()}
     found = {
-        name: evaluate_all(learner, states, test, episodes=episodes, batch=20)["surprise"]
+        name: evaluate_all(learner, states, test, episodes=episodes, batch=AT_ONCE)["surprise"]
         for name, (learner, states) in learners.items()
     }
     return {name: -surprise.mean(axis=(0, 1)) for name, surprise in found.items()}

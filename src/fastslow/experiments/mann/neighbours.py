@@ -49,7 +49,7 @@ def train_autoencoder(
         seconds = report.seconds
         watch(FEATURES, report)
 
-    with RunFolder(out, config, resume=resume) as folder:
+    with RunFolder(out, config, resume=resume, grow=False) as folder:
         state = train(fit(learner, tasks.train, training, validation=tasks.validation, folder=folder), note)
     return one_seed(best_learner(state), 0).params, config, seconds
 
@@ -103,4 +103,4 @@ def neighbour_rows(
     )
 
 
-__all__ = ["FEATURES", "neighbour_rows", "train_autoencoder"]
+__all__ = ["FEATURES", "autoencoder_config", "neighbour_rows", "train_autoencoder"]

@@ -9,12 +9,11 @@ asked for now. With Adam training left chance several times later, by Muon it en
 
 from dataclasses import replace
 
-from ...learners.instances import TABLED
 from ...learners.optimiser import OptimiserConfig
 from ...training.config import TrainingConfig
 from ..base import Budget
 from ..pipeline import instance_metric
-from ..streams import StreamConfig, StreamModelConfig, StreamTaskConfig
+from ..streams import TABLED, StreamConfig, StreamModelConfig, StreamTaskConfig
 
 EPISODES = 100_000
 """After which the paper measures. Public code takes them for updates of 16 episodes, as the budget `paper` does."""

@@ -102,6 +102,7 @@ def test_the_place_is_read_among_other_flags():
         (["train", "smoke", "--steps", "0"], "steps: got 0"),
         (["train", "--steps", "3", "smoke"], "one preset is typed, and before any flag"),
         (["train", "smoke", "--data", "here"], "--data: got 'here'"),
+        (["train", "gaussian-process", "--data", "here"], "--data: got 'here', wanted nothing, as this task makes"),
         (["train", "smoke", "--adapt.protocol", "bind"], "regime meta with protocol bind"),
         (["evaluate"], "RUN"),
         (["evaluate", "nowhere"], "nowhere"),

@@ -32,7 +32,7 @@ def controls_of(name: str, seed: int = 0) -> jax.Array:
 
 
 def spread(state: Any, seed: int = 1) -> Any:
-    """A state in which no two slots are alike: which of equals is taken may depend on how a program is compiled."""
+    """A state in which no two slots are alike."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.uniform(size=leaf.shape), leaf.dtype), state)
 

@@ -107,6 +107,12 @@ def test_images_come_in_any_size_type_and_polarity(tiny_stream_model: Path) -> N
     assert set(taught(tiny_stream_model).predict_proba_one(np.ones((20, 64)))) == {"b", 7, ("a", 1)}
 
 
+@pytest.mark.parametrize("came", ["fit", 255, (255, 0), (0, "255")], ids=str)
+def test_what_is_no_range_of_pixels_is_refused(tiny_stream_model: Path, came: object) -> None:
+    with as_users_come(), pytest.raises(UserError, match=r"pixel_range: got .*, wanted None or a pair \(low, high\)"):
+        OnlineOneShot(tiny_stream_model, pixel_range=came)
+
+
 @pytest.mark.parametrize(
     ("x", "said"),
     [

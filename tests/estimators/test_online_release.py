@@ -9,6 +9,7 @@ import pytest
 from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import OnlineOneShot
+from fastslow.experiments.results import read_rows
 from fastslow.tasks.glyphs import GlyphsConfig, glyph_tasks
 
 STREAMS = 20
@@ -51,10 +52,12 @@ def test_it_learns_generated_characters_too() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("classes", "second", "tenth"), [(5, 0.85, 0.92), (15, 0.75, 0.9), (30, 0.6, 0.62)])
-def test_it_holds_what_is_stated_on_held_out_drawings(
-    real_data: Path, classes: int, second: float, tenth: float
-) -> None:
+@pytest.mark.parametrize("classes", [5, 15, 30])
+def test_it_holds_what_is_stated_on_held_out_drawings(root: Path, real_data: Path, classes: int) -> None:
+    """Upright drawings, and answers among the classes seen: no harder than what was measured."""
+    row = f"the released network, {classes} classes, 10 examples of each"
+    results = read_rows(root / "results" / "mann" / "release" / "1-ten-each.json")
+    stated = {result.metric: result.value for result in results if result.row == row}
     names = load_split("omniglot_1200_423").test
     dark = 255 - load_raw(names, str(real_data))
     rng, streams = np.random.default_rng(classes), []
@@ -63,5 +66,6 @@ def test_it_holds_what_is_stated_on_held_out_drawings(
         hands = np.stack([each[rng.permutation(DRAWINGS)] for each in chosen])
         streams.append(by_instance(hands, rng.permutation(np.repeat(np.arange(classes), 10)), OnlineOneShot()))
     found = shares(streams)
-    assert found[2] > second
-    assert found[10] > tenth
+    for k in (2, 10):
+        value = stated[f"accuracy of instance {k}"]
+        assert found[k] > value - 3 * np.sqrt(value * (1 - value) / (STREAMS * classes))

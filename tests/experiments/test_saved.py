@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,6 +99,21 @@ def test_the_last_parameters_can_be_had(run: tuple[Path, TrainState]) -> None:
     assert same(saved.states.params, state.learner.params)
     assert saved.sha256[0] == load_run(folder).sha256[0]
     assert saved.sha256[1] != load_run(folder).sha256[1]
+
+
+def test_a_seed_that_died_is_not_loaded(run: tuple[Path, TrainState], tmp_path: Path) -> None:
+    folder, state = run
+    shutil.copy(folder / "config.json", tmp_path)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(eqx.tree_at(lambda s: s.alive, state, jnp.array([False, True])))
+    checkpoints.wait()
+    saved = load(tmp_path)
+    assert saved.seeds == (1,)
+    assert saved.sha256 == load(folder).sha256[1:]
+    checkpoints.save(eqx.tree_at(lambda s: (s.alive, s.step), state, (jnp.zeros(2, bool), jnp.asarray(5, jnp.int32))))
+    checkpoints.wait()
+    with pytest.raises(UserError, match="wanted a run of which one seed stayed finite"):
+        load(tmp_path)
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_notice(run: tuple[Path, TrainState], tmp_path: Path) -> None:

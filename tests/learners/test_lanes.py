@@ -39,7 +39,7 @@ class Lanes:
 
         self.learner = SequenceLearner(build, optax.sgd(0.0), jnp.eye(WAY), INSTANCES, lanes=lanes)
         state = self.learner.init(key=KEY)
-        # no two slots alike: which of equals is taken may depend on how a program is compiled
+        # no two lanes alike
         rng = np.random.default_rng(5)
         running = jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.uniform(size=leaf.shape), leaf.dtype), state.running)
         self.state = eqx.tree_at(lambda s: s.running, state, running)

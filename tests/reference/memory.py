@@ -96,10 +96,8 @@ class KeyValueMemory:
         return attended(self.stored, scores), scores
 
     def write(self, scores: np.ndarray, query: np.ndarray, update: np.ndarray) -> None:
-        chosen = 0
-        for i in range(len(self.usage)):
-            if self.usage[i] < self.usage[chosen]:
-                chosen = i
+        least = min(self.usage)
+        chosen = next(i for i in range(len(self.usage)) if self.usage[i] <= least + 2**-16)
         for i in range(len(self.usage)):
             self.usage[i] = self.decay * self.usage[i] + scores[i] + (1.0 if i == chosen else 0.0)
         self.keys[chosen] = query

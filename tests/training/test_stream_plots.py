@@ -18,6 +18,13 @@ def test_curves_of_each_network_are_means_over_seeds_in_a_panel_of_their_own():
     assert shown[0].get_ylim() == (0, 1.02)
 
 
+def test_a_curve_of_nothing_is_left_out():
+    curves = {"1st": Curve(STEPS, np.array([[0.1], [np.nan]])), "10th": Curve(STEPS, np.full((2, 1), np.nan))}
+    figure = stream_plots.over_training({"MANN": curves})
+    assert [line.get_label() for line in figure.axes[0].lines] == ["1st"]
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [10])
+
+
 def test_shares_are_drawn_against_classes():
     figure = stream_plots.by_classes(np.array([50, 55]), {"2nd": np.array([0.5, np.nan])})
     line = figure.axes[0].lines[0]

@@ -23,6 +23,21 @@ class AbstractCell(eqx.Module, Generic[State]):
         """One step for one example."""
 
 
+class AbstractSplitCell(AbstractCell[State]):
+    """A cell with a part that no state enters, which `unroll` computes for a whole sequence at once."""
+
+    def __call__(self, state: State, x: Float[Array, " in"]) -> tuple[State, Float[Array, " out"]]:
+        return self.advance(state, self.project(x))
+
+    @abstractmethod
+    def project(self, x: Float[Array, " in"]) -> Float[Array, " projected"]:
+        """The part of a step that no state enters: over a whole sequence, one matrix product."""
+
+    @abstractmethod
+    def advance(self, state: State, projected: Float[Array, " projected"]) -> tuple[State, Float[Array, " out"]]:
+        """The rest of the step, from a projected input."""
+
+
 def select(condition: Bool[Array, ""], on_true: State, on_false: State) -> State:
     """Leaf-wise choice between two states; by `where`, so that an infinity in the one not chosen leaves no trace."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), on_true, on_false)
@@ -48,13 +63,14 @@ def unroll(
         The state after the last step, and the output of every step.
     """
     steps = xs.shape[0]
+    rows, advance = (jax.vmap(cell.project)(xs), cell.advance) if isinstance(cell, AbstractSplitCell) else (xs, cell)
     resets = jnp.zeros(steps, bool) if reset is None else reset
     kept = jnp.ones(steps, bool) if mask is None else mask
 
     def step(state: State, inputs: tuple[Array, Array, Array]) -> tuple[State, Array]:
-        x, fresh, keep = inputs
+        row, fresh, keep = inputs
         start = state if reset is None else select(fresh, cell.init_state(), state)
-        after, y = cell(start, x)
+        after, y = advance(start, row)
         return (after, y) if mask is None else (select(keep, after, state), jnp.where(keep, y, 0))
 
-    return jax.lax.scan(step, state, (xs, resets, kept))
+    return jax.lax.scan(step, state, (rows, resets, kept))

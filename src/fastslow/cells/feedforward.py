@@ -7,14 +7,14 @@ from jaxtyping import Array, Float
 
 from .._checks import check_positive
 from .._typing import Key
-from .base import AbstractCell
+from .base import AbstractSplitCell
 
 
 class NoState(eqx.Module):
     """The state of what has none."""
 
 
-class FeedForward(AbstractCell[NoState]):
+class FeedForward(AbstractSplitCell[NoState]):
     """`h_t = tanh(W x_t + b)`; weights are uniform in ±1/√in.
 
     The paper says no more of its feed-forward controller and network than that they are; one layer with tanh is our
@@ -53,5 +53,9 @@ class FeedForward(AbstractCell[NoState]):
     def init_state(self) -> NoState:
         return NoState()
 
-    def __call__(self, state: NoState, x: Float[Array, " in"]) -> tuple[NoState, Float[Array, " hidden"]]:
-        return state, jnp.tanh(self.input_weight @ x + self.bias)
+    def project(self, x: Float[Array, " in"]) -> Float[Array, " hidden"]:
+        """`W x + b`."""
+        return self.input_weight @ x + self.bias
+
+    def advance(self, state: NoState, projected: Float[Array, " hidden"]) -> tuple[NoState, Float[Array, " hidden"]]:
+        return state, jnp.tanh(projected)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .._checks import check_positive
 from .._typing import Key
-from .base import AbstractCell
+from .base import AbstractSplitCell
 
 
 class LSTMState(eqx.Module):
@@ -17,7 +17,7 @@ class LSTMState(eqx.Module):
     cell: Float[Array, " hidden"]
 
 
-class LSTM(AbstractCell[LSTMState]):
+class LSTM(AbstractSplitCell[LSTMState]):
     """LSTM without peepholes (Gers, Schmidhuber, Cummins 2000), gates in the order input, forget, cell, output.
 
     `i, f, o = σ(W x + U h + b)`, `g = tanh(W x + U h + b)`, `c_t = f c_{t-1} + i g`, `h_t = o tanh(c_t)`.
@@ -52,15 +52,11 @@ class LSTM(AbstractCell[LSTMState]):
         zeros = jnp.zeros(self.hidden_size, self.bias.dtype)
         return LSTMState(hidden=zeros, cell=zeros)
 
-    def __call__(self, state: LSTMState, x: Float[Array, " in"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
-        return self.advance(state, self.project(x))
-
     def project(self, x: Float[Array, " in"]) -> Float[Array, " gates"]:
-        """The part of a step that no state enters, `W x + b`: over a whole sequence, one matrix product."""
+        """`W x + b`."""
         return self.input_weight @ x + self.bias
 
     def advance(self, state: LSTMState, projected: Float[Array, " gates"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
-        """The rest of the step, from a projected input."""
         return self.gated(state, projected + self.hidden_weight @ state.hidden)
 
     @staticmethod

@@ -1,8 +1,8 @@
 """The four feedback regimes on one network, Omniglot 5-way 1-shot (fast-slow section 5.1, first claim).
 
-The paper says of synthetic gradients: about 20 % more accuracy, all else equal. Here all else is equal: same network,
-episodes, updates and seeds. The regime governs the fast steps on the support set; every row learns its initial weights
-and rates slowly, by backpropagating the query loss through those steps.
+The paper says of synthetic gradients: about 20 % more accuracy, all else equal. Here network, episodes, updates and
+seeds are the same; predictors and α are those that each regime is meant for. The regime governs the fast steps on the
+support set; every row learns its initial weights and rates slowly, by backpropagating the query loss through those steps.
 """
 
 from dataclasses import replace

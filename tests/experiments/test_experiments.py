@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.cli.toy import put_in_place
 
+from fastslow._checks import UserError
 from fastslow.experiments.base import BUDGETS
 from fastslow.experiments.catalogue import EXPERIMENTS
 from fastslow.experiments.config import build_any_learner
@@ -75,7 +76,7 @@ def test_the_main_job_compares_a_network_with_itself_without_synthetic_gradients
     assert (out / "figures" / "learning_curve.png").is_file()
 
 
-def test_a_finished_row_is_read_again_unless_more_is_asked_for(trained, tmp_path: Path) -> None:
+def test_a_finished_row_is_read_or_measured_again_and_never_made_longer(trained, tmp_path: Path) -> None:
     watch = lambda name, report: trained.append(name)
     row = Row("one", "one", SMALL, {"accuracy": 0.5})
     first = run_rows("some", [row], tmp_path, resume=False, watch=watch, episodes=4)
@@ -84,14 +85,16 @@ def test_a_finished_row_is_read_again_unless_more_is_asked_for(trained, tmp_path
     assert run_rows("some", [row], tmp_path, resume=True, watch=watch, episodes=4) == first
     assert trained == []
     longer = replace(row, config=replace(SMALL, training=replace(SMALL.training, steps=4)))
-    more = run_rows("some", [longer], tmp_path, resume=True, watch=watch, episodes=4)
-    assert set(trained) == {"one"}
-    assert more[0].config["training"]["steps"] == 4
-    assert json.loads((tmp_path / "one" / "config.json").read_text())["training"]["steps"] == 4
-    trained.clear()
-    trained.clear()
+    with pytest.raises(UserError, match=r"training\.steps: got 4, wanted 2"):
+        run_rows("some", [longer], tmp_path, resume=True, watch=watch, episodes=4)
+    assert json.loads((tmp_path / "one" / "config.json").read_text())["training"]["steps"] == 2
+    assert trained == []
     fresh = run_rows("some", [row], tmp_path / "fresh", resume=True, watch=notices(trained), episodes=4)
     assert any("holds no run yet: starting from the beginning" in notice for notice in trained)
     assert fresh[0].value == first[0].value
-    measured = run_rows("some", [longer], tmp_path, resume=True, watch=watch, episodes=6)
+    steps = []
+    measured = run_rows(
+        "some", [row], tmp_path, resume=True, watch=lambda name, report: steps.append(report.step), episodes=6
+    )
     assert measured[0].episodes == 6
+    assert steps == [2]

@@ -1,6 +1,5 @@
 """The loop on the host: when it reports, validates and saves, and that stopping it anywhere changes nothing."""
 
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -140,7 +139,7 @@ def test_interrupt_saves_the_step_that_ran_and_loses_nothing(undisturbed, tmp_pa
 
     def interrupt(report: Report) -> None:
         if report.step == 8:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run", watch=interrupt)
@@ -152,9 +151,9 @@ def test_interrupt_saves_the_step_that_ran_and_loses_nothing(undisturbed, tmp_pa
 
 def test_a_second_interrupt_does_not_wait() -> None:
     def twice(report: Report) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         raise InterruptedError
 
     with pytest.raises(InterruptedError):

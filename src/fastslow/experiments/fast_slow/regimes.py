@@ -2,7 +2,8 @@
 
 The paper says of synthetic gradients: about 20 % more accuracy, all else equal. Here network, episodes, updates and
 seeds are the same; predictors and α are those that each regime is meant for. The regime governs the fast steps on the
-support set; every row learns its initial weights and rates slowly, by backpropagating the query loss through those steps.
+support set; every row learns its initial weights and rates slowly, by backpropagating the query loss through those
+steps.
 """
 
 from dataclasses import replace

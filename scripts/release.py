@@ -116,7 +116,7 @@ def card(
         "classes, none of which took part in training or choice",
         **words.facts,
         "trained by": command(config),
-        "seed": f"{saved.seeds[index]} (of {len(saved.seeds)} trained)",
+        "seed": f"{saved.seeds[index]} (of {config.training.seeds} trained)",
         "updates": f"{last['step']:,} of {config.training.batch} episodes",
         "training time": f"{duration(last['seconds'])} on {trained_on}",
         "parameters": f"SHA-256 {saved.sha256[index]}",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fastslow._checks import UserError
 from fastslow.cli import train
 from fastslow.experiments.config import RunConfig
 from fastslow.experiments.presets import SMOKE
@@ -94,6 +95,19 @@ def test_a_run_whose_checkpoints_are_all_damaged_says_so(copy, call, toy):
     assert ended.code == 2
     assert "no checkpoint in it is whole" in ended.err
     assert (copy / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("verb", "grows"), [("train", True), ("reproduce", False)])
+def test_a_run_of_the_main_job_may_grow_and_a_row_of_an_experiment_may_not(
+    verb, grows, tmp_path, call, toy, monkeypatch
+):
+    def refused(*_, grow, **__):
+        raise UserError(f"grow: {grow}")
+
+    monkeypatch.setattr("fastslow.experiments.rows.train_run", refused)
+    ended = call(verb, "main" if verb == "train" else "fast-slow/main", "--out", tmp_path / "run")
+    assert ended.code == 2
+    assert f"grow: {grows}" in ended.err
 
 
 @pytest.mark.parametrize(

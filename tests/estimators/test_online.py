@@ -107,7 +107,7 @@ def test_images_come_in_any_size_type_and_polarity(tiny_stream_model: Path) -> N
     assert set(taught(tiny_stream_model).predict_proba_one(np.ones((20, 64)))) == {"b", 7, ("a", 1)}
 
 
-@pytest.mark.parametrize("came", ["fit", 255, (255, 0), (0, "255")], ids=str)
+@pytest.mark.parametrize("came", ["fit", 255, (255, 0), (0, "255"), (0, 1j), (-np.inf, np.inf)], ids=str)
 def test_what_is_no_range_of_pixels_is_refused(tiny_stream_model: Path, came: object) -> None:
     with as_users_come(), pytest.raises(UserError, match=r"pixel_range: got .*, wanted None or a pair \(low, high\)"):
         OnlineOneShot(tiny_stream_model, pixel_range=came)
@@ -134,7 +134,8 @@ def test_what_is_no_image_is_refused_and_nothing_learned(tiny_stream_model: Path
 
 def test_what_is_no_label_or_no_model_is_refused(tiny_stream_model: Path, tiny_model: Path) -> None:
     one = OnlineOneShot(tiny_stream_model)
-    for label, said in ((None, "y: got 'no label"), (float("nan"), "y: got 'no label"), ([1], "y: got [1]")):
+    nothing = "y: got 'no label"
+    for label, said in ((None, nothing), (float("nan"), nothing), ([1], "y: got [1]"), (np.eye(2)[0], "y: got ")):
         with pytest.raises(UserError, match=re.escape(said)), as_users_come():
             one.learn_one(IMAGES[0], label)
     assert one.classes == []

@@ -154,6 +154,24 @@ def test_a_figure_without_a_result_is_refused(name: str, told: str, tree: Path) 
         check(tree)
 
 
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "<!-- value:main/2; pixels; accuracy -->",
+        "50.0 <!-- value:main/2; pixels; accuracy -->",
+        "12.1-50.0<!-- value:main/2; pixels; accuracy -->",
+        "50.0<!-- value:main/2;pixels; accuracy -->",
+        "50.0<!-- value:main/2; pixels;\naccuracy -->",
+    ],
+    ids=["no number", "a space", "a range", "a space less", "two lines"],
+)
+def test_a_figure_s_comment_that_would_be_passed_over_is_refused(comment: str, tree: Path) -> None:
+    (tree / "docs" / "b.md").write_text(f"about {comment} %")
+    for act in (check, render):
+        with pytest.raises(UserError, match=r"b\.md: got .*, wanted 'NUMBER<!-- value:FILE; ROW; METRIC -->'"):
+            act(tree)
+
+
 def test_a_row_of_another_experiment_is_refused(tree: Path) -> None:
     write_rows(tree / "results" / "main" / "1.json", [replace(ROW, experiment="other")])
     with pytest.raises(UserError, match="'other'"):

@@ -1,6 +1,7 @@
 """Trainings on streams end to end: what is refused, what is measured, what a resumed or a shared one comes to."""
 
 import itertools
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -312,7 +313,11 @@ def test_seeds_side_by_side_and_devices_are_as_alone(how: OverSeeds) -> None:
 def test_memories_that_last_are_measured_as_often_as_each_other(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    trained, batches = train_run(smoke(persistent=True), tmp_path / "run"), []
+    """Three memories on two devices: a batch is of six episodes, which begins with the first of three each time."""
+    config = smoke(persistent=True)
+    trained = train_run(replace(config, training=replace(config.training, batch=3)), tmp_path / "run")
+    assert trained.learner.lanes == 3
+    batches = []
 
     def measured(*given, batch: int, **named):
         batches.append(batch)
@@ -320,7 +325,7 @@ def test_memories_that_last_are_measured_as_often_as_each_other(
 
     monkeypatch.setattr("fastslow.experiments.pipeline.evaluate_all", measured)
     measure(trained, experiment="x", row="y", episodes=4)
-    assert batches == [trained.learner.lanes] == [trained.config.training.batch]
+    assert batches == [math.lcm(3, jax.device_count())]
 
 
 def test_numbers_are_measured_by_their_likelihood(tmp_path: Path) -> None:

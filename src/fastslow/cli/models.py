@@ -1,7 +1,6 @@
 """A trained model by its name, with the data it is measured on."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from ..experiments.config import AnyConfig, build_any_learner, build_tasks
@@ -26,6 +25,5 @@ def with_tasks(
     """
     for notice in saved.notices:
         say(notice)
-    training = replace(saved.config.training, seed=saved.seeds[0], seeds=len(saved.seeds))
-    config = change(with_data(replace(saved.config, training=training), data))
+    config = change(with_data(saved.config, data))
     return Trained(config, build_any_learner(config), build_tasks(config.task), saved.states, saved.seeds, seconds=0.0)

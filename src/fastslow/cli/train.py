@@ -102,7 +102,7 @@ def _row_name(config: AnyConfig) -> str:
 
 def _train(preset: str, config: AnyConfig, out: Path, resume: bool, episodes: int, watch: Watch) -> list[ResultRow]:
     if preset == MAIN and isinstance(config, RunConfig):
-        return run_main(out, config, resume=resume, watch=watch, episodes=episodes)
+        return run_main(out, config, resume=resume, watch=watch, episodes=episodes, grow=True)
     result = out / "result.json"
     finished = read_rows(result) if resume and result.is_file() else []
     if finished and is_result_of(finished[0], config, episodes):

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Hashable, Sequence
-from numbers import Number
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -77,12 +77,12 @@ def pixel_range_of(pixel_range: Any, pixels: np.ndarray | None = None) -> tuple[
         return None
     if pixels is not None and isinstance(pixel_range, str) and pixel_range == "fit":
         return float(pixels.min()), float(pixels.max())
-    if isinstance(pixel_range, tuple) and len(pixel_range) == 2 and all(isinstance(x, Number) for x in pixel_range):
+    if isinstance(pixel_range, tuple) and len(pixel_range) == 2 and all(isinstance(x, Real) for x in pixel_range):
         low, high = (float(x) for x in pixel_range)
-        if low < high:
+        if low < high and math.isfinite(high - low):
             return low, high
     fit = "" if pixels is None else ", 'fit'"
-    raise bad("pixel_range", came=pixel_range, wanted=f"None{fit} or a pair (low, high) with low < high")
+    raise bad("pixel_range", came=pixel_range, wanted=f"None{fit} or a pair (low, high), finite, with low < high")
 
 
 def to_ink(
@@ -135,12 +135,12 @@ def as_labels(y: Any, items: int) -> list[Hashable]:
     if len(labels) != items:
         raise bad("y", came=f"{len(labels)} labels for {items} images", wanted="one label for each image")
     for place, label in enumerate(labels):
-        if label is None or label != label:  # NaN alone differs from itself
-            raise bad("y", came=f"no label ({label}) for image {place}", wanted="a label for each image")
         if not isinstance(label, Hashable):
             raise bad(
                 "y", came=label, wanted="labels that can be the key of a dictionary", remedy="use tuples or texts"
             )
+        if label is None or label != label:  # NaN alone differs from itself
+            raise bad("y", came=f"no label ({label}) for image {place}", wanted="a label for each image")
     return labels
 
 

@@ -1,5 +1,6 @@
 """Train, choose by validation, measure on test classes once: the steps every experiment is made of."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -131,9 +132,10 @@ def measure(
     """
     start = time.perf_counter()
     config, seeds = trained.config, trained.seeds
-    # a batch begins with the first of the memories that are kept, and each is to be met as often as the others
-    batch = trained.learner.lanes if isinstance(trained.learner, SequenceLearner) else 0
-    found = evaluate_all(trained.learner, trained.states, trained.tasks.test, episodes=episodes, batch=batch or AT_ONCE)
+    # a batch, which the devices share, begins with the first of the memories that are kept; each is to be met as often
+    lanes = trained.learner.lanes if isinstance(trained.learner, SequenceLearner) else 0
+    batch = math.lcm(lanes, jax.device_count()) or AT_ONCE
+    found = evaluate_all(trained.learner, trained.states, trained.tasks.test, episodes=episodes, batch=batch)
     figures = figures_of(config, found)
     sha256 = tuple(params_sha256(one_seed(trained.states.params, i)) for i in range(len(seeds)))
     shared = {

@@ -14,7 +14,8 @@ from .._checks import UserError, bad
 from .results import ResultRow, read_rows
 
 _MARKER = re.compile(r"^<!-- (table|end):([A-Za-z0-9_./-]+) -->[ \t]*$", re.MULTILINE)
-_VALUE = re.compile(r"([-\d.]*)<!-- value:([^;\n]+); ([^;\n]+); ([^;\n]+) -->")
+_NAMED = "<!-- value:"
+_VALUE = re.compile(r"(?<![-\d.])(-?\d+(?:\.\d+)?)<!-- value:([^;\n]+); ([^;\n]+); ([^;\n]+) -->")
 _NONE = "–"
 
 
@@ -61,7 +62,14 @@ def _documents(root: Path) -> dict[Path, str]:
     if not readme.is_file():
         raise bad("root", came=str(root), wanted="the repository's folder, which holds README.md")
     paths = [readme, *sorted((root / "docs").rglob("*.md"))]
-    return {path: path.read_text(encoding="utf-8") for path in paths}
+    documents = {path: path.read_text(encoding="utf-8") for path in paths}
+    for path, text in documents.items():
+        found = {match.start(2) for match in _VALUE.finditer(text)}
+        for place in re.finditer(_NAMED, text):
+            if place.end() not in found:
+                came = text[max(0, place.start() - 10) : place.end() + 30]
+                raise bad(path.name, came=came, wanted="'NUMBER<!-- value:FILE; ROW; METRIC -->' on one line")
+    return documents
 
 
 def _regions(document: Path, text: str) -> list[tuple[str, int, int]]:

@@ -38,7 +38,14 @@ def is_result_of(result: ResultRow, config: AnyConfig, episodes: int) -> bool:
 
 
 def run_row(
-    experiment: str, row: Row[Config], out: Path, *, resume: bool, watch: Watch, episodes: int = 1000
+    experiment: str,
+    row: Row[Config],
+    out: Path,
+    *,
+    resume: bool,
+    watch: Watch,
+    episodes: int = 1000,
+    grow: bool = False,
 ) -> tuple[list[ResultRow], Trained[Config] | None]:
     """Trains and measures one row, or reads it where it is finished and nothing asks for more.
 
@@ -49,6 +56,8 @@ def run_row(
         resume: whether to go on with what is there.
         watch: called with the row's name and each report.
         episodes: test episodes of each seed.
+        grow: whether a training may become longer than it was planned. Rows of a table must not: a run of fewer
+            updates, made longer, would pass for one of more.
 
     Returns:
         The row's results, one for each metric, and the training unless it was finished before.
@@ -60,13 +69,7 @@ def run_row(
         if results and is_result_of(results[0], row.config, episodes):
             # it may have been trained for another experiment, and copied here
             return [replace(result, experiment=experiment) for result in results], None
-    trained = train_run(
-        row.config,
-        folder,
-        resume=resume,
-        grow=False,  # or a run of fewer updates, made longer, would pass for one of more
-        watch=lambda report: watch(row.name, report),
-    )
+    trained = train_run(row.config, folder, resume=resume, grow=grow, watch=lambda report: watch(row.name, report))
     results = measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper=row.paper)
     write_rows(finished, results)
     return results, trained

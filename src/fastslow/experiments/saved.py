@@ -46,7 +46,7 @@ class Saved(Generic[Config]):
         learner: what learned; `learner.adapt` and `learner.predict` meet a new task.
         states: each seed's state, every array with a leading axis `seeds`; without the optimiser's, which only a
             resumed run needs.
-        seeds: the seed of each.
+        seeds: the seed of each; one that stopped being finite is left out, unless all of them did.
         sha256: checksum of each seed's parameters, as in a result file.
         which: `best`, the parameters chosen on validation classes, or `last`.
         notices: sentences for the user, such as about a damaged checkpoint that was passed over.
@@ -100,11 +100,12 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
     state, notices = Checkpoints(path / "checkpoints").load(_shapes(learner, config))
     if state is None:
         raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
-    chosen = jax.jit(best_learner)(state) if which == "best" else jax.tree.map(jnp.asarray, state.learner)
     alive = np.flatnonzero(state.alive)
     if not alive.size:
-        raise bad("run", came=str(path), wanted="a run of which one seed stayed finite")
-    chosen = jax.tree.map(lambda leaf: leaf[alive], chosen)
+        notices = (*notices, f"No seed of {path} stayed finite; these are the parameters from before.")
+        alive = np.arange(config.training.seeds)
+    chosen = jax.jit(best_learner)(state) if which == "best" else state.learner
+    chosen = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[alive]), chosen)
     seeds = tuple(config.training.seed_numbers[index] for index in alive)
     return _saved(str(path), config, learner, chosen, seeds, which, notices)
 

@@ -24,7 +24,8 @@ def cannot_write(path: Path, error: BaseException) -> UserError:
     text = f"{error}"
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "ENOSPC" in text or "No space left" in text:
         return UserError(
-            f"{path}: the disk is full; what was saved before is whole, so free some space and go on with --resume."
+            f"{path}: the disk is full; what was saved before is whole, so free some space and try again, with "
+            "--resume where a run was going on."
         )
     reason = getattr(error, "strerror", None) or text.splitlines()[0]
     return UserError(f"{path}: cannot be written ({reason}); choose another --out, or make the folder writable.")

@@ -7,13 +7,12 @@ from ...learners.neighbours import PixelNeighbours
 from ...tasks.splits import TaskSplits
 from ...training.config import to_json
 from ..base import Budget, Experiment, Watch
-from ..config import RunConfig, build_tasks
+from ..config import RunConfig
 from ..figures import draw_figures
-from ..pipeline import Trained, measure_untrained
+from ..pipeline import measure_untrained
 from ..presets import GLYPHS, SMOKE
 from ..results import ResultRow, write_rows
-from ..rows import Row, run_row
-from ..saved import load_run
+from ..rows import Row, run_row, trained_before
 
 NAME = "fast-slow/main"
 FAST, SLOW, PIXELS = "NMN + SG, regime meta", "the same network, regime true", "pixel nearest neighbour"
@@ -34,7 +33,9 @@ def pixel_row(config: RunConfig, tasks: TaskSplits, *, experiment: str, episodes
     return found
 
 
-def run_main(out: Path, config: RunConfig, *, resume: bool, watch: Watch, episodes: int = 600) -> list[ResultRow]:
+def run_main(
+    out: Path, config: RunConfig, *, resume: bool, watch: Watch, episodes: int = 600, grow: bool = False
+) -> list[ResultRow]:
     """Trains a network and its baseline, measures both and the pixels, draws the figures.
 
     Args:
@@ -43,19 +44,21 @@ def run_main(out: Path, config: RunConfig, *, resume: bool, watch: Watch, episod
         resume: whether to go on with what is in `out`.
         watch: called with the row's name and each report.
         episodes: test episodes of each seed.
+        grow: whether the trainings may become longer than they were planned.
     """
     baseline = replace(config, feedback=replace(config.feedback, regime="true", regression=0.0, reach="local"))
     name = FAST if config.feedback.regime == "meta" else f"NMN, regime {config.feedback.regime}"
-    fast, trained = run_row(NAME, Row(name, ".", config), out, resume=resume, watch=watch, episodes=episodes)
-    slow, _ = run_row(NAME, Row(SLOW, "baseline", baseline), out, resume=resume, watch=watch, episodes=episodes)
+    rows = Row(name, ".", config), Row(SLOW, "baseline", baseline)
+    (fast, trained), (slow, _) = (
+        run_row(NAME, row, out, resume=resume, watch=watch, episodes=episodes, grow=grow) for row in rows
+    )
     if trained is None:  # finished in an earlier sitting, which may have ended before its figures
-        saved = load_run(out)
-        trained = Trained(saved.config, saved.learner, build_tasks(config.task), saved.states, saved.seeds, seconds=0.0)
+        trained = trained_before(out)
     pixels = pixel_row(config, trained.tasks, experiment=NAME, episodes=episodes)
-    rows = [*fast, *slow, pixels]
+    results = [*fast, *slow, pixels]
     draw_figures(trained, out / "figures", {SLOW: slow[0].value, PIXELS: pixels.value})
-    write_rows(out / "result.json", rows)
-    return rows
+    write_rows(out / "result.json", results)
+    return results
 
 
 def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[ResultRow]:

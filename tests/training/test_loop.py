@@ -1,7 +1,7 @@
 """The loop on the host: when it reports, validates and saves, and that stopping it anywhere changes nothing."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,7 +149,15 @@ def test_interrupt_saves_the_step_that_ran_and_loses_nothing(undisturbed, tmp_pa
     assert params_sha256(resumed) == params_sha256(undisturbed[1])
 
 
-def test_a_second_interrupt_does_not_wait() -> None:
+@pytest.fixture
+def as_in_front() -> Iterator[None]:
+    """Ctrl-C does what it does in a terminal: a shell starts what runs behind it with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_interrupt_does_not_wait(as_in_front: None) -> None:
     def twice(report: Report) -> None:
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):

@@ -142,21 +142,33 @@ def _scan(cell: AbstractRewindableCell[State, Any, Any]) -> Any:
 def _forward(
     cell: AbstractRewindableCell[State, Any, Any], weights: Weights, states: State, projected: Array
 ) -> tuple[tuple[State, Array], tuple[Any, ...]]:
-    """Runs the cell; also what the backward pass is to have: few vectors of each step, and the last states."""
+    """Runs the cell; also what the backward pass is to have: few vectors of each step, and the last states.
+
+    What undoes a step is handed on, and put down with the step after it. Backwards it is then in the carry when its
+    step comes: taken there from all steps', it would be addressed anew for every number that it enters, which on CPUs
+    costs five times as much.
+    """
     feed, begin, finish = jax.vmap(cell.feed), jax.vmap(cell.begin), jax.vmap(cell.finish)
     # turned once, not in every step: a product with a matrix that lies the other way is slower
     recurrent, to_controls = jax.lax.optimization_barrier((weights.recurrent.T, weights.weight.T))
 
-    def one(states: State, x: Array) -> tuple[State, tuple[Array, Any]]:
+    def step(states: State, x: Array) -> tuple[State, Array, Any, tuple[Array, Array]]:
         fed = feed(states)
         entered = x + fed @ recurrent
         halfway = begin(states, entered)
         controls = halfway.source @ to_controls + weights.bias[None]
         after, y, undo = finish(states, halfway.half, controls)
-        return after, (y, (undo, entered, controls, fed, halfway.source))
+        return after, y, (undo, entered, controls), (fed, halfway.source)
 
-    last, (ys, kept) = jax.lax.scan(one, states, projected)
-    return (last, ys), (weights, last, kept)
+    def one(carry: tuple[State, Any], x: Array) -> tuple[tuple[State, Any], tuple[Array, Any, tuple[Array, Array]]]:
+        states, earlier = carry
+        after, y, kept, sources = step(states, x)
+        return (after, kept), (y, earlier, sources)
+
+    none = jax.eval_shape(lambda x: step(states, x)[2], jnp.zeros_like(projected, shape=projected.shape[1:]))
+    none = jax.tree.map(jnp.zeros_like, none)
+    (last, kept), (ys, earlier, sources) = jax.lax.scan(one, (states, none), projected)
+    return (last, ys), (weights, last, kept, earlier, sources)
 
 
 def _backward(
@@ -169,21 +181,23 @@ def _backward(
         jax.vmap(cell.pull),
         jax.vmap(cell.rewind),
     )
-    weights, last, (undo, entered, controls, fed, source) = residual
+    weights, last, kept, earlier, (fed, source) = residual
 
-    def one(carry: tuple[State, State], kept: tuple[Any, Array, Array, Array]) -> tuple[Any, tuple[Array, Array]]:
-        after, from_after = carry
-        undo, entered, controls, from_y = kept
+    def one(carry: tuple[State, State, Any], given: tuple[Any, Array]) -> tuple[Any, tuple[Array, Array]]:
+        after, from_after, (undo, entered, controls) = carry
+        earlier, from_y = given
         before = rewind(after, undo)
         halfway, pull_begin = jax.vjp(begin, before, entered)
         to_before, to_half, to_controls = pull(before, after, undo, halfway.half, controls, from_after, from_y)
         through_begin, to_entered = pull_begin(Halfway(to_half, to_controls @ weights.weight))
         through_feed = jax.vjp(feed, before)[1](to_entered @ weights.recurrent)[0]
         to_before = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), to_before, through_begin, through_feed)
-        return (before, to_before), (to_entered, to_controls)
+        return (before, to_before, earlier), (to_entered, to_controls)
 
-    kept = (undo, entered, controls, cotangents[1])
-    (_, to_states), (to_entered, to_controls) = jax.lax.scan(one, (last, cotangents[0]), kept, reverse=True)
+    to_last, to_ys = cotangents
+    (_, to_states, _), (to_entered, to_controls) = jax.lax.scan(
+        one, (last, to_last, kept), (earlier, to_ys), reverse=True
+    )
     to_weights = Weights(
         jnp.einsum("tbe,tbf->ef", to_entered, fed),
         jnp.einsum("tbc,tbs->cs", to_controls, source),

@@ -7,16 +7,19 @@ asked for now. With Adam training left chance several times later, by Muon it en
 `mann/table1` has that network as a row.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ...learners.optimiser import OptimiserConfig
 from ...training.config import TrainingConfig
 from ..base import Budget
 from ..pipeline import instance_metric
+from ..rows import Row
 from ..streams import TABLED, StreamConfig, StreamModelConfig, StreamTaskConfig
 
 EPISODES = 100_000
-"""After which the paper measures. Public code takes them for updates of 16 episodes, as the budget `paper` does."""
+"""After which the paper measures. Public code takes them for updates of 16 episodes, as the budget `paper` does; the
+tables have both."""
 BATCH = 16
 AS_MANY = EPISODES // BATCH
 """Updates at `laptop` in the figures: the paper's number of episodes."""
@@ -59,6 +62,23 @@ def network(task: StreamTaskConfig, budget: Budget, steps: int, *, seeds: int = 
 def sharp(config: StreamConfig) -> StreamConfig:
     """The same with heads that choose how sharply they read, and write another vector than their key."""
     return replace(config, model=replace(config.model, strength="learned", written="vector"))
+
+
+def as_many(name: str) -> str:
+    """Name of a row's twin that is trained for the paper's number of episodes."""
+    return f"{name}, {EPISODES:,} episodes"
+
+
+def with_as_many(rows: Iterable[Row[StreamConfig]]) -> list[Row[StreamConfig]]:
+    """Each row, and behind it the same network after as many episodes as the paper's, one seed, where it has more."""
+    found = []
+    for row in rows:
+        found.append(row)
+        training = row.config.training
+        if training.steps > AS_MANY:
+            config = replace(row.config, training=replace(training, steps=AS_MANY, seeds=1))
+            found.append(Row(as_many(row.name), f"{row.folder}-{AS_MANY}", config, row.paper))
+    return found
 
 
 def test_episodes(budget: Budget) -> int:

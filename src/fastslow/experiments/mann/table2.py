@@ -12,7 +12,7 @@ from ..results import ResultRow, read_rows, write_rows
 from ..rows import Row, run_row
 from ..streams import StreamConfig
 from .neighbours import FEATURES, autoencoder_config, neighbour_rows, train_autoencoder
-from .settings import MORE, by_metric, network, sharp, test_episodes
+from .settings import MORE, as_many, by_metric, network, sharp, test_episodes, with_as_many
 
 NAME = "mann/table2"
 LENGTHS = {5: 50, 15: 100}
@@ -69,7 +69,7 @@ def blocks(budget: Budget) -> list[Block]:
 
 
 def rows(block: Block) -> list[Row[StreamConfig]]:
-    """The rows of a block that are trained, its headline first."""
+    """The rows of a block that are trained, its headline first; each after the paper's number of episodes, too."""
     mann = sharp(block.base)
     planned = {
         "MANN, LSTM controller": mann,
@@ -78,7 +78,7 @@ def rows(block: Block) -> list[Row[StreamConfig]]:
         "feed-forward": block.model(cell="feed-forward"),
         "MANN, NTM access": block.model(memory="tape"),
     }
-    return [
+    return with_as_many(
         Row(
             block.name(row),
             f"{block.classes}-{row.lower().replace(', ', '-').replace(' ', '-')}",
@@ -87,7 +87,7 @@ def rows(block: Block) -> list[Row[StreamConfig]]:
         )
         for row, config in planned.items()
         if row in PAPER[block.classes]
-    ]
+    )
 
 
 def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[ResultRow]:
@@ -99,7 +99,7 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
             found[row.name] = run_row(NAME, row, out, resume=resume, watch=watch, episodes=episodes)[0]
     found |= _neighbours(out, budget, resume=resume, watch=watch, episodes=episodes)
     order = [block.name(row) for block in blocks(budget) for row in PAPER[block.classes]]
-    return [result for name in order for result in found[name]]
+    return [result for name in order for each in (name, as_many(name)) for result in found.get(each, [])]
 
 
 def _neighbours(out: Path, budget: Budget, *, resume: bool, watch: Watch, episodes: int) -> dict[str, list[ResultRow]]:

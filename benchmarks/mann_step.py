@@ -1,21 +1,25 @@
 """One training step of a memory-augmented network: ours against plain PyTorch, eager and compiled, in one run.
 
     pip install -e ".[bench]"
-    python benchmarks/mann_step.py [--steps 60] [--out benchmarks/mann_step.jsonl]
+    python benchmarks/mann_step.py [--steps 40] [--rounds 3] [--out benchmarks/mann_step.jsonl]
 
 LSTM of 200 units, memory 128×40, 4 reads, 50 steps in time, 16 episodes, one-hot labels of 5 classes, Adam. All three
 take one batch of the same sizes from memory: drawing episodes is left out. Each is a process of its own with the same
-cores; PyTorch's threads are pinned to their number, ours are as many CPU devices. Nothing else should run meanwhile.
+cores; PyTorch's threads are pinned to their number, ours are as many CPU devices. All take their turn in each round, so
+that a machine that grows slower does so for all of them. Nothing else should run meanwhile: `load` is the machine's
+before the first of them.
 """
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 BATCH, TIME, PIXELS, CLASSES = 16, 50, 400, 5
@@ -23,8 +27,8 @@ HIDDEN, SLOTS, WIDTH, HEADS = 200, 128, 40, 4
 WAYS = ("fastslow", "fastslow-plain-unroll", "torch-eager", "torch-compile")
 
 
-def timed(step: Callable[[], object], steps: int) -> dict[str, float]:
-    """Seconds of the first call, and milliseconds of those after it."""
+def timed(step: Callable[[], object], steps: int) -> dict[str, object]:
+    """Seconds of the first call, and milliseconds of each after the second."""
     start = time.perf_counter()
     step()
     first = time.perf_counter() - start
@@ -34,12 +38,7 @@ def timed(step: Callable[[], object], steps: int) -> dict[str, float]:
         start = time.perf_counter()
         step()
         times.append(1000 * (time.perf_counter() - start))
-    times.sort()
-    return {
-        "first_seconds": round(first, 2),
-        "step_ms_median": round(times[len(times) // 2], 2),
-        "step_ms_fastest": round(times[0], 2),
-    }
+    return {"first_seconds": round(first, 2), "times": times}
 
 
 def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
@@ -154,10 +153,23 @@ def measure(way: str, steps: int, cores: int) -> dict[str, object]:
     return theirs(steps, cores, compiled=way == "torch-compile")
 
 
+def pooled(rounds: list[dict[str, object]]) -> dict[str, object]:
+    """One line of all rounds of a way: the median and the fastest of all its steps, and each round's median."""
+    each = [sorted(one.pop("times")) for one in rounds]  # type: ignore[call-overload]
+    times = sorted(chain(*each))
+    return rounds[0] | {
+        "rounds": len(rounds),
+        "step_ms_median": round(statistics.median(times), 2),
+        "step_ms_fastest": round(times[0], 2),
+        "step_ms_medians": [round(statistics.median(one), 2) for one in each],
+    }
+
+
 def main() -> int:
     """Runs every way, one after the other, and writes the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -166,12 +178,15 @@ def main() -> int:
         found = measure(options.way, options.steps, cores)
         print(json.dumps({"way": options.way, "cores": cores, "batch": BATCH, "time": TIME, **found}))
         return 0
-    lines = []
-    for way in WAYS:
-        command = [sys.executable, __file__, "--way", way, "--steps", str(options.steps)]
-        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
-        print(line, flush=True)
-        lines.append(line)
+    load = round(os.getloadavg()[0], 2)
+    found: dict[str, list[dict[str, object]]] = {way: [] for way in WAYS}
+    for _ in range(options.rounds):
+        for way in WAYS:
+            command = [sys.executable, __file__, "--way", way, "--steps", str(options.steps)]
+            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            found[way].append(json.loads(told.strip().splitlines()[-1]))
+    lines = [json.dumps(pooled(each) | {"load": load}) for each in found.values()]
+    print("\n".join(lines))
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 0
 

@@ -53,7 +53,7 @@ def twin_of(cell: MANN) -> Network:
         controller = FeedForwardWeights(np.array(cell.controller.input_weight), np.array(cell.controller.bias))
     maps = np.array(cell.controls.weight), np.array(cell.controls.bias)
     return Network(
-        controller, *maps, memory, cell.key_source, np.zeros(HIDDEN), np.zeros(HIDDEN), np.zeros((HEADS, WIDTH))
+        controller, *maps, memory, cell.key_source, np.zeros(HIDDEN), np.zeros(HIDDEN), np.array(cell.init_state().read)
     )
 
 
@@ -69,6 +69,16 @@ def test_steps_are_the_twin(controller: str, key_source: str, memory: str) -> No
     if controller == "lstm":
         np.testing.assert_allclose(after.controller.hidden, twin.hidden, rtol=1e-8)
         np.testing.assert_allclose(after.controller.cell, twin.cell, rtol=1e-8)
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize("kind", [LeastUsed, Tape])
+def test_steps_are_the_twin_with_one_read_and_with_four(kind: type, heads: int) -> None:
+    cell = MANN(FEATURES, HIDDEN, kind(SLOTS, WIDTH, heads), key=jax.random.key(0))
+    ys, twin = RUN(cell, cell.init_state(), jnp.asarray(inputs()))[1], twin_of(cell)
+    assert ys.shape == (STEPS, HIDDEN + heads * WIDTH)
+    for x, y in zip(inputs(), ys, strict=True):
+        np.testing.assert_allclose(y, twin.step(x), rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize(("controller", "memory"), [("lstm", "least-used"), ("feed-forward", "tape")])
@@ -185,6 +195,17 @@ def test_wrong_choices_are_refused_in_one_sentence(options: dict, said: str) -> 
     with as_users_come(), pytest.raises(UserError) as raised:
         MANN(**arguments, key=jax.random.key(0))
     assert str(raised.value) == said
+
+
+def test_a_memory_with_something_to_train_is_refused() -> None:
+    """Walked back, it would get no gradient, and nobody would be told."""
+
+    class Biased(Tape):
+        bias: jax.Array = eqx.field(default_factory=lambda: jnp.zeros(3))
+
+    said = "memory: got 'Biased', wanted one without arrays to train: what is trained stands in the contr"
+    with as_users_come(), pytest.raises(UserError, match=said):
+        MANN(FEATURES, HIDDEN, Biased(SLOTS, WIDTH, HEADS), key=jax.random.key(0))
 
 
 def test_an_input_of_the_wrong_size_is_not_cut_to_fit() -> None:

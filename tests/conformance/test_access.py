@@ -153,7 +153,7 @@ def test_pull_is_the_derivative_backwards(name: str) -> None:
     with jax.enable_x64(True):
         like = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), tree)
         before = jax.tree.map(lambda leaf: leaf.astype(np.float64), start(name))
-        for rows, scale in ((1.0, 1.0), (1e-4, 1.0), (1.0, 1e-5)):
+        for rows, scale in ((1.0, 1.0), (1e-4, 1.0), (1.0, 1e-5), (1e-4, 1e-5)):
             state = eqx.tree_at(lambda s: s.rows, before, rows * before.rows)
             controls = scale * jnp.asarray(controls_of(name)[0], np.float64)
             expected, found = both(memory, state, controls, like(before), jnp.asarray(rng.normal(size=(HEADS, WIDTH))))

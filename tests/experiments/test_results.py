@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from fastslow._checks import UserError
-from fastslow.experiments.results import ResultRow, commit, environment, hardware, read_rows, versions, write_rows
+from fastslow.experiments.results import (
+    ResultRow,
+    commit,
+    environment,
+    hardware,
+    loaded_commit,
+    read_rows,
+    versions,
+    write_rows,
+)
 
 CONTRACT = (
     "experiment row metric value ci95 chance episodes seeds protocol regime transductive paper_value config "
@@ -197,6 +206,14 @@ def test_commit_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.smoke
+def test_a_commit_made_meanwhile_is_not_that_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["a" * 40, "b" * 40])
+    monkeypatch.setattr("fastslow.experiments.results.commit", lambda: next(answers))
+    loaded_commit.cache_clear()
+    assert [loaded_commit(), environment()["commit"]] == ["a" * 40] * 2
+    loaded_commit.cache_clear()
+
+
 def test_environment_makes_a_valid_row() -> None:
     row = replace(ROW, **environment())
     assert set(row.versions) == {"fastslow", "jax", "jaxlib", "numpy", "python"}

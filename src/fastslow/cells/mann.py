@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_choice, check_positive
+from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from ..memory.access import AbstractAccess
 from .feedforward import FeedForward, NoState
@@ -82,9 +82,12 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
             key: randomness of the initial weights.
 
         Raises:
-            UserError: a size or a choice that is none.
+            UserError: a size or a choice that is none, or a memory with something to train.
         """
         check_positive("features", features)
+        if any(eqx.is_inexact_array(leaf) for leaf in jax.tree.leaves(memory)):
+            wanted = "one without arrays to train: what is trained stands in the controller and in `controls`"
+            raise bad("memory", came=type(memory).__name__, wanted=wanted)
         check_choice("controller", controller, ("lstm", "feed-forward"))
         check_choice("key_source", key_source, ("cell", "hidden"))
         key_controller, key_controls = jax.random.split(key)

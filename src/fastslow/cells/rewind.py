@@ -145,8 +145,8 @@ def _forward(
     """Runs the cell; also what the backward pass is to have: few vectors of each step, and the last states.
 
     What undoes a step is handed on, and put down with the step after it. Backwards it is then in the carry when its
-    step comes: taken there from all steps', it would be addressed anew for every number that it enters, which on CPUs
-    costs five times as much.
+    step comes: taken there from all steps', it would be addressed anew for every number that it enters, which is slower
+    on CPUs.
     """
     feed, begin, finish = jax.vmap(cell.feed), jax.vmap(cell.begin), jax.vmap(cell.finish)
     # turned once, not in every step: a product with a matrix that lies the other way is slower

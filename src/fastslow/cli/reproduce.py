@@ -39,8 +39,8 @@ class ReproduceFlags:
     experiment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
     """Name of the experiment; `fastslow list` names them all, with their times."""
     budget: Budget = "laptop"
-    """How much of it. smoke: a minute or two, to see that it works, never a result; laptop: minutes to hours on two
-    cores; paper: the paper's own amount of training, or far more than laptop's where it states none."""
+    """How much of it. smoke: minutes, to see that it works, never a result; laptop: minutes to hours on two cores;
+    paper: the paper's own amount of training, or far more than laptop's where it states none."""
     out: Path | None = None
     """Folder; without it runs/<experiment>-<budget>-NNN, with the next free number, or the newest one for --resume."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -10,8 +10,8 @@ from .results import ResultRow
 
 Budget = Literal["smoke", "laptop", "paper"]
 BUDGETS: tuple[Budget, ...] = ("smoke", "laptop", "paper")
-"""smoke: a minute or two, for tests, never a result; laptop: minutes to hours on two cores; paper: the paper's own
-amount of training, or far more than laptop's where it states none."""
+"""smoke: minutes, for tests, never a result; laptop: minutes to hours on two cores; paper: the paper's own amount
+of training, or far more than laptop's where it states none."""
 
 Watch = Callable[[str, Report], object]
 """Called with the name of the row in training and each of its reports."""

@@ -27,7 +27,7 @@ from ..training.report import Report
 from ..training.state import best_learner, one_seed
 from ..training.statistics import interval
 from .config import AnyConfig, build_any_learner, build_tasks
-from .results import ResultRow, environment
+from .results import ResultRow, environment, loaded_commit
 from .streams import LATE, TABLED, StreamConfig, with_streams
 
 Config = TypeVar("Config", bound=AnyConfig)
@@ -75,6 +75,7 @@ def train_run(
         TrainingDivergedError: no seed stayed finite.
         KeyboardInterrupt: interrupted, with the state saved.
     """
+    loaded_commit()
     learner, tasks = build_any_learner(config), build_tasks(config.task)
     seconds = 0.0
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class ResultRow:
             as another number of classes.
         params_sha256: checksum of the parameters, one for each seed.
         data: `name`, `split` and `sha256` (of the generator, where data are generated) of what it was tested on.
-        commit: the commit of the code, or None outside a checkout.
+        commit: the commit of the code as the process began, or None outside a checkout and for code with changes.
         versions: versions of the programs that took part.
         hardware: the machine.
         seconds: wall-clock time of the measurement.
@@ -207,7 +208,13 @@ def _row(path: Path, number: int, row: object) -> ResultRow:
 
 def environment() -> dict[str, Any]:
     """The fields of a row that tell where it was measured: `commit`, `versions` and `hardware`."""
-    return {"commit": commit(), "versions": versions(), "hardware": hardware()}
+    return {"commit": loaded_commit(), "versions": versions(), "hardware": hardware()}
+
+
+@cache
+def loaded_commit() -> str | None:
+    """`commit()` as it was when this process first asked: as its training began, hours before it is measured."""
+    return commit()
 
 
 def commit(folder: Path = _FOLDER) -> str | None:

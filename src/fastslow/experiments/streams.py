@@ -56,7 +56,7 @@ class StreamModelConfig:
     heads: int = 4
     """Reads in a step."""
     key_source: KeySource = "cell"
-    """What keys are made from. cell: the LSTM's cell state, as in the paper's supplement; hidden: its output."""
+    """What keys and all else for the memory come from. cell: the LSTM's cell state; hidden: its output."""
     share: Share = "shared"
     """Least-used slots: shared, every head writes to all of them; one-each, the i-th head to the i-th."""
     order: Order = "write-first"

@@ -14,6 +14,9 @@ Undo = TypeVar("Undo")
 class AbstractAccess(eqx.Module, Generic[Held, Undo]):
     """A memory that a controller writes to and reads from by heads. It knows no controller and no time.
 
+    It has nothing to train: the backward pass that walks memories back has gradients for the controller and for the
+    controls alone, and `MANN` takes no memory with arrays of floating point.
+
     Attributes:
         width: columns of the memory.
         heads: reads in a step.

@@ -19,6 +19,7 @@ def report(step, **changes):
         "judged_by": "accuracy",
         "best": (None, None),
         "steps_per_second": 4.0 if step else 0.0,
+        "remaining": (500 - step) / 4 if step else None,
         "seconds": 1.0,
         "died": {},
         "notices": (),
@@ -41,7 +42,7 @@ def test_elsewhere_than_on_a_terminal_each_report_is_a_line(capsys):
     assert told.out == ""
     assert told.err.splitlines() == [
         "Mind the gap.",
-        "net: step 0/500 · compiling, which takes a moment",
+        "net: step 0/500 · compiling, then the first figures",
         "net: step 20/500 · loss 0.500 · accuracy 90.0% · validation 50.0% · 4 steps/s · 2:00 left",
         "net: step 40/500 · loss – · accuracy – · validation 50.0% · 4 steps/s · 1:55 left",
         "net: step 500/500 · loss 0.500 · accuracy 90.0% · validation 50.0% · 4 steps/s",

@@ -10,6 +10,7 @@ import pytest
 
 from fastslow._checks import UserError
 from fastslow.cli import train
+from fastslow.cli.folders import remember_preset
 from fastslow.experiments.config import RunConfig
 from fastslow.experiments.presets import SMOKE
 from fastslow.experiments.results import read_rows
@@ -68,6 +69,19 @@ def test_a_finished_run_is_not_trained_again(finished, call, monkeypatch):
     ended = call("train", "--resume", "--out", folder)
     assert (ended.code, ended.out) == (0, first.out)
     assert (folder / "result.json").read_bytes() == before
+
+
+def test_test_episodes_are_gone_on_with_too(copy, call, monkeypatch):
+    monkeypatch.setattr(train, "train_run", lambda *_, **__: pytest.fail("trained again"))
+    assert json.loads((copy / "preset.json").read_text()) == {"preset": "smoke", "episodes": 20}
+    remember_preset(copy, "smoke", 7)
+    seen = []
+    monkeypatch.setattr(train, "is_result_of", lambda row, config, episodes: seen.append(episodes) or True)
+    for words in (), ("--episodes", 9):
+        assert call("train", "--resume", "--out", copy, *words).code == 0
+    (copy / "preset.json").write_text(json.dumps({"preset": "smoke"}))  # as older versions wrote it
+    assert call("train", "--resume", "--out", copy).code == 0
+    assert seen == [7, 9, 20]
 
 
 def test_json_is_alone_on_standard_output(finished, call):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastslow import __version__
-from fastslow.cli import outline, reproduce
+from fastslow.cli import evaluate, outline, reproduce
 from fastslow.experiments.base import Experiment
 from fastslow.experiments.catalogue import EXPERIMENTS
 from fastslow.experiments.presets import PRESETS
@@ -35,6 +35,21 @@ def test_evaluate_measures_what_training_measured(finished, call, toy, tmp_path)
     assert ended.code == 0, ended.err
     again, first = json.loads(ended.out)[0], read_rows(folder / "result.json")[0]
     assert (again["value"], tuple(again["ci95"])) == (first.value, first.ci95)
+
+
+def test_evaluate_sees_at_once_where_it_cannot_write(finished, call, toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "measure", lambda *_, **__: pytest.fail("measured"))
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file" / "x.json"):
+        ended = call("evaluate", finished[0], "--out", out)
+        assert (ended.code, "cannot be written" in ended.err.splitlines()[-1]) == (2, True)
+
+
+def test_evaluate_overwrites_no_earlier_result_of_a_release(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("omniglot-result.json", "omniglot-result-2.json", "omniglot-result-3.json"):
+        assert evaluate.default_out("omniglot") == Path(name)
+        Path(name).touch()
 
 
 def test_evaluate_takes_other_streams_for_networks_on_streams_alone(finished, call, toy):

@@ -116,14 +116,19 @@ def test_what_is_no_range_of_pixels_is_refused(tiny_stream_model: Path, came: ob
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (np.ones((1, 28, 28)), "x: got (1, 28, 28), wanted one grey image [height, width]."),
-        (np.ones(28), "x: got (28,), wanted one grey image [height, width]."),
+        (np.ones((1, 28, 28)), "x: got (1, 28, 28), wanted one grey image [height, width], an array of pixels."),
+        (np.ones(28), "x: got (28,), wanted one grey image [height, width]"),
+        (Path("a.png"), "x: got PosixPath('a.png'), wanted one grey image [height, width], an array of pixels."),
+        (
+            np.eye(28, dtype=np.uint8),
+            "X: got 'bytes that are 0 and 1', wanted bytes up to 255; pass pixel_range=(0, 1).",
+        ),
         (np.full((28, 28), np.nan), "X: got 'NaN or infinite pixels in image 0', wanted finite pixels."),
         (np.full((28, 28), 3.0), "images: got 'float values from 3 to 3', wanted float values in [0, 1]"),
     ],
-    ids=["batch", "row", "nan", "range"],
+    ids=["batch", "row", "path", "mask", "nan", "range"],
 )
-def test_what_is_no_image_is_refused_and_nothing_learned(tiny_stream_model: Path, x: np.ndarray, said: str) -> None:
+def test_what_is_no_image_is_refused_and_nothing_learned(tiny_stream_model: Path, x: object, said: str) -> None:
     one = taught(tiny_stream_model, 1)
     for act in (one.predict_one, lambda x: one.learn_one(x, "b")):
         with pytest.raises(UserError) as raised:

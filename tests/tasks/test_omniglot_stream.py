@@ -223,6 +223,7 @@ def test_it_is_one_program_for_every_key() -> None:
     ("settings", "why"),
     [
         ({"classes": 8, "length": 80}, "classes: got 8, wanted at most the 7 characters there are"),
+        ({"classes": 1, "length": 10}, "classes: got 1, wanted at least 2"),
         ({"length": 4}, "length: got 4, wanted at least one step for each of the 5 classes; use 50"),
         ({"length": 52, "balanced": True}, "length: got 52, wanted a multiple of the 5 classes"),
         ({"labels": "words"}, "labels: got 'words', wanted one of one-hot, strings"),
@@ -300,3 +301,5 @@ def test_splits_share_no_character_and_training_alone_has_a_curriculum(monkeypat
     assert shown == [{0, 1, 2, 3}, {4, 5}, {6, 7, 8}]
     assert [part.start for part in (tasks.train, tasks.validation, tasks.test)] == [1, 0, 0]
     assert (tasks.train.grow_every, tasks.split, tasks.sha256) == (7, "toy", "0" * 64)
+    with pytest.raises(UserError, match="classes: got 3, wanted at most the 2 characters there are for validation"):
+        omniglot_stream_tasks(OmniglotStreamConfig(classes=3, length=30))

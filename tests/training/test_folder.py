@@ -43,6 +43,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no config\.json"):
         opened(tmp_path, resume=True)
     assert (tmp_path / "thesis.txt").read_text() == "dear"
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_resume_of_nothing_starts_and_says_so(tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ def test_reports_come_when_they_are_due(undisturbed) -> None:
     assert reports[-1].seeds == (2, 3)
     assert reports[-1].steps == 12
     assert reports[-1].steps_per_second > 0
+    assert [r.remaining is None for r in reports] == [True] + 6 * [False]
+    assert reports[-1].remaining == 0
+    # at the rate since the first update, whatever came between two reports
+    seconds = [r.remaining / (12 - r.step) * (r.step - 1) for r in reports[1:-1]]
+    assert seconds == sorted(seconds)
     assert [r.seconds for r in reports] == sorted(r.seconds for r in reports)
     assert int(state.step) == 12
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from ..experiments.saved import load
 from ..experiments.streams import PER_CLASS, StreamConfig
 from ..learners.regimes import Statistics
 from ..tasks.omniglot_stream import OmniglotStreamConfig
+from ..training.files import check_writable
 from .console import say, show_results
 from .models import with_tasks
 from .start import use_all_cores
@@ -63,7 +65,8 @@ class EvaluateFlags:
     row: str | None = None
     """Name of the model's row; without it the model's name and regime."""
     out: Path | None = None
-    """Result file; without it evaluation.json in the run folder, beside its result.json, or ./<release>-result.json."""
+    """Result file; without it evaluation.json in the run folder, beside its result.json, or ./<release>-result.json,
+    with the next free number where there is one."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the result rows as JSON on standard output, and all else on standard error."""
 
@@ -84,13 +87,14 @@ def run(words: Sequence[str]) -> int:
     if flags.classes or flags.examples is not None:
         streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
         planned = {f"{name}, {_told(s.config.task)}": s for s in streams}
+    out = flags.out or default_out(flags.model)
+    check_writable(out)
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
     rows = []
     for told, measured in planned.items():
         rows += measure(measured, experiment=flags.experiment, row=told, episodes=flags.episodes)
     if isinstance(trained.config, RunConfig):
         rows.append(pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes))
-    out = flags.out or _default_out(flags.model)
     write_rows(out, rows)
     show_results(rows, out, json=flags.json)
     return 0
@@ -120,8 +124,10 @@ def _told(task: OmniglotStreamConfig) -> str:
     return f"{task.classes} classes, {how_many}"
 
 
-def _default_out(model: str) -> Path:
+def default_out(model: str) -> Path:
     """A run's own result.json holds what its training measured, which --resume reads again: it is left alone."""
     folder = Path(model)
-    is_run = (folder / "checkpoints").is_dir()
-    return folder / "evaluation.json" if is_run else Path(f"{folder.name}-result.json")
+    if (folder / "checkpoints").is_dir():
+        return folder / "evaluation.json"
+    names = (f"{folder.name}-result{number}.json" for number in chain([""], (f"-{n}" for n in count(2))))
+    return next(path for path in map(Path, names) if not path.exists())

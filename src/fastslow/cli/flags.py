@@ -50,7 +50,7 @@ class TrainFlags:
     data: Path | None = None
     """Folder of the data set; short for --task.data."""
     episodes: int | None = None
-    """Test episodes of each seed; without it as many as the preset's results have."""
+    """Test episodes of each seed; without it as many as the preset's results have, or on --resume as before."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the result rows as JSON on standard output, and all else on standard error."""
     config: Annotated[AnyConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)

@@ -62,12 +62,19 @@ def _made(name: str) -> Path:
             return folder
 
 
-def remember_preset(folder: Path, preset: str) -> None:
-    """Notes in a run folder which preset it is a run of."""
-    if not (folder / _PRESET).is_file():
-        replace_text(folder / _PRESET, json.dumps({"preset": preset}) + "\n")
+def remember_preset(folder: Path, preset: str, episodes: int) -> None:
+    """Notes in a run folder which preset it is a run of, and how many test episodes it is to be measured on."""
+    text = json.dumps({"preset": preset, "episodes": episodes}) + "\n"
+    if not (folder / _PRESET).is_file() or (folder / _PRESET).read_text(encoding="utf-8") != text:
+        replace_text(folder / _PRESET, text)
 
 
 def remembered_preset(folder: Path) -> str | None:
     """The preset that a run folder is a run of, or None where it was not noted."""
     return str(read_json(folder / _PRESET).get("preset")) if (folder / _PRESET).is_file() else None
+
+
+def remembered_episodes(folder: Path) -> int | None:
+    """The test episodes of a run, or None where they were not noted."""
+    found = read_json(folder / _PRESET).get("episodes") if (folder / _PRESET).is_file() else None
+    return found if isinstance(found, int) else None

@@ -2,7 +2,7 @@
 
 from types import TracebackType
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..training.report import PerSeed, Report
 from .console import console, say
@@ -23,6 +23,7 @@ class Watcher:
             self._bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24 if self._console.width >= WIDE else 8),
+                TimeElapsedColumn(),
                 TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[told]}"),
                 console=self._console,
                 refresh_per_second=4,
@@ -70,7 +71,7 @@ class Watcher:
 
     def _figures(self, name: str, report: Report) -> list[str]:
         if not report.metrics:
-            return ["compiling, which takes a moment"]
+            return ["compiling, then the first figures"]
         figures = []
         judged = "{:.1%}" if report.judged_by == "accuracy" else "{:.3f}"
         words = report.judged_by.replace("_", " ")

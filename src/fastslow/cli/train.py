@@ -19,7 +19,7 @@ from ..training.folder import read_json
 from ..training.report import Report
 from .console import logged, say, show_results
 from .flags import Place, read_flags, read_place
-from .folders import claimed, remember_preset, remembered_preset, resumable
+from .folders import claimed, remember_preset, remembered_episodes, remembered_preset, resumable
 from .progress import Watcher
 from .start import use_all_cores
 
@@ -41,13 +41,14 @@ def run(words: Sequence[str]) -> int:
     default = find_preset(preset).config if default is None else default
     flags = read_flags(place.flags, preset, default)
     config = flags.run_config(default)
-    episodes = EPISODES.get(preset, MOST_EPISODES) if flags.episodes is None else flags.episodes
+    before = remembered_episodes(folder) if place.resume and folder else None
+    episodes = flags.episodes if flags.episodes is not None else before or EPISODES.get(preset, MOST_EPISODES)
     if episodes < 2:
         raise bad("--episodes", came=episodes, wanted="at least 2, for an interval")
     with _use(folder, preset) as out, logged(out):
         try:
             with Watcher() as watcher:
-                rows = _train(preset, config, out, flags.resume, episodes, _remembering(watcher, out, preset))
+                rows = _train(preset, config, out, flags.resume, episodes, _remembering(watcher, out, preset, episodes))
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(_farewell(out)) from stop
     show_results(rows, out / "result.json", sorted((out / "figures").glob("*.png")), json=flags.json)
@@ -86,11 +87,11 @@ def _use(folder: Path | None, preset: str) -> AbstractContextManager[Path]:
     return claimed(preset) if folder is None else contextlib.nullcontext(folder)
 
 
-def _remembering(watcher: Watcher, out: Path, preset: str) -> Watch:
-    """A watch that notes the preset once the run has its folder."""
+def _remembering(watcher: Watcher, out: Path, preset: str, episodes: int) -> Watch:
+    """A watch that notes the preset and the test episodes once the run has its folder."""
 
     def watch(name: str, report: Report) -> None:
-        remember_preset(out, preset)
+        remember_preset(out, preset, episodes)
         watcher(name, report)
 
     return watch

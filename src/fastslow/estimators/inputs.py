@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Hashable, Sequence
 from numbers import Number, Real
 from typing import Any
@@ -20,8 +21,14 @@ def as_pixels(x: Any) -> np.ndarray:
 
     Raises:
         ValueError: scikit-learn's own, for what is no array of real numbers with two axes or more.
-        UserError: for no image at all, NaN, or too many axes.
+        UserError: for no image at all, NaN, too many axes, images of different sizes, or files in place of images.
     """
+    first = x[0] if isinstance(x, list | tuple) and x else x
+    if first is None or isinstance(first, str | bytes | os.PathLike | dict):
+        raise bad("X", came=first, wanted="arrays of pixels", remedy="open files first, as with Pillow")
+    if isinstance(first, np.ndarray) and first is not x and len(shapes := {np.shape(image) for image in x}) > 1:
+        sizes = " and ".join(str(shape) for shape in sorted(shapes)[:2])
+        raise bad("X", came=f"images of sizes {sizes}", wanted="one size in a call", remedy="bring them to one size")
     pixels = check_array(x, dtype="numeric", allow_nd=True, ensure_all_finite=False, ensure_min_samples=0)
     if pixels.ndim > 3:
         raise bad("X", came=pixels.shape, wanted="grey images [items, height, width] or flattened rows [items, pixels]")
@@ -103,9 +110,11 @@ def to_ink(
         form: what brings images to size, 28×28 with ink = 1 if not told otherwise.
 
     Raises:
-        UserError: for a pixel beyond the limits, or a type without limits of its own.
+        UserError: for a pixel beyond the limits, a type without limits of its own, or bytes that look like a mask.
     """
     if limits is None:
+        if images.dtype == np.uint8 and images.max() == 1:  # nearly no light at all, unless 1 stands for all of it
+            raise bad("X", came="bytes that are 0 and 1", wanted="bytes up to 255", remedy="pass pixel_range=(0, 1)")
         return form(images, ink)
     low, high = limits
     if not cut and (images.min() < low or images.max() > high):

@@ -128,7 +128,8 @@ class OnlineOneShot:
     def _image(self, x: Any) -> UInt8[np.ndarray, "1 35 35"]:
         pixels = np.asarray(x)
         if pixels.ndim != 2:
-            raise bad("x", came=pixels.shape, wanted="one grey image [height, width]")
+            came = pixels.shape if pixels.ndim else x
+            raise bad("x", came=came, wanted="one grey image [height, width], an array of pixels")
         images = as_images(as_pixels(pixels[None]), "square")
         return to_ink(images, self.ink, self.pixel_range, cut=False, form=to_thirds)
 

@@ -77,7 +77,9 @@ class GlyphsTask(AbstractTask[FewShotEpisode]):
 
     def __check_init__(self) -> None:
         check_choice("split", self.split, SPLITS)
-        for name in ("way", "shot", "queries"):
+        if self.config.way < 2:
+            raise bad("way", came=self.config.way, wanted="at least 2")
+        for name in ("shot", "queries"):
             check_positive(name, getattr(self.config, name))
         if not 0 <= self.config.jitter <= MOST_JITTER:
             raise bad("jitter", came=self.config.jitter, wanted=f"a number from 0 to {MOST_JITTER}")

@@ -69,7 +69,9 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
     warp: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
-        for name in ("way", "shot", "queries"):
+        if self.way < 2:
+            raise bad("way", came=self.way, wanted="at least 2")
+        for name in ("shot", "queries"):
             check_positive(name, getattr(self, name))
         drawings = self.images.shape[1]
         if self.way > self.classes:

@@ -95,7 +95,8 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
     grow_every: int = eqx.field(static=True, default=625)
 
     def __check_init__(self):
-        check_positive("classes", self.classes)
+        if self.classes < 2:
+            raise bad("classes", came=self.classes, wanted="at least 2")
         check_choice("labels", self.labels, ("one-hot", "strings"))
         characters = self.images.shape[0]
         if self.classes > characters:
@@ -262,6 +263,11 @@ def omniglot_stream_tasks(config: OmniglotStreamConfig) -> TaskSplits:
         UserError: if the data cannot be found, the split is unknown, or the settings do not fit each other.
     """
     split = load_split(config.split)
+    there = {"train": split.train, "validation": split.validation, "test": split.test}
+    fewest = min(there, key=lambda part: len(there[part]))
+    if config.classes > len(there[fewest]):
+        wanted = f"at most the {len(there[fewest])} characters there are for {fewest}"
+        raise bad("classes", came=config.classes, wanted=wanted)
     omniglot = load_omniglot(config.data, LARGE)
 
     def task(names: Sequence[str], start: int = 0) -> OmniglotStreamTask:

@@ -31,6 +31,16 @@ def cannot_write(path: Path, error: BaseException) -> UserError:
     return UserError(f"{path}: cannot be written ({reason}); choose another --out, or make the folder writable.")
 
 
+def check_writable(path: Path) -> None:
+    """Raises `UserError` where `path` could not be written, before what is to be written was computed."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
 def replace_text(path: Path, text: str) -> None:
     """Writes a text file so that at every moment the old or the new text is there whole."""
     with writing(path):

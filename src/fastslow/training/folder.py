@@ -44,6 +44,8 @@ class RunFolder:
         self.path = path
         self.resuming = False
         self.notices: list[str] = []
+        if not (path / ".lock").exists():
+            self._check_use(resume)  # before anything is left in a folder that is refused
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(path / ".lock", timeout=0)
@@ -79,15 +81,20 @@ class RunFolder:
     def result(self) -> Path:
         return self.path / "result.json"
 
-    def _settle(self, config: Mapping[str, Any], resume: bool, grow: bool) -> None:
-        used = any(path.name != ".lock" for path in self.path.iterdir())
+    def _check_use(self, resume: bool) -> bool:
+        """Whether the folder is in use by a run, and may be."""
+        with writing(self.path):
+            used = self.path.exists() and any(path.name != ".lock" for path in self.path.iterdir())
         if used and not resume:
             raise UserError(
                 f"{self.path}: holds a run or other files; add --resume to go on with the run, or choose another --out."
             )
         if used and not self.config.is_file():
             raise UserError(f"{self.path}: holds files but no config.json, so no run to resume; choose another --out.")
-        self.resuming = used
+        return used
+
+    def _settle(self, config: Mapping[str, Any], resume: bool, grow: bool) -> None:
+        self.resuming = used = self._check_use(resume)
         if used:
             self._compare(config, GROWING if grow else ())
         elif resume:

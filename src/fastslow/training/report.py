@@ -20,6 +20,7 @@ class Report:
         validation: that figure in validation for each seed, where there was a validation at this step.
         best: the best of it for each seed so far; None where there was none.
         steps_per_second: since the last report, compilation left out; 0 where nothing was timed yet.
+        remaining: seconds to go at the rate of this sitting, validations and all; None before anything was timed.
         seconds: training time, all sittings of the run together.
         died: the update at which a seed stopped being finite, by seed.
         notices: sentences for the user.
@@ -33,14 +34,10 @@ class Report:
     validation: PerSeed | None
     best: PerSeed
     steps_per_second: float
+    remaining: float | None
     seconds: float
     died: dict[int, int]
     notices: tuple[str, ...]
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds to go, or None before anything was timed."""
-        return (self.steps - self.step) / self.steps_per_second if self.steps_per_second else None
 
     def row(self) -> dict[str, object]:
         """The report as a line of `metrics.jsonl`."""

@@ -62,6 +62,7 @@ class Run:
         self._validation: Array | None = None
         self._running: deque[Array] = deque()
         self._timed_from: tuple[float, int] | None = None
+        self._first_timed: tuple[float, int] | None = None
         self._update = compile_update(learner, task, config, self._mesh)
         self._score = None
         if validation is not None:
@@ -91,7 +92,7 @@ class Run:
         if len(self._running) > AHEAD:
             self._running.popleft().block_until_ready()
         if self._timed_from is None:  # the first call compiled
-            self._timed_from = (time.perf_counter(), self.step)
+            self._timed_from = self._first_timed = (time.perf_counter(), self.step)
         self._validation = None
         if self._score is not None and self.is_due(self._config.validate_every):
             key = jax.random.key(self._config.validation_seed)
@@ -124,6 +125,7 @@ class Run:
             best=_per_seed(best, np.isfinite(best)),
             judged_by=self._judged_by,
             steps_per_second=self._rate(),
+            remaining=self._remaining(),
             seconds=self._seconds_before + time.perf_counter() - self._began,
             died=self._deaths(died_at),
             notices=tuple(self._notices),
@@ -140,6 +142,12 @@ class Run:
             return 0.0
         self._timed_from = (now, self.step)
         return (self.step - since[1]) / (now - since[0])
+
+    def _remaining(self) -> float | None:
+        if self._first_timed is None or self._first_timed[1] == self.step:
+            return None
+        seconds, steps = time.perf_counter() - self._first_timed[0], self.step - self._first_timed[1]
+        return (self._config.steps - self.step) * seconds / steps
 
     def _deaths(self, died_at: np.ndarray) -> dict[int, int]:
         """Seeds that died and when; a sentence about each new one is added to the notices."""

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ..training.report import PerSeed, Report
 from .console import console, say
 
-WIDE = 120
+WIDE = 130
 """Columns in which a bar and all its figures fit into one line; in fewer they take two."""
 
 

@@ -125,7 +125,7 @@ def _told(task: OmniglotStreamConfig) -> str:
 
 
 def default_out(model: str) -> Path:
-    """A run's own result.json holds what its training measured, which --resume reads again: it is left alone."""
+    """Where rows go if nobody says: what a run's training measured, and what was measured of a release, stay."""
     folder = Path(model)
     if (folder / "checkpoints").is_dir():
         return folder / "evaluation.json"

@@ -99,7 +99,7 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
             found[row.name] = run_row(NAME, row, out, resume=resume, watch=watch, episodes=episodes)[0]
     found |= _neighbours(out, budget, resume=resume, watch=watch, episodes=episodes)
     order = [block.name(row) for block in blocks(budget) for row in PAPER[block.classes]]
-    return [result for name in order for each in (name, as_many(name)) for result in found.get(each, [])]
+    return [result for name in order for result in [*found[name], *found.get(as_many(name), [])]]
 
 
 def _neighbours(out: Path, budget: Budget, *, resume: bool, watch: Watch, episodes: int) -> dict[str, list[ResultRow]]:

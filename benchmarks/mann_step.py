@@ -1,7 +1,7 @@
 """One training step of a memory-augmented network: ours against plain PyTorch, eager and compiled, in one run.
 
     pip install -e ".[bench]"
-    python benchmarks/mann_step.py [--steps 40] [--rounds 3] [--out benchmarks/mann_step.jsonl]
+    python benchmarks/mann_step.py [--steps 40] [--rounds 5] [--out benchmarks/mann_step.jsonl]
 
 LSTM of 200 units, memory 128×40, 4 reads, 50 steps in time, 16 episodes, one-hot labels of 5 classes, Adam. All three
 take one batch of the same sizes from memory: drawing episodes is left out. Each is a process of its own with the same
@@ -169,7 +169,7 @@ def main() -> int:
     """Runs every way, one after the other, and writes the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -53,6 +53,7 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
         key_source: what all numbers for the memory come from, with an LSTM. cell: its cell state `c_t`, which the
             supplement's section 6.1 says of keys alone; hidden: its output `h_t`, as in public versions and in the NTM.
             A feed-forward controller has `h_t` alone.
+        previous_read: whether the controller is given `r_{t-1}`; without it, reads reach the output alone.
     """
 
     controller: LSTM | FeedForward
@@ -60,6 +61,7 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
     memory: AbstractAccess
     features: int = eqx.field(static=True)
     key_source: KeySource = eqx.field(static=True)
+    previous_read: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
         *,
         controller: Literal["lstm", "feed-forward"] = "lstm",
         key_source: KeySource = "cell",
+        previous_read: bool = True,
         key: Key,
     ):
         """Builds the cell.
@@ -79,6 +82,7 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
             memory: what it reads and writes.
             controller: `lstm` or `feed-forward`.
             key_source: see the class.
+            previous_read: see the class.
             key: randomness of the initial weights.
 
         Raises:
@@ -92,11 +96,14 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
         check_choice("key_source", key_source, ("cell", "hidden"))
         key_controller, key_controls = jax.random.split(key)
         build = LSTM if controller == "lstm" else FeedForward
-        self.controller = build(features + memory.heads * memory.width, hidden, key=key_controller)
-        self.controls = eqx.nn.Linear(hidden, memory.controls, key=key_controls)
+        read = memory.heads * memory.width if previous_read else 0
+        self.controller = build(features + read, hidden, key=key_controller)
+        linear = eqx.nn.Linear(hidden, memory.controls, key=key_controls)
+        self.controls = eqx.tree_at(lambda m: m.bias, linear, linear.bias + memory.initial_controls())
         self.memory = memory
         self.features = features
         self.key_source = key_source
+        self.previous_read = previous_read
 
     @property
     def out_size(self) -> int:
@@ -120,7 +127,7 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
         return jnp.concatenate([reads, self.controller.hidden_weight], axis=1)
 
     def feed(self, state: MANNState) -> Float[Array, " feed"]:
-        read = state.read.reshape(-1)
+        read = state.read.reshape(-1) if self.previous_read else jnp.zeros(0, state.read.dtype)
         if isinstance(state.controller, LSTMState):
             return jnp.concatenate([read, state.controller.hidden])
         return read

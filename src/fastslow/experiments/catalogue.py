@@ -3,9 +3,9 @@
 from .._checks import bad
 from .base import Experiment
 from .fast_slow import main, omniglot, regimes
-from .mann import figure2, figure3, figure4, figure5, figure6, table1, table2
+from .mann import ablations, figure2, figure3, figure4, figure5, figure6, table1, table2
 
-MODULES = (main, regimes, omniglot, table1, table2, figure2, figure3, figure4, figure5, figure6)
+MODULES = (main, regimes, omniglot, table1, table2, ablations, figure2, figure3, figure4, figure5, figure6)
 EXPERIMENTS: dict[str, Experiment] = {module.EXPERIMENT.name: module.EXPERIMENT for module in MODULES}
 
 

@@ -18,7 +18,7 @@ from ..learners.optimiser import OptimiserConfig, build_optimiser
 from ..learners.sequence import SequenceLearner, SequenceNetwork
 from ..memory.access import AbstractAccess
 from ..memory.least_used import LeastUsed, Order, Share, Strength, Written
-from ..memory.tape import Tape
+from ..memory.tape import Tape, WriteStart
 from ..models.heads import AbstractHead, Categorical, Gaussian, Strings
 from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.omniglot_stream import LABELS, OmniglotStreamConfig, spelled
@@ -35,6 +35,8 @@ STRIDE = 1237
 """From one class's string to the next one's: no multiple of five, so that all strings come, and neighbours differ."""
 LEAST_USED_ALONE = ("share", "order", "written", "strength")
 """Switches of the least-used memory."""
+TAPE_ALONE = ("write_start",)
+"""Switches of the tape memory."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class StreamModelConfig:
     """What is stored: the key, or a vector of its own."""
     strength: Strength = "none"
     """How sharp attention can be. none: as in the paper; learned: by a factor the controller gives."""
+    write_start: WriteStart = "uniform"
+    """How a fresh write head of a tape starts: uniform, smeared over slots; in-order, one slot after the other."""
+    previous_read: bool = True
+    """Whether the controller of a mann is given what was read in the step before."""
     persistent: bool = False
     """Whether the memory outlives an episode in training; each place in a batch has a memory of its own."""
 
@@ -99,13 +105,14 @@ def _build_cell(key: Key, model: StreamModelConfig, in_size: int) -> tuple[Abstr
     if model.cell == "feed-forward":
         return FeedForward(in_size, model.hidden, key=key), model.hidden
     memory = _build_memory(model)
-    cell = MANN(in_size, model.hidden, memory, controller=model.controller, key_source=model.key_source, key=key)
+    choices = {name: getattr(model, name) for name in ("controller", "key_source", "previous_read")}
+    cell = MANN(in_size, model.hidden, memory, **choices, key=key)
     return cell, cell.out_size
 
 
 def _build_memory(model: StreamModelConfig) -> AbstractAccess:
     if model.memory == "tape":
-        return Tape(model.slots, model.width, model.heads)
+        return Tape(model.slots, model.width, model.heads, write_start=model.write_start)
     check_choice("memory", model.memory, ("least-used", "tape"))
     switches = {name: getattr(model, name) for name in LEAST_USED_ALONE}
     return LeastUsed(model.slots, model.width, model.heads, **switches)
@@ -119,9 +126,11 @@ def check_model(model: StreamModelConfig) -> None:
     """
     plain = StreamModelConfig()
     without = (
-        (model.cell, model.cell != "mann", ("controller", "key_source", "memory", *LEAST_USED_ALONE, "persistent")),
+        (model.cell, model.cell != "mann", ("controller", "key_source", "memory", "previous_read", "persistent")),
+        (model.cell, model.cell != "mann", (*LEAST_USED_ALONE, *TAPE_ALONE)),
         ("a feed-forward controller", model.controller == "feed-forward", ("key_source",)),
         ("the tape memory", model.memory == "tape", LEAST_USED_ALONE),
+        ("the least-used memory", model.memory == "least-used", TAPE_ALONE),
     )
     for owner, is_owner, names in without:
         for name in names if is_owner else ():

@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Held = TypeVar("Held")
@@ -29,6 +30,10 @@ class AbstractAccess(eqx.Module, Generic[Held, Undo]):
     @abstractmethod
     def controls(self) -> int:
         """How many numbers of the controller steer one access."""
+
+    def initial_controls(self) -> Float[Array, " controls"]:
+        """What the bias of the map from the controller to the controls starts with, added to its random numbers."""
+        return jnp.zeros(self.controls)
 
     @abstractmethod
     def init_state(self) -> Held:

@@ -1,11 +1,13 @@
 """The access of the Neural Turing Machine: by content and by place (ntm: Graves, Wayne, Danihelka 2014, section 3)."""
 
+from typing import Literal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_positive
+from .._checks import check_choice, check_positive
 from .access import AbstractAccess
 from .addressing import cosine, strength
 from .least_used import EMPTY
@@ -13,6 +15,10 @@ from .least_used import EMPTY
 SHIFTS = 3
 """Places a head may move to in a step: one back, none, one on."""
 STRENGTH, GATE, SHARPNESS = range(3)
+IN_ORDER = 3.0
+"""Bias by which a fresh write head moves on by one slot in each step: against its gate, for its forward shift."""
+
+WriteStart = Literal["uniform", "in-order"]
 
 
 class TapeState(eqx.Module):
@@ -55,16 +61,22 @@ class Tape(AbstractAccess[TapeState, TapeUndo]):
         width: columns.
         heads: read heads.
         writers: write heads.
+        write_start: how the biases of a fresh write head start. uniform: as any others, so that gate and shifts are
+            undecided and each write is smeared over 10 to 16 slots; in-order: gate bias −3 and shift biases −3, 0, +3,
+            so that it writes one slot after the other until training changes that. An initialisation: the equations
+            stay as they are.
     """
 
     slots: int = eqx.field(static=True)
     width: int = eqx.field(static=True)
     heads: int = eqx.field(static=True)
     writers: int = eqx.field(static=True, default=1)
+    write_start: WriteStart = eqx.field(static=True, default="uniform")
 
     def __check_init__(self):
         for name in ("slots", "width", "heads", "writers"):
             check_positive(name, getattr(self, name))
+        check_choice("write_start", self.write_start, ("uniform", "in-order"))
 
     @property
     def controls(self) -> int:
@@ -73,6 +85,16 @@ class Tape(AbstractAccess[TapeState, TapeUndo]):
     @property
     def _address(self) -> int:
         return self.width + 3 + SHIFTS
+
+    def initial_controls(self) -> Float[Array, " controls"]:
+        start = jnp.zeros(self.controls)
+        if self.write_start == "uniform":
+            return start
+        for head in range(self.heads, self.heads + self.writers):
+            scalars = head * self._address + self.width
+            start = start.at[scalars + GATE].set(-IN_ORDER)
+            start = start.at[scalars + 3 : scalars + 3 + SHIFTS].set(jnp.array([-IN_ORDER, 0, IN_ORDER]))
+        return start
 
     def init_state(self) -> TapeState:
         first = jnp.zeros(self.slots, float).at[0].set(1.0)

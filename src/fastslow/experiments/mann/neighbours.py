@@ -1,6 +1,7 @@
 """The rows of Table 2 that name each image after its nearest neighbour, by pixels or by an autoencoder's features."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,19 @@ from ..results import ResultRow
 from ..streams import StreamConfig
 
 FEATURES = "autoencoder"
+CODE = 32
+"""Width of the paper's bottleneck."""
 OPTIMISER = OptimiserConfig(learning_rate=1e-3)
 
 
 def train_autoencoder(
-    out: Path, task: OmniglotStreamConfig, training: TrainingConfig, *, resume: bool, watch: Watch
+    out: Path,
+    task: OmniglotStreamConfig,
+    training: TrainingConfig,
+    *,
+    resume: bool,
+    watch: Watch,
+    features: int = CODE,
 ) -> tuple[Autoencoder, dict[str, Any], float]:
     """Trains the autoencoder on the images of streams.
 
@@ -36,12 +45,13 @@ def train_autoencoder(
             classes it takes three times as many updates.
         resume: whether to go on with what is in `out`.
         watch: called with each report.
+        features: width of the bottleneck.
 
     Returns:
         The network that did best on validation classes, its configuration, and the seconds it took.
     """
-    config = autoencoder_config(task, training)
-    learner = AutoencoderLearner(build=_build, optimiser=build_optimiser(OPTIMISER, training.steps))
+    config = autoencoder_config(task, training, features)
+    learner = AutoencoderLearner(build=partial(_build, features), optimiser=build_optimiser(OPTIMISER, training.steps))
     tasks, seconds = omniglot_stream_tasks(task), 0.0
 
     def note(report: Report) -> None:
@@ -54,18 +64,20 @@ def train_autoencoder(
     return one_seed(best_learner(state), 0).params, config, seconds
 
 
-def autoencoder_config(task: OmniglotStreamConfig, training: TrainingConfig) -> dict[str, Any]:
+def autoencoder_config(task: OmniglotStreamConfig, training: TrainingConfig, features: int = CODE) -> dict[str, Any]:
     """What results say of the autoencoder."""
+    width = {} if features == CODE else {"features": features}
     return {
         "kind": FEATURES,
+        **width,
         "task": to_json(task),
         "training": to_json(training),
         "optimiser": to_json(OPTIMISER),
     }
 
 
-def _build(key: Key) -> Autoencoder:
-    return Autoencoder(key=key)
+def _build(features: int, key: Key) -> Autoencoder:
+    return Autoencoder(features=features, key=key)
 
 
 def neighbour_rows(

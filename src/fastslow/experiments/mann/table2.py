@@ -18,6 +18,8 @@ NAME = "mann/table2"
 LENGTHS = {5: 50, 15: 100}
 """Steps of an episode by its number of classes, as the paper's section 4.2 has them."""
 
+START = ", write head starting in order"
+IN_ORDER = f"MANN, NTM access{START}"
 PIXELS, DEEP = "kNN, pixels", "kNN, autoencoder features"
 PAPER = {
     5: {
@@ -77,16 +79,17 @@ def rows(block: Block) -> list[Row[StreamConfig]]:
         "LSTM": block.model(cell="lstm"),
         "feed-forward": block.model(cell="feed-forward"),
         "MANN, NTM access": block.model(memory="tape"),
+        IN_ORDER: block.model(memory="tape", write_start="in-order"),
     }
     return with_as_many(
         Row(
             block.name(row),
             f"{block.classes}-{row.lower().replace(', ', '-').replace(' ', '-')}",
             config,
-            block.paper(row),
+            block.paper(row.removesuffix(START)),
         )
         for row, config in planned.items()
-        if row in PAPER[block.classes]
+        if row.removesuffix(START) in PAPER[block.classes]
     )
 
 
@@ -98,7 +101,8 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
         for row in rows(block):
             found[row.name] = run_row(NAME, row, out, resume=resume, watch=watch, episodes=episodes)[0]
     found |= _neighbours(out, budget, resume=resume, watch=watch, episodes=episodes)
-    order = [block.name(row) for block in blocks(budget) for row in PAPER[block.classes]]
+    both = blocks(budget)
+    order = [block.name(row) for block in both for row in PAPER[block.classes]] + [both[-1].name(IN_ORDER)]
     return [result for name in order for result in [*found[name], *found.get(as_many(name), [])]]
 
 

@@ -17,8 +17,8 @@ cpu_devices()
 import jax
 import jax.numpy as jnp
 
-from fastslow.experiments.results import environment
 from fastslow.models.embed import EPSILON, ConvBlock
+from fastslow.results.row import environment
 from fastslow.training.parallel import copied, copy_to, episode_mesh, spread
 
 

@@ -49,9 +49,9 @@ def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
     import jax
     import jax.numpy as jnp
 
-    from fastslow.experiments.results import environment
-    from fastslow.experiments.streams import StreamConfig, build_stream_learner
-    from fastslow.learners import sequence
+    from fastslow.configs.streams import StreamConfig, build_stream_learner
+    from fastslow.learners import supervised as sequence
+    from fastslow.results.row import environment
     from fastslow.tasks.base import SequenceEpisode
 
     if plain:  # the test twin of the unroll that walks states back
@@ -141,7 +141,7 @@ def theirs(steps: int, cores: int, compiled: bool) -> dict[str, object]:
         nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()
 
-    from fastslow.experiments.results import hardware
+    from fastslow.results.row import hardware
 
     return {**timed(step, steps), "versions": {"torch": torch.__version__}, "hardware": hardware()}
 

@@ -21,19 +21,19 @@ import numpy as np
 from jaxtyping import Float
 
 from fastslow._checks import UserError, bad
+from fastslow.configs.config import build_tasks
 from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import FewShotClassifier
-from fastslow.experiments.config import build_tasks
-from fastslow.experiments.results import ResultRow, environment, write_rows
-from fastslow.experiments.saved import Saved, load
+from fastslow.results.row import ResultRow, environment, write_rows
+from fastslow.results.statistics import interval
 from fastslow.tasks.base import Examples
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
 from fastslow.tasks.splits import TaskSplits
 from fastslow.training.config import to_json
 from fastslow.training.evaluate import EVALUATION_SEED, evaluate
 from fastslow.training.state import draw
-from fastslow.training.statistics import interval
+from fastslow.zoo.saved import Saved, load
 
 EXPERIMENT = "raw-images"
 TOLERANCE = 0.005

@@ -2,8 +2,8 @@
 
     python scripts/release.py RUN RESULT... NAME [--note TEXT] [--out FOLDER]
 
-Writes `config.json`, `params.npz` and `card.md` to `src/fastslow/releases/NAME`, or to FOLDER/NAME. The parameters are
-those that did best on validation classes, of the one seed that the result files measured; every figure of the card
+Writes `config.json`, `params.npz` and `card.md` to `src/fastslow/zoo/releases/NAME`, or to FOLDER/NAME. The parameters
+are those that did best on validation classes, of the one seed that the result files measured; every figure of the card
 comes from the result files and the run folder. A note says what the files cannot.
 """
 
@@ -15,17 +15,17 @@ from textwrap import fill
 from typing import Any
 
 from fastslow._checks import UserError, bad
-from fastslow.experiments.config import RunConfig
-from fastslow.experiments.presets import PRESETS
-from fastslow.experiments.report import table
-from fastslow.experiments.results import ResultRow, read_rows
-from fastslow.experiments.saved import Saved, load_run, write_release
-from fastslow.experiments.streams import StreamConfig
+from fastslow.configs.config import RunConfig
+from fastslow.configs.presets import PRESETS
+from fastslow.configs.streams import StreamConfig
+from fastslow.results.row import ResultRow, read_rows
+from fastslow.results.tables import table
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
 from fastslow.training.folder import read_json
 from fastslow.training.metrics import read_metrics
+from fastslow.zoo.saved import Saved, load_run, write_release
 
-FOLDER = Path(__file__).parents[1] / "src" / "fastslow" / "releases"
+FOLDER = Path(__file__).parents[1] / "src" / "fastslow" / "zoo" / "releases"
 NORMALISES = {
     "running": "running averages from training; nothing in an answer depends on the other queries (not transductive)",
     "support": "statistics of the support set; no answer depends on the other queries (not transductive)",

@@ -1,6 +1,6 @@
 """Neural memory networks: slow learning by gradient, fast learning by writing to a memory."""
 
-from .experiments.load import load
+from .zoo.load import load
 
 __all__ = ["__version__", "load"]
 

@@ -9,15 +9,15 @@ from jax.test_util import check_grads
 from tests.cells.tiny import NORM_FLOOR, as_users_come, lstm_twin
 from tests.reference.least_used import LeastUsedMemory
 from tests.reference.mann import FeedForwardWeights, Network
-from tests.reference.tape import TapeMemory
+from tests.reference.ntm import TapeMemory
 
 from fastslow._checks import UserError
 from fastslow.cells.base import unroll
 from fastslow.cells.lstm import LSTM
 from fastslow.cells.mann import MANN
-from fastslow.memory.access import AbstractAccess
+from fastslow.memory.base import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
-from fastslow.memory.tape import Tape
+from fastslow.memory.ntm import Tape
 
 pytestmark = pytest.mark.usefixtures("double")
 

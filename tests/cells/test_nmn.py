@@ -21,7 +21,7 @@ from tests.cells.tiny import (
 from fastslow._checks import UserError
 from fastslow.cells.base import unroll
 from fastslow.cells.nmn import NMN
-from fastslow.feedback.probes import traced_walk
+from fastslow.synthetic.perturbations import traced_walk
 
 pytestmark = pytest.mark.usefixtures("double")
 

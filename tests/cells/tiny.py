@@ -12,9 +12,9 @@ from tests.reference.lstm import Gate, LSTMWeights
 from tests.reference.memory import KeyValueMemory, SoftMemory
 from tests.reference.nmn import NetworkWeights, Passage, walk
 
+from fastslow.cells.context import Forked
 from fastslow.cells.lstm import LSTM
 from fastslow.cells.nmn import NMN
-from fastslow.cells.passage import Forked
 from fastslow.memory.slots import KeyValueSlots, SoftSlots
 from fastslow.models.heads import Categorical
 

@@ -7,8 +7,8 @@ import jax
 import pytest
 
 from fastslow.cli.flags import read_flags, read_place, with_data
-from fastslow.experiments.config import build_any_learner
-from fastslow.experiments.presets import PRESETS, SMOKE
+from fastslow.configs.config import build_any_learner
+from fastslow.configs.presets import PRESETS, SMOKE
 from fastslow.training.config import to_json
 
 

@@ -11,9 +11,9 @@ import pytest
 from fastslow._checks import UserError
 from fastslow.cli import train
 from fastslow.cli.folders import remember_preset
-from fastslow.experiments.config import RunConfig
-from fastslow.experiments.presets import SMOKE
-from fastslow.experiments.results import read_rows
+from fastslow.configs.config import RunConfig
+from fastslow.configs.presets import SMOKE
+from fastslow.results.row import read_rows
 from fastslow.training.config import from_json, to_json
 from fastslow.training.folder import RunFolder
 
@@ -118,7 +118,7 @@ def test_a_run_of_the_main_job_may_grow_and_a_row_of_an_experiment_may_not(
     def refused(*_, grow, **__):
         raise UserError(f"grow: {grow}")
 
-    monkeypatch.setattr("fastslow.experiments.rows.train_run", refused)
+    monkeypatch.setattr("fastslow.papers.rows.train_run", refused)
     ended = call(verb, "main" if verb == "train" else "fast-slow/main", "--out", tmp_path / "run")
     assert ended.code == 2
     assert f"grow: {grows}" in ended.err

@@ -9,10 +9,10 @@ import pytest
 
 from fastslow import __version__
 from fastslow.cli import evaluate, outline, reproduce
-from fastslow.experiments.base import Experiment
-from fastslow.experiments.catalogue import EXPERIMENTS
-from fastslow.experiments.presets import PRESETS
-from fastslow.experiments.results import read_rows, write_rows
+from fastslow.configs.presets import PRESETS
+from fastslow.papers.base import Experiment
+from fastslow.papers.catalogue import EXPERIMENTS
+from fastslow.results.row import read_rows, write_rows
 
 
 def test_evaluate_leaves_the_training_as_it_was(finished, call, toy):

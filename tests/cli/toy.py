@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fastslow.tasks.base import AbstractTask, Examples, FewShotEpisode
 from fastslow.tasks.splits import TaskSplits
 
-PLACES = ("fastslow.experiments.pipeline", "fastslow.experiments.rows", "fastslow.cli.models")
+PLACES = ("fastslow.results.pipeline", "fastslow.papers.rows", "fastslow.cli.models")
 """Modules that call `build_tasks`."""
 
 

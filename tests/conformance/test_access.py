@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fastslow.memory.access import AbstractAccess
+from fastslow.memory.base import AbstractAccess
 from fastslow.memory.least_used import LeastUsed
-from fastslow.memory.tape import Tape
+from fastslow.memory.ntm import Tape
 
 SLOTS, WIDTH, HEADS, STEPS = 6, 4, 2, 5
 MEMORIES: dict[str, AbstractAccess] = {

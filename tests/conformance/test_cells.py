@@ -18,8 +18,8 @@ from fastslow.cells.lstm import LSTM
 from fastslow.cells.mann import MANN
 from fastslow.cells.nmn import NMN
 from fastslow.memory.least_used import LeastUsed
+from fastslow.memory.ntm import Tape
 from fastslow.memory.slots import KeyValueSlots, SoftSlots
-from fastslow.memory.tape import Tape
 
 IN, LABELS, WIDTH, SLOTS, STEPS = 3, 2, 4, 3, 6
 MEMORIES = {"soft": SoftSlots, "key-value": KeyValueSlots}

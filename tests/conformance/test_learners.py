@@ -14,15 +14,15 @@ from tests.learners.streams import batch, counts
 from tests.learners.tiny import FEATURES, SIZE, WAY, episodes, learner
 
 from fastslow._checks import UserError
+from fastslow.baselines.gp_oracle import TrueProcess
+from fastslow.baselines.pixel_neighbours import PixelNeighbours
+from fastslow.baselines.stream_neighbours import StreamNeighbours
 from fastslow.cells.mann import MANN
 from fastslow.learners.autoencoder import AutoencoderLearner
 from fastslow.learners.base import AbstractLearner, LearnerState
-from fastslow.learners.neighbours import PixelNeighbours
 from fastslow.learners.prototypes import PrototypicalLearner
 from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
-from fastslow.learners.sequence import SequenceLearner, SequenceNetwork
-from fastslow.learners.stream_neighbours import StreamNeighbours
-from fastslow.learners.true_process import TrueProcess
+from fastslow.learners.supervised import SequenceLearner, SequenceNetwork
 from fastslow.memory.least_used import LeastUsed
 from fastslow.models.autoencoder import Autoencoder
 from fastslow.models.embed import ConvEmbedding

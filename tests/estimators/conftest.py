@@ -5,12 +5,12 @@ from pathlib import Path
 import jax
 import pytest
 
-from fastslow.experiments.config import AnyConfig, build_any_learner
-from fastslow.experiments.presets import find_preset
-from fastslow.experiments.saved import Saved, write_release
-from fastslow.experiments.streams import StreamConfig, StreamModelConfig
+from fastslow.configs.config import AnyConfig, build_any_learner
+from fastslow.configs.presets import find_preset
+from fastslow.configs.streams import StreamConfig, StreamModelConfig
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
 from fastslow.training.fingerprint import params_sha256
+from fastslow.zoo.saved import Saved, write_release
 
 
 @pytest.fixture(scope="session")

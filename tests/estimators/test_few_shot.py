@@ -19,8 +19,8 @@ from fastslow._checks import UserError
 from fastslow.datasets.images import to_ink_28
 from fastslow.estimators import FewShotClassifier
 from fastslow.estimators.readouts import Head, Prototypes
-from fastslow.experiments.saved import load
 from fastslow.tasks.base import Examples
+from fastslow.zoo.saved import load
 
 WAY = 5
 """Outputs of the tiny model's head."""

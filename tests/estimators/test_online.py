@@ -12,7 +12,7 @@ from fastslow._checks import UserError
 from fastslow.cells.base import unroll
 from fastslow.datasets.images import thirds
 from fastslow.estimators import FewShotClassifier, OnlineOneShot
-from fastslow.experiments.saved import load
+from fastslow.zoo.saved import load
 
 RNG = np.random.default_rng(0)
 IMAGES = (255 * (RNG.uniform(size=(6, 105, 105)) > 0.1)).astype(np.uint8)

@@ -9,7 +9,7 @@ import pytest
 from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import OnlineOneShot
-from fastslow.experiments.results import read_rows
+from fastslow.results.row import read_rows
 from fastslow.tasks.glyphs import GlyphsConfig, glyph_tasks
 
 STREAMS = 20

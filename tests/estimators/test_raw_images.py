@@ -9,8 +9,8 @@ pytest.importorskip("sklearn")
 
 from scripts.check_raw_images import TOLERANCE, compare, episodes_of, numbered, read_number
 
-from fastslow.experiments.saved import release_names
 from fastslow.tasks.omniglot import OmniglotConfig
+from fastslow.zoo.saved import release_names
 
 
 def test_numbered_images_name_themselves() -> None:

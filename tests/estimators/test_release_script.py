@@ -8,11 +8,11 @@ import pytest
 from scripts.release import card, command, matching
 
 from fastslow._checks import UserError
-from fastslow.experiments.config import RunConfig
-from fastslow.experiments.presets import find_preset
-from fastslow.experiments.results import ResultRow
-from fastslow.experiments.saved import Saved, load
+from fastslow.configs.config import RunConfig
+from fastslow.configs.presets import find_preset
+from fastslow.results.row import ResultRow
 from fastslow.training.config import to_json
+from fastslow.zoo.saved import Saved, load
 
 
 @pytest.fixture(scope="module")

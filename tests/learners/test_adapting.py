@@ -6,10 +6,10 @@ import pytest
 from tests.learners.tiny import FEATURES, WAY, WIDTH, network
 
 from fastslow.cells.base import unroll
-from fastslow.feedback.synthetic import SyntheticGradients
 from fastslow.learners.adapting import Fitted, fit_support, initial_rates, read_queries
 from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 from fastslow.models.heads import cross_entropy
+from fastslow.synthetic.predictors import SyntheticGradients
 
 pytestmark = pytest.mark.usefixtures("double")
 

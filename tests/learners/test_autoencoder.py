@@ -8,10 +8,10 @@ import pytest
 from tests.learners.streams import batch
 
 from fastslow._checks import UserError
+from fastslow.baselines.stream_neighbours import StreamNeighbours
 from fastslow.learners.autoencoder import AutoencoderLearner
-from fastslow.learners.optimiser import OptimiserConfig, build_optimiser
-from fastslow.learners.stream_neighbours import StreamNeighbours
 from fastslow.models.autoencoder import Autoencoder
+from fastslow.optim.config import OptimiserConfig, build_optimiser
 from fastslow.tasks.base import Examples, SequenceEpisode
 
 KEY = jax.random.key(0)

@@ -7,8 +7,11 @@ import jax
 import numpy as np
 import pytest
 from tests.cells.tiny import head, lstm_rows, nmn, shots
-from tests.feedback.paths import Numbers, probes, through_beside, through_instead
-from tests.feedback.tiny import (
+from tests.reference.nmn import CONTROLLERS
+from tests.reference.numeric import numeric_gradient
+from tests.reference.synthetic import regression_loss, weighed_outputs
+from tests.synthetic.paths import Numbers, probes, through_beside, through_instead
+from tests.synthetic.tiny import (
     CELLS,
     assert_same,
     by_place,
@@ -18,16 +21,13 @@ from tests.feedback.tiny import (
     predictor_twin,
     predictors,
 )
-from tests.reference.nmn import CONTROLLERS
-from tests.reference.numeric import numeric_gradient
-from tests.reference.synthetic import regression_loss, weighed_outputs
 
 from fastslow._checks import UserError
-from fastslow.cells.passage import Forked
-from fastslow.feedback.probes import traced_walk
-from fastslow.feedback.synthetic import SyntheticGradients
+from fastslow.cells.context import Forked
 from fastslow.learners.gradients import Feedback, Lesson, feedback, together
 from fastslow.learners.regimes import FeedbackConfig
+from fastslow.synthetic.perturbations import traced_walk
+from fastslow.synthetic.predictors import SyntheticGradients
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fastslow.cells.passage import joined
-from fastslow.experiments.config import ModelConfig, RunConfig, build_learner
+from fastslow.cells.context import joined
+from fastslow.configs.config import ModelConfig, RunConfig, build_learner
 from fastslow.learners.adapting import fit_support, support_lesson
 from fastslow.learners.gradients import feedback
 from fastslow.learners.inspect import inspect_episode

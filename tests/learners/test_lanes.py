@@ -12,7 +12,7 @@ from fastslow._checks import UserError
 from fastslow.cells.base import unroll
 from fastslow.cells.lstm import LSTM
 from fastslow.cells.mann import MANN
-from fastslow.learners.sequence import SequenceLearner, SequenceNetwork
+from fastslow.learners.supervised import SequenceLearner, SequenceNetwork
 from fastslow.memory.least_used import LeastUsed
 from fastslow.models.heads import Categorical
 from fastslow.tasks.base import SequenceEpisode

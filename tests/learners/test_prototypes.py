@@ -10,9 +10,9 @@ import pytest
 from tests.learners.tiny import SIZE, WAY, Marks
 from tests.learners.tiny import episodes as draw_episodes
 
-from fastslow.learners.optimiser import OptimiserConfig, build_optimiser
 from fastslow.learners.prototypes import MOMENTUM, PrototypicalLearner, class_means, prototype_logits
 from fastslow.models.embed import ConvEmbedding
+from fastslow.optim.config import OptimiserConfig, build_optimiser
 from fastslow.tasks.base import Examples, FewShotEpisode
 from fastslow.training.config import TrainingConfig
 from fastslow.training.loop import fit, train

@@ -11,16 +11,16 @@ from tests.learners.test_regimes import LEGAL, settings
 from tests.learners.tiny import SIZE, WAY, episodes, learner
 
 from fastslow._checks import UserError
+from fastslow.cells.context import Forked
 from fastslow.cells.lstm import LSTM
 from fastslow.cells.nmn import PerController
-from fastslow.cells.passage import Forked
-from fastslow.feedback.local import local_gradients
-from fastslow.feedback.probes import traced_walk
-from fastslow.feedback.synthetic import regression_loss
 from fastslow.learners.base import LearnerState
 from fastslow.learners.recurrent import MOMENTUM, Parameters, RecurrentLearner
 from fastslow.models.heads import cross_entropy
 from fastslow.models.sequence import Network
+from fastslow.synthetic.local import local_gradients
+from fastslow.synthetic.perturbations import traced_walk
+from fastslow.synthetic.predictors import regression_loss
 from fastslow.tasks.base import FewShotEpisode
 
 KEY = jax.random.key(3)

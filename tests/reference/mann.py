@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from tests.reference.least_used import LeastUsedMemory
 from tests.reference.lstm import LSTMWeights, lstm_step
-from tests.reference.tape import TapeMemory
+from tests.reference.ntm import TapeMemory
 
 
 @dataclass

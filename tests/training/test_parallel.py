@@ -58,7 +58,7 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from fastslow.training import parallel
 parallel.cpu_devices(2)
-from fastslow.experiments.mann.regression import process, truth
+from fastslow.papers.mann.regression import process, truth
 print(len(truth("mann/figure5", process(1, "laptop"), 40)))
 """
 

@@ -9,10 +9,10 @@ from jaxtyping import Array, Float
 
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
-from ..memory.access import AbstractAccess
+from ..memory.base import AbstractAccess
 from .feedforward import FeedForward, NoState
 from .lstm import LSTM, LSTMState
-from .rewind import AbstractRewindableCell, Halfway
+from .reversible import AbstractRewindableCell, Halfway
 
 KeySource = Literal["cell", "hidden"]
 

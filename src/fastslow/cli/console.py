@@ -13,7 +13,7 @@ from .._checks import UserError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from ..experiments.results import ResultRow
+    from ..results.row import ResultRow
 
 WIDTH = 120
 """Columns where there is no terminal to ask."""

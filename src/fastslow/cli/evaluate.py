@@ -9,15 +9,15 @@ from typing import Annotated, Literal
 import tyro
 
 from .._checks import bad
-from ..experiments.config import AnyConfig, RunConfig, describe
-from ..experiments.fast_slow.main import pixel_row
-from ..experiments.pipeline import Trained, measure, on_streams
-from ..experiments.results import write_rows
-from ..experiments.saved import load
-from ..experiments.streams import PER_CLASS, StreamConfig
+from ..configs.config import AnyConfig, RunConfig, describe
+from ..configs.streams import PER_CLASS, StreamConfig
 from ..learners.regimes import Statistics
+from ..papers.fast_slow.main import pixel_row
+from ..results.pipeline import Trained, measure, on_streams
+from ..results.row import write_rows
 from ..tasks.omniglot_stream import OmniglotStreamConfig
 from ..training.files import check_writable
+from ..zoo.saved import load
 from .console import say, show_results
 from .models import with_tasks
 from .start import use_all_cores

@@ -10,7 +10,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from .._checks import UserError, bad
-from ..experiments.config import AnyConfig, RunConfig
+from ..configs.config import AnyConfig, RunConfig
 from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.glyphs import GlyphsConfig
 

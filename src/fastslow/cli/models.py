@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..experiments.config import AnyConfig, build_any_learner, build_tasks
-from ..experiments.pipeline import Trained
-from ..experiments.saved import Saved
+from ..configs.config import AnyConfig, build_any_learner, build_tasks
+from ..results.pipeline import Trained
+from ..zoo.saved import Saved
 from .console import say
 from .flags import with_data
 

@@ -27,8 +27,8 @@ class Entry:
 
 
 def presets() -> list[Entry]:
-    """The presets, from the table `PRESETS` of `experiments/presets.py`."""
-    table = _assigned(_PACKAGE / "experiments" / "presets.py", "PRESETS")
+    """The presets, from the table `PRESETS` of `configs/presets.py`."""
+    table = _assigned(_PACKAGE / "configs" / "presets.py", "PRESETS")
     if not isinstance(table, ast.Dict):
         raise TypeError("PRESETS is no literal dictionary")
     entries = []
@@ -40,9 +40,9 @@ def presets() -> list[Entry]:
 
 
 def experiments() -> list[Entry]:
-    """The experiments: each `EXPERIMENT` of a file in `experiments/`."""
+    """The experiments: each `EXPERIMENT` of a file in `papers/`."""
     entries = []
-    for path in sorted((_PACKAGE / "experiments").glob("*/*.py")):
+    for path in sorted((_PACKAGE / "papers").glob("*/*.py")):
         call = _assigned(path, "EXPERIMENT")
         if isinstance(call, ast.Call):
             words = {word.arg: word.value for word in call.keywords}
@@ -57,7 +57,7 @@ def experiments() -> list[Entry]:
 def releases() -> list[Entry]:
     """The released models, from their folders; the first sentence of a card's text is the summary."""
     entries = []
-    for params in sorted((_PACKAGE / "releases").glob("*/params.npz")):
+    for params in sorted((_PACKAGE / "zoo" / "releases").glob("*/params.npz")):
         config = json.loads(params.with_name("config.json").read_text(encoding="utf-8"))
         task = config["task"]
         lines = params.with_name("card.md").read_text(encoding="utf-8").splitlines()

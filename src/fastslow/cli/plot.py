@@ -8,9 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from ..experiments.figures import draw_figures
-from ..experiments.results import read_rows
-from ..experiments.saved import load_run
+from ..results.figures import draw_figures
+from ..results.row import read_rows
+from ..zoo.saved import load_run
 from .models import with_tasks
 from .start import use_all_cores
 

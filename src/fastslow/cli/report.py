@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from ..experiments.report import check, render
+from ..results.tables import check, render
 
 _DESCRIPTION = """Renders the tables of README.md and docs/, and the figures in their sentences, from the files under
 results/, and names the documents that changed.

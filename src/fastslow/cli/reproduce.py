@@ -11,9 +11,9 @@ from typing import Annotated
 import tyro
 
 from .._checks import UserError, bad
-from ..experiments.base import Budget
-from ..experiments.catalogue import find_experiment
-from ..experiments.results import write_rows
+from ..papers.base import Budget
+from ..papers.catalogue import find_experiment
+from ..results.row import write_rows
 from ..training.files import writing
 from .console import logged, say, show_results
 from .folders import claimed, resumable

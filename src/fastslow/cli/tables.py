@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from ..experiments.results import ResultRow
+from ..results.row import ResultRow
 
 
 def results_table(rows: Sequence[ResultRow]) -> Table:

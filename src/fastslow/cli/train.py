@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .._checks import UserError, bad
-from ..experiments.config import AnyConfig, RunConfig, describe, read_config
-from ..experiments.fast_slow.main import PIXELS, pixel_row, run_main
-from ..experiments.figures import draw_figures
-from ..experiments.pipeline import measure, train_run
-from ..experiments.presets import find_preset
-from ..experiments.results import ResultRow, read_rows, write_rows
-from ..experiments.rows import is_result_of
-from ..experiments.streams import StreamConfig
+from ..configs.config import AnyConfig, RunConfig, describe, read_config
+from ..configs.presets import find_preset
+from ..configs.streams import StreamConfig
+from ..papers.fast_slow.main import PIXELS, pixel_row, run_main
+from ..papers.rows import is_result_of
+from ..results.figures import draw_figures
+from ..results.pipeline import measure, train_run
+from ..results.row import ResultRow, read_rows, write_rows
 from ..training.checkpoint import Checkpoints
 from ..training.folder import read_json
 from ..training.report import Report

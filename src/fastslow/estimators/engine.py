@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from .._checks import bad
-from ..experiments.config import RunConfig, build_learner
-from ..experiments.saved import Saved, load
+from ..configs.config import RunConfig, build_learner
 from ..learners.base import LearnerState
 from ..learners.recurrent import Adapted
 from ..models.embed import Statistics
 from ..tasks.base import Examples
+from ..zoo.saved import Saved, load
 
 CHUNK = 32
 """Images computed at once. One number for all, so that one program serves any number of queries, and a query gets the

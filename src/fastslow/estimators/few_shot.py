@@ -14,8 +14,8 @@ except ImportError as error:
     raise ImportError("fastslow.estimators needs scikit-learn: type `pip install 'fastslow[estimators]'`.") from error
 
 from .._checks import bad, check_choice
-from ..experiments.config import RunConfig
-from ..experiments.saved import Saved
+from ..configs.config import RunConfig
+from ..zoo.saved import Saved
 from .engine import find_model
 from .inputs import as_images, as_labels, as_pixels, canonical_order, encode, pixel_range_of, to_ink
 from .readouts import fit_head, fit_prototypes

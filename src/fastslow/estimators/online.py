@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from .._checks import bad, check_choice
+from ..configs.streams import StreamConfig, build_stream_learner
 from ..datasets.images import to_thirds
-from ..experiments.streams import StreamConfig, build_stream_learner
-from ..learners.sequence import Streamed
+from ..learners.supervised import Streamed
 from ..tasks.omniglot_stream import OmniglotStreamConfig, as_shown
 from .engine import find_model
 from .inputs import as_images, as_labels, as_pixels, pixel_range_of, to_ink

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..experiments.config import RunConfig
-from ..experiments.saved import Saved
+from ..configs.config import RunConfig
 from ..learners.recurrent import Adapted
+from ..zoo.saved import Saved
 from .engine import Embedder, engine_of
 
 SHARPNESS = 0.2

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._typing import Scalar
+from ..cells.context import only_branches, only_trunk, walk
 from ..cells.nmn import NMNState
-from ..cells.passage import only_branches, only_trunk, walk
-from ..feedback.synthetic import SyntheticGradients
 from ..models.sequence import FastWeights, Network
+from ..synthetic.predictors import SyntheticGradients
 from .gradients import Lesson, feedback, together
 from .regimes import AdaptConfig, FeedbackConfig
 

@@ -15,13 +15,13 @@ from jaxtyping import Array, Float
 
 from .._checks import bad
 from .._typing import Scalar
+from ..cells.context import Forked
 from ..cells.nmn import NMN, PerController, Tap
-from ..cells.passage import Forked
-from ..feedback.inject import injection
-from ..feedback.local import local_gradients
-from ..feedback.probes import traced_walk, zero_taps
-from ..feedback.synthetic import SyntheticGradients, detached, regression_loss
 from ..models.heads import Categorical, cross_entropy
+from ..synthetic.inject import injection
+from ..synthetic.local import local_gradients
+from ..synthetic.perturbations import traced_walk, zero_taps
+from ..synthetic.predictors import SyntheticGradients, detached, regression_loss
 from .regimes import FeedbackConfig
 
 

@@ -5,11 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ..cells.context import Forked, joined
 from ..cells.nmn import PerController
-from ..cells.passage import Forked, joined
-from ..feedback.probes import traced_walk, zero_taps
-from ..feedback.synthetic import SyntheticGradients
 from ..models.sequence import FastWeights, Network
+from ..synthetic.perturbations import traced_walk, zero_taps
+from ..synthetic.predictors import SyntheticGradients
 from ..tasks.base import FewShotEpisode
 from .adapting import fit_support, support_lesson
 from .base import LearnerState

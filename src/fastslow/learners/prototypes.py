@@ -9,11 +9,11 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from .._typing import Key, Scalar
+from ..baselines.pixel_neighbours import squared_distances
 from ..models.embed import ConvEmbedding, Statistics, blend
 from ..models.heads import accuracy, cross_entropy
 from ..tasks.base import Examples, FewShotEpisode
 from .base import AbstractLearner, LearnerState, Metrics
-from .neighbours import squared_distances
 
 MOMENTUM = 0.99
 """Weight of the past in running statistics."""

@@ -10,12 +10,12 @@ from jaxtyping import Array, Float, Num
 
 from .._checks import bad
 from .._typing import Key, Scalar
+from ..cells.context import Forked
 from ..cells.nmn import PerController
-from ..cells.passage import Forked
-from ..feedback.synthetic import SyntheticGradients
 from ..models.embed import Statistics, blend
 from ..models.heads import accuracy, cross_entropy
 from ..models.sequence import FastWeights, Network
+from ..synthetic.predictors import SyntheticGradients
 from ..tasks.base import Examples, FewShotEpisode
 from .adapting import Fitted, fit_support, read_queries
 from .base import AbstractLearner, LearnerState, Metrics

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .._checks import UserError, bad, check_choice, check_positive
-from ..feedback.synthetic import PredictorKind
+from ..synthetic.predictors import PredictorKind
 
 Protocol = Literal["bind", "fine-tune"]
 Regime = Literal["true", "both", "synthetic", "meta"]

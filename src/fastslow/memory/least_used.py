@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import bad, check_choice, check_positive
-from .access import AbstractAccess
 from .addressing import FLOOR, SHARP, inverse_lengths, is_at, least_used_slots, strength
+from .base import AbstractAccess
 
 EMPTY = 1e-6
 """Value of every cell of the first memory, `M_0`."""

@@ -1,0 +1,252 @@
+"""Trained models on disk: a run folder, or a release, which is a small folder that ships with the package.
+
+A release holds `config.json` (the run's configuration), `params.npz` (parameters and running statistics of one seed by
+their names, the seed, and a checksum over them) and `card.md`. Nothing is ever unpickled.
+"""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Generic, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from .._checks import UserError, bad, check_choice
+from ..configs.config import AnyConfig, build_any_learner, read_config
+from ..learners.base import AbstractLearner, LearnerState
+from ..results.pipeline import Config
+from ..training.checkpoint import Checkpoints
+from ..training.config import to_json
+from ..training.files import replace_text, writing
+from ..training.fingerprint import arrays_sha256, named_arrays, params_sha256
+from ..training.folder import read_json
+from ..training.state import NEVER, Best, TrainState, best_learner
+
+Which = Literal["best", "last"]
+CONFIG, PARAMS, CARD = "config.json", "params.npz", "card.md"
+MOST_BYTES = 3_000_000
+"""Largest release, all its files together."""
+_SEED, _SHA256 = "seed", "sha256"
+_FOLDER = Path(str(files("fastslow"))) / "zoo" / "releases"
+
+
+@dataclass(frozen=True, eq=False)
+class Saved(Generic[Config]):
+    """A trained model.
+
+    Attributes:
+        name: the release's name, or the folder it was read from.
+        config: what was trained.
+        learner: what learned; `learner.adapt` and `learner.predict` meet a new task.
+        states: each seed's state, every array with a leading axis `seeds`; without the optimiser's, which only a
+            resumed run needs.
+        seeds: the seed of each; one that stopped being finite is left out, unless all of them did.
+        sha256: checksum of each seed's parameters, as in a result file.
+        which: `best`, the parameters chosen on validation classes, or `last`.
+        notices: sentences for the user, such as about a damaged checkpoint that was passed over.
+    """
+
+    name: str
+    config: Config
+    learner: Any
+    states: LearnerState
+    seeds: tuple[int, ...]
+    sha256: tuple[str, ...]
+    which: Which
+    notices: tuple[str, ...] = ()
+
+    def state(self, index: int = 0) -> LearnerState:
+        """The state of one seed, by its place in `seeds`."""
+        return _one_seed(self.states, index)
+
+
+def load(run_or_release: str | Path) -> Saved:
+    """Loads a run folder or a release; see `fastslow.load`, which is this.
+
+    Raises:
+        UserError: for an unknown name, a folder without a trained model, or a file that is damaged.
+    """
+    if isinstance(run_or_release, str) and run_or_release in release_names():
+        return load_release(run_or_release)
+    path = Path(run_or_release)
+    if path.is_dir():
+        return _load_release(path, str(path)) if (path / PARAMS).is_file() else load_run(path)
+    raise _unknown(str(run_or_release))
+
+
+def load_run(path: str | Path, which: Which = "best") -> Saved:
+    """Loads the newest whole checkpoint of a run, finished or not; its data set need not be there.
+
+    Args:
+        path: the run folder.
+        which: `best`, each seed's best parameters on validation classes (its last ones before the first validation),
+            or `last`.
+
+    Raises:
+        UserError: for a folder that holds no run, a run without a checkpoint, or checkpoints that are all damaged.
+    """
+    check_choice("which", which, ("best", "last"))
+    path = Path(path)
+    if not (path / CONFIG).is_file():
+        raise bad("run", came=str(path), wanted=f"a run folder, which holds {CONFIG}")
+    config = read_config(read_json(path / CONFIG))
+    learner = build_any_learner(config)
+    state, notices = Checkpoints(path / "checkpoints").load(_shapes(learner, config))
+    if state is None:
+        raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
+    alive = np.flatnonzero(state.alive)
+    if not alive.size:
+        notices = (*notices, f"No seed of {path} stayed finite; these are the parameters from before.")
+        alive = np.arange(config.training.seeds)
+    chosen = jax.jit(best_learner)(state) if which == "best" else state.learner
+    chosen = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[alive]), chosen)
+    seeds = tuple(config.training.seed_numbers[index] for index in alive)
+    return _saved(str(path), config, learner, chosen, seeds, which, notices)
+
+
+def release_names() -> tuple[str, ...]:
+    """Names of the models that ship with the package."""
+    return tuple(sorted(path.parent.name for path in _FOLDER.glob(f"*/{PARAMS}")))
+
+
+def load_release(name: str) -> Saved:
+    """Loads a model that ships with the package.
+
+    Raises:
+        UserError: for an unknown name, listing those that exist, or a release whose files are damaged.
+    """
+    if name not in release_names():
+        raise _unknown(name)
+    return _load_release(_FOLDER / name, name)
+
+
+def write_release(saved: Saved, folder: Path, card: str, index: int = 0) -> None:
+    """Writes one seed of a trained model as a release.
+
+    Args:
+        saved: the model.
+        folder: where to; made where there is none, its files replaced.
+        card: text of `card.md`.
+        index: place of the seed in `saved.seeds`.
+
+    Raises:
+        UserError: where it would be larger than `MOST_BYTES`, or the folder cannot be written.
+    """
+    arrays = _named(saved.state(index))
+    data = io.BytesIO()
+    checked = {_SEED: np.asarray(saved.seeds[index]), _SHA256: np.asarray(arrays_sha256(arrays))}
+    np.savez_compressed(data, allow_pickle=False, **arrays, **checked)
+    config = to_json(saved.config)
+    if "data" in config["task"]:
+        config["task"]["data"] = None  # where the data were on the machine that trained it
+    text = json.dumps(config, indent=2) + "\n"
+    size = data.tell() + len(text.encode()) + len(card.encode())
+    if size > MOST_BYTES:
+        raise bad("release", came=f"{size:,} bytes", wanted=f"at most {MOST_BYTES:,}", remedy="train a smaller model")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_text(folder / CONFIG, text)
+        replace_text(folder / CARD, card)
+        (folder / PARAMS).write_bytes(data.getvalue())
+
+
+def _load_release(folder: Path, name: str) -> Saved:
+    config = read_config(read_json(folder / CONFIG))
+    learner = build_any_learner(config)
+    arrays, seed = _read(folder / PARAMS)
+    like = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
+    wanted = LearnerState(params=like.params, optimiser=(), running=like.running)
+    state = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], _rebuild(wanted, arrays, folder / PARAMS))
+    return _saved(name, config, learner, state, (seed,), "best", ())
+
+
+def _saved(
+    name: str,
+    config: Config,
+    learner: AbstractLearner,
+    states: LearnerState,
+    seeds: tuple[int, ...],
+    which: Which,
+    notices: tuple[str, ...],
+) -> Saved[Config]:
+    states = LearnerState(params=states.params, optimiser=(), running=states.running)
+    sha256 = tuple(params_sha256(_one_seed(states.params, index)) for index in range(len(seeds)))
+    return Saved(name, config, learner, states, seeds, sha256, which, notices)
+
+
+def _one_seed(states: PyTree, index: int) -> PyTree:
+    """Sliced on the host, where there is nothing to compile for each shape."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[index]), states)
+
+
+def _shapes(learner: AbstractLearner, config: AnyConfig) -> TrainState:
+    """Shapes of what is read of a checkpoint: all but the optimiser's state and the sums for the next report."""
+    seeds = config.training.seeds
+
+    def build() -> TrainState:
+        keys = jax.random.split(jax.random.key(0), seeds)
+        state = jax.vmap(lambda key: learner.init(key=key))(keys)
+        state = LearnerState(params=state.params, optimiser=(), running=state.running)
+        numbers = jnp.full(seeds, NEVER, jnp.int32)
+        return TrainState(
+            learner=state,
+            best=Best(state.params, state.running, jnp.zeros(seeds), numbers),
+            totals={},
+            keys=jax.random.key_data(keys),
+            step=jnp.zeros((), jnp.int32),
+            alive=jnp.ones(seeds, bool),
+            died_at=numbers,
+        )
+
+    return jax.eval_shape(build)
+
+
+def _named(state: LearnerState) -> dict[str, np.ndarray]:
+    return named_arrays({"params": state.params, "running": state.running})
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], int]:
+    """The arrays of a release by their names, and its seed."""
+    try:
+        with path.open("rb") as whole, np.load(whole, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        seed, sha256 = int(arrays.pop(_SEED)), str(arrays.pop(_SHA256))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); install the package again, or make the release anew."
+        ) from error
+    if arrays_sha256(arrays) != sha256:
+        raise UserError(
+            f"{path}: its contents do not match their checksum; install the package again, or make the release anew."
+        )
+    return arrays, seed
+
+
+def _rebuild(like: LearnerState, arrays: dict[str, np.ndarray], path: Path) -> LearnerState:
+    names = {"params": like.params, "running": like.running}
+    leaves, structure = jax.tree_util.tree_flatten_with_path(names)
+    found = {jax.tree_util.keystr(keys, simple=True, separator="."): leaf for keys, leaf in leaves}
+    for name in sorted(found.keys() | arrays.keys()):
+        wanted, came = (_told(held.get(name)) for held in (found, arrays))
+        if wanted != came:
+            raise UserError(f"{path}: holds {came} for {name}, wanted {wanted}; it does not belong to its {CONFIG}.")
+    tree = jax.tree_util.tree_unflatten(structure, [arrays[name] for name in found])
+    return LearnerState(params=tree["params"], optimiser=(), running=tree["running"])
+
+
+def _told(leaf: PyTree) -> str:
+    return "nothing" if leaf is None else f"{np.dtype(leaf.dtype).name} {tuple(leaf.shape)}"
+
+
+def _unknown(came: str) -> UserError:
+    known = ", ".join(release_names()) or "none ships with this version"
+    return bad("model", came=came, wanted=f"the path of a run folder, or the name of a released model ({known})")
+
+
+__all__ = ["Saved", "load", "load_release", "load_run", "release_names", "write_release"]

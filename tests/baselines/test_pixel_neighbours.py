@@ -1,0 +1,71 @@
+"""Nearest neighbour on pixels: against a naive twin, and scored by the same loop as a trained learner."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.learners.tiny import WAY, Marks
+
+from fastslow._checks import UserError
+from fastslow.baselines.pixel_neighbours import PixelNeighbours, squared_distances
+from fastslow.tasks.base import Examples, FewShotEpisode
+from fastslow.training.evaluate import evaluate
+
+KEY = jax.random.key(0)
+
+
+def support(rows: list[list[float]], labels: list[int]) -> Examples:
+    return Examples(jnp.asarray(rows, jnp.float32), jnp.asarray(labels, jnp.int32))
+
+
+def named(examples: Examples, queries: np.ndarray) -> list[int]:
+    learner = PixelNeighbours(way=WAY)
+    adapted = learner.adapt(learner.init(key=KEY), examples, key=KEY)
+    return np.argmax(np.asarray(learner.predict(adapted, jnp.asarray(queries))), axis=1).tolist()
+
+
+def test_it_agrees_with_a_naive_search() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.random((9, 28, 28), np.float32)
+    labels = rng.permutation(np.repeat(np.arange(WAY), 3)).tolist()
+    queries = rng.random((20, 28, 28), np.float32)
+    naive = [labels[int(np.argmin([np.sqrt(((q - x) ** 2).sum()) for x in images]))] for q in queries]
+    assert named(support(images.tolist(), labels), queries) == naive
+    assert len(set(naive)) == WAY
+
+
+def test_the_nearest_wins_not_the_nearest_on_average() -> None:
+    # class 0 has the nearest example and the farthest one
+    assert named(support([[0.0, 0.1], [9.0, 9.0], [0.0, 2.0]], [0, 0, 1]), np.zeros((1, 2), np.float32)) == [0]
+
+
+def test_an_equally_near_example_and_an_absent_class_are_settled() -> None:
+    learner = PixelNeighbours(way=WAY)
+    log_probabilities = learner.predict(support([[1.0], [-1.0]], [2, 1]), jnp.zeros((1, 1)))
+    np.testing.assert_allclose(np.exp(log_probabilities), [[0, 0.5, 0.5]], rtol=1e-6)
+    assert named(support([[1.0], [-1.0]], [2, 1]), np.zeros((1, 1), np.float32)) == [1]
+
+
+def test_equal_vectors_are_at_distance_zero() -> None:
+    x = jax.random.normal(KEY, (4, 784))
+    squares = np.asarray(squared_distances(x, x))
+    assert (squares >= 0).all()
+    np.testing.assert_allclose(np.diag(squares), 0, atol=1e-3)
+    np.testing.assert_allclose(squares[0, 1], np.sum(np.square(x[0] - x[1])), rtol=1e-5)
+
+
+def test_it_refuses_to_train() -> None:
+    learner = PixelNeighbours(way=WAY)
+    few = support([[0.0], [1.0], [2.0]], [0, 1, 2])
+    episodes = jax.tree.map(lambda leaf: leaf[None], FewShotEpisode(few, few))
+    with pytest.raises(UserError, match="no parameters to train"):
+        learner.update(learner.init(key=KEY), episodes, key=KEY)
+
+
+def test_it_is_scored_on_the_episodes_of_every_learner() -> None:
+    learner = PixelNeighbours(way=WAY)
+    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[learner.init(key=KEY)] * 2)
+    found = evaluate(learner, states, Marks(noise=0.5), episodes=12, batch=4, seed=3)
+    assert found.shape == (2, 12)
+    assert (found[0] == found[1]).all()
+    assert 1 / WAY < found.mean() < 1

@@ -1,0 +1,84 @@
+"""Muon against its definition in NumPy: momentum, five steps of Newton and Schulz, gate by gate."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fastslow.cells.lstm import LSTM
+from fastslow.optim.config import OptimiserConfig, build_optimiser
+
+RATE, MOMENTUM, RMS = 0.01, 0.95, 0.2
+A, B, C = 3.4445, -4.775, 2.0315
+
+
+def orthogonal(matrix: np.ndarray) -> np.ndarray:
+    """What five steps make of a matrix; its singular values end near one."""
+    found = matrix / (np.linalg.norm(matrix) + 1e-8)
+    flipped = matrix.shape[0] > matrix.shape[1]
+    found = found.T if flipped else found
+    for _ in range(5):
+        square = found @ found.T
+        found = A * found + (B * square + C * square @ square) @ found
+    return found.T if flipped else found
+
+
+def step(matrix: np.ndarray) -> np.ndarray:
+    """The first step for a gradient, without its sign: Nesterov's momentum only scales it, which is divided out."""
+    return RATE * RMS * np.sqrt(max(matrix.shape)) * orthogonal(matrix)
+
+
+def first_step(params: optax.Params, gradients: optax.Updates) -> optax.Updates:
+    optimiser = build_optimiser(OptimiserConfig("muon", RATE, final=1.0, clip=1e9), 10)
+    return optimiser.update(gradients, optimiser.init(params), params)[0]
+
+
+def test_a_matrix_moves_along_its_orthogonal_factor(double: None) -> None:
+    gradient = np.random.default_rng(0).normal(size=(3, 5))
+    found = first_step(jnp.zeros((3, 5)), jnp.asarray(gradient))
+    np.testing.assert_allclose(found, -step(gradient), rtol=1e-6)
+    values = np.linalg.svd(found, compute_uv=False) / (RATE * RMS * np.sqrt(5))
+    assert np.all((values > 0.6) & (values < 1.3))
+
+
+def test_each_gate_of_an_lstm_is_a_matrix_of_its_own(double: None) -> None:
+    lstm = LSTM(7, 4, key=jax.random.key(0))
+    lstm = jax.tree.map(lambda leaf: leaf.astype(float), lstm)
+    rng = np.random.default_rng(1)
+    gradients = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), lstm)
+    found = first_step(lstm, gradients)
+    for name in ("input_weight", "hidden_weight"):
+        wanted = np.concatenate([-step(gate) for gate in np.split(np.asarray(getattr(gradients, name)), 4)])
+        np.testing.assert_allclose(getattr(found, name), wanted, rtol=1e-6)
+    assert jax.tree.structure(found) == jax.tree.structure(lstm)
+
+
+def test_what_is_no_matrix_moves_as_nesterovs_adam_has_it(double: None) -> None:
+    gradient = np.array([3.0, -2.0, 1e-3])
+    ahead = 1 + 0.9 * 0.1 / (1 - 0.9**2)
+    found = first_step(jnp.zeros(3), jnp.asarray(gradient))
+    np.testing.assert_allclose(found, -RATE * ahead * np.sign(gradient), rtol=1e-3)
+
+
+def test_kernels_of_a_convolution_are_matrices_of_outputs_by_the_rest(double: None) -> None:
+    gradient = np.random.default_rng(2).normal(size=(4, 2, 3, 3))
+    found = first_step(jnp.zeros(gradient.shape), jnp.asarray(gradient))
+    np.testing.assert_allclose(np.reshape(found, (4, 18)), -step(gradient.reshape(4, 18)), rtol=1e-6)
+
+
+def test_a_linear_map_is_found() -> None:
+    wanted = jax.random.normal(jax.random.key(0), (3, 3))
+    optimiser = build_optimiser(OptimiserConfig("muon", 0.3), 200)
+    params = eqx.nn.Linear(3, 3, key=jax.random.key(1))
+    loss = lambda params: jnp.mean((params.weight - wanted) ** 2) + jnp.mean(params.bias**2)
+
+    @eqx.filter_jit
+    def update(params: eqx.nn.Linear, state: optax.OptState) -> tuple[eqx.nn.Linear, optax.OptState]:
+        updates, state = optimiser.update(jax.grad(loss)(params), state, params)
+        return eqx.apply_updates(params, updates), state
+
+    state = optimiser.init(params)
+    for _ in range(200):
+        params, state = update(params, state)
+    assert loss(params) < 1e-3

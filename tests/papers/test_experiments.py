@@ -1,0 +1,100 @@
+"""Experiments end to end with a small task and network: what is trained, what is read again, what is asked anew."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.cli.toy import put_in_place
+
+from fastslow._checks import UserError
+from fastslow.configs.config import build_any_learner
+from fastslow.configs.presets import SMOKE
+from fastslow.papers.base import BUDGETS
+from fastslow.papers.catalogue import EXPERIMENTS
+from fastslow.papers.fast_slow import main, omniglot, regimes
+from fastslow.papers.rows import Row, run_rows
+from fastslow.results.row import read_rows
+
+SMALL = replace(SMOKE, training=replace(SMOKE.training, steps=2, checkpoint_every=2, validate_every=2))
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The small task in place, and the names of rows whose training reports."""
+    put_in_place(monkeypatch.setattr)
+    return []
+
+
+def notices(told: list[str]):
+    """A watch that gathers the sentences for the user."""
+    return lambda name, report: told.extend(report.notices)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("table", [regimes, omniglot], ids=lambda module: module.NAME)
+def test_every_row_is_a_training_that_can_be_built(table, budget: str) -> None:
+    rows = table.rows(budget)
+    assert len({row.folder for row in rows}) == len({row.name for row in rows}) == len(rows)
+    for row in rows:
+        build_any_learner(row.config)
+
+
+def test_rows_of_a_comparison_differ_in_what_is_compared_alone() -> None:
+    rows = regimes.rows("laptop")
+    for row in rows:
+        same = replace(row.config, feedback=rows[0].config.feedback, adapt=rows[0].config.adapt)
+        assert same == rows[0].config
+    assert rows[0].config.training.seeds == 3
+
+
+def test_every_experiment_says_how_long_it_takes() -> None:
+    for name, experiment in EXPERIMENTS.items():
+        assert experiment.name == name
+        assert set(experiment.expected) == set(BUDGETS)
+
+
+def test_the_main_job_compares_a_network_with_itself_without_synthetic_gradients(trained, tmp_path: Path) -> None:
+    watch = lambda name, report: trained.append(name)
+    out = tmp_path / "main"
+    rows = main.run_main(out, SMALL, resume=False, watch=watch, episodes=4)
+    assert [row.row for row in rows] == [main.FAST, main.SLOW, main.PIXELS]
+    assert [row.regime for row in rows] == ["meta", "true", None]
+    fast, slow = (dict(row.config) for row in rows[:2])
+    assert fast.pop("feedback") != slow.pop("feedback")
+    assert fast == slow
+    assert len({row.data["split"] for row in rows}) == 1
+    assert read_rows(out / "result.json") == rows
+    assert (out / "figures" / "learning_curve.png").is_file()
+
+    # finished: read again, and its figures drawn again where they are gone
+    trained.clear()
+    (out / "figures" / "learning_curve.png").unlink()
+    again = main.run_main(out, SMALL, resume=True, watch=watch, episodes=4)
+    assert trained == []
+    assert [row.value for row in again] == [row.value for row in rows]
+    assert (out / "figures" / "learning_curve.png").is_file()
+
+
+def test_a_finished_row_is_read_or_measured_again_and_never_made_longer(trained, tmp_path: Path) -> None:
+    watch = lambda name, report: trained.append(name)
+    row = Row("one", "one", SMALL, {"accuracy": 0.5})
+    first = run_rows("some", [row], tmp_path, resume=False, watch=watch, episodes=4)
+    assert first[0].paper_value == 0.5
+    trained.clear()
+    assert run_rows("some", [row], tmp_path, resume=True, watch=watch, episodes=4) == first
+    assert trained == []
+    longer = replace(row, config=replace(SMALL, training=replace(SMALL.training, steps=4)))
+    with pytest.raises(UserError, match=r"training\.steps: got 4, wanted 2"):
+        run_rows("some", [longer], tmp_path, resume=True, watch=watch, episodes=4)
+    assert json.loads((tmp_path / "one" / "config.json").read_text())["training"]["steps"] == 2
+    assert trained == []
+    fresh = run_rows("some", [row], tmp_path / "fresh", resume=True, watch=notices(trained), episodes=4)
+    assert any("holds no run yet: starting from the beginning" in notice for notice in trained)
+    assert fresh[0].value == first[0].value
+    steps = []
+    measured = run_rows(
+        "some", [row], tmp_path, resume=True, watch=lambda name, report: steps.append(report.step), episodes=6
+    )
+    assert measured[0].episodes == 6
+    assert steps == [2]

@@ -1,0 +1,90 @@
+"""Library objects and their NumPy twins, side by side, for tests of gradients."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tests.cells.tiny import FEATURES, WAY, WIDTH, lstm_twin, network_twin, pairs
+from tests.reference.nmn import CONTROLLERS, Place
+from tests.reference.synthetic import LSTMPredictorWeights, MLPWeights
+from tests.synthetic.paths import Lesson, Numbers
+
+from fastslow.cells.context import Forked
+from fastslow.synthetic.predictors import MLPPredictor, SyntheticGradients
+
+CELLS = [("soft", "query", "write"), ("key-value", "query", "write"), ("soft", "memory", "input")]
+"""Memory, compose and label input: the rows that gradients are checked on."""
+
+
+def predictors(kind: str = "mlp", seed: int = 7) -> SyntheticGradients:
+    """Predictors that say something: the last layer at full size, its bias too, and no layer without a live unit."""
+    fresh = SyntheticGradients(WIDTH, WAY, kind=kind, hidden=5, scale=1.0, key=jax.random.key(seed))
+    readouts = lambda s: [getattr(s.predictors, name).readout.bias for name in CONTROLLERS]
+    biases = [0.3 * jax.random.normal(k, (WIDTH,)) for k in jax.random.split(jax.random.key(seed + 1), 3)]
+    fresh = eqx.tree_at(readouts, fresh, biases)
+    if kind == "lstm":
+        return fresh
+    hidden = lambda s: [getattr(s.predictors, name).hidden.bias for name in CONTROLLERS]
+    return eqx.tree_at(hidden, fresh, [bias + jnp.array([0.5, 0.4, 0.3, -0.3, 0.6]) for bias in hidden(fresh)])
+
+
+def lesson_twin(cell, head, inputs: Forked, labels: Forked, scored: str) -> Lesson:
+    classes = np.argmax(np.array(getattr(labels, scored)), axis=1).tolist()
+    return Lesson(network_twin(cell, head), pairs(inputs.trunk), pairs(inputs.branches), scored, classes)
+
+
+def by_place(rows: Forked) -> dict[Place, np.ndarray]:
+    """A `PerController` of rows for trunk and branches, taken apart."""
+    places = {}
+    for part in ("trunk", "branches"):
+        for name in CONTROLLERS:
+            for t, row in enumerate(np.array(getattr(getattr(rows, part), name), np.float64)):
+                places[name, part, t] = row
+    return places
+
+
+def predictor_twin(predictor) -> MLPWeights | LSTMPredictorWeights:
+    readout = [np.array(w, np.float64) for w in (predictor.readout.weight, predictor.readout.bias)]
+    if isinstance(predictor, MLPPredictor):
+        return MLPWeights(
+            *(np.array(w, np.float64) for w in (predictor.hidden.weight, predictor.hidden.bias)), *readout
+        )
+    return LSTMPredictorWeights(lstm_twin(predictor.recurrence), *readout)
+
+
+def predicted_twin(twins: dict, outputs: dict[Place, np.ndarray], labels: Forked) -> dict[Place, np.ndarray]:
+    """What the twins of the predictors say at each place; a branch comes after the whole trunk."""
+    rows = {}
+    for (name, part, t), output in outputs.items():
+        rows[name, part, t] = np.concatenate([output, np.array(getattr(labels, part), np.float64)[t]])
+    told = {}
+    for name in CONTROLLERS:
+        trunk = [rows[name, "trunk", t] for t in range(len(labels.trunk))]
+        for t, said in enumerate(twins[name].predict(trunk)):
+            told[name, "trunk", t] = said
+        for b in range(len(labels.branches)):
+            told[name, "branches", b] = twins[name].predict([*trunk, rows[name, "branches", b]])[-1]
+    return told
+
+
+def library_numbers(gradients) -> Numbers:
+    """The gradients of a `Learnable`, named as the finite differences are."""
+    numbers = {}
+    for name in CONTROLLERS:
+        controller = getattr(gradients.cell.controllers, name)
+        for kind in ("input_weight", "hidden_weight", "bias"):
+            numbers[f"{name}.{kind}"] = np.array(getattr(controller, kind))
+    for name in ("initial", "initial_keys", "initial_values", "log_temperature"):
+        if hasattr(gradients.cell.memory, name):
+            numbers[f"memory.{name}"] = np.array(getattr(gradients.cell.memory, name))
+    numbers["head.weight"] = np.array(gradients.head.linear.weight)
+    numbers["head.bias"] = np.array(gradients.head.linear.bias)
+    for part in ("trunk", "branches"):
+        numbers[f"inputs.{part}"] = np.array(getattr(gradients.inputs, part))[:, :FEATURES]
+    return numbers
+
+
+def assert_same(got: Numbers, expected: Numbers) -> None:
+    assert got.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-5, atol=1e-8, err_msg=name)

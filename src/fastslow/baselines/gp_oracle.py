@@ -15,13 +15,15 @@ class GPOracle(Baseline[SequenceEpisode]):
 
     Attributes:
         config: the process.
+        measures: what its streams are measured by.
     """
 
     config: GaussianProcessConfig = eqx.field(static=True)
+    measures: tuple[Metric, ...] = eqx.field(static=True)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        return self.config.spec.metrics
+        return self.measures
 
     def evaluate(self, episodes: SequenceEpisode, *, key: Key) -> dict[str, Figure]:
         """Log likelihood of each value given those before it."""

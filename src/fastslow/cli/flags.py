@@ -10,9 +10,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from .._checks import UserError, bad
-from ..configs.config import AnyConfig, RunConfig
-from ..tasks.gaussian_process import GaussianProcessConfig
-from ..tasks.glyphs import GlyphsConfig
+from ..configs.config import Config
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
 path of the result file. Without a preset it is the main job: a memory network with synthetic gradients on generated
@@ -53,9 +51,9 @@ class TrainFlags:
     """Test episodes of each seed; without it as many as the preset's results have, or on --resume as before."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the result rows as JSON on standard output, and all else on standard error."""
-    config: Annotated[AnyConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
-    def run_config(self, default: AnyConfig) -> AnyConfig:
+    def run_config(self, default: Config) -> Config:
         """The configuration with the short flags in it.
 
         Args:
@@ -78,7 +76,7 @@ class TrainFlags:
         return replace(with_data(self.config, self.data), training=training)
 
 
-def with_data(config: AnyConfig, data: Path | None) -> AnyConfig:
+def with_data(config: Config, data: Path | None) -> Config:
     """A configuration that takes its data from a folder.
 
     Raises:
@@ -86,7 +84,7 @@ def with_data(config: AnyConfig, data: Path | None) -> AnyConfig:
     """
     if data is None:
         return config
-    if isinstance(config.task, (GlyphsConfig, GaussianProcessConfig)):
+    if not hasattr(config.task, "data"):
         raise bad(
             "--data",
             came=str(data),
@@ -138,7 +136,7 @@ def read_place(words: Sequence[str]) -> Place:
     return Place(preset, rest, known.out, known.resume, asks_for_help=not _HELP.isdisjoint(rest))
 
 
-def read_flags(flags: Sequence[str], preset: str, config: AnyConfig) -> TrainFlags:
+def read_flags(flags: Sequence[str], preset: str, config: Config) -> TrainFlags:
     """Reads all flags.
 
     Args:

@@ -13,7 +13,7 @@ from ..training.folder import RunFolder
 from ..training.loop import fit, run_to_end
 from ..training.report import Report
 from ..training.state import chosen_state
-from .commit import loaded_commit
+from ..training.provenance import loaded_commit
 from .config import Config
 from .json import to_json
 

@@ -14,7 +14,7 @@ except ImportError as error:
     raise ImportError("fastslow.estimators needs scikit-learn: type `pip install 'fastslow[estimators]'`.") from error
 
 from .._checks import bad, check_choice
-from ..configs.config import RunConfig
+from ..learners.base import Adaptable
 from ..zoo.saved import Saved
 from .engine import find_model
 from .inputs import as_images, as_labels, as_pixels, canonical_order, encode, pixel_range_of, to_ink
@@ -159,7 +159,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         """Learns images and labels, and only then remembers them."""
         classes, codes = encode(labels)
         saved = find_model(self.model)
-        if not isinstance(saved.config, RunConfig):
+        if saved.config.task.spec.episode != "few-shot" or not isinstance(saved.learner, Adaptable):
             wanted = "a model trained on few-shot episodes, not on streams"
             raise bad("model", came=str(self.model), wanted=wanted, remedy="use OnlineOneShot")
         order = canonical_order(images, codes)
@@ -172,7 +172,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     def _takes_head(self, saved: Saved, classes: int) -> bool:
         check_choice("readout", self.readout, ("auto", "head", "prototypes"))
-        way = saved.config.task.way
+        way = saved.config.task.spec.target.outputs
         if self.readout == "head" and classes > way:
             raise bad(
                 "y",

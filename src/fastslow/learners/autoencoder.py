@@ -17,7 +17,7 @@ from ..tasks.base import SequenceEpisode, TaskSpec
 from .base import Figures, LearnerState, Trainable, initial_state, norm, one, outer_step
 from .structure import AnyModelConfig, require
 
-EXPLAINED = Metric("explained variance", "share", bounds=None, larger_is_better=True)
+EXPLAINED = Metric("explained variance", "1", bounds=None, larger_is_better=True)
 """One less the loss over the variance of each pixel around its mean image, all over the images at hand."""
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Num, PyTree
 from .._checks import bad
 from .._typing import Key, Scalar
 from ..cells.base import unroll
-from ..metrics import LOSS, Figure, Metric, measured
+from ..metrics import LOSS, Figure, Metric, label_of, measured
 from ..models.network import Network, initial_states
 from ..tasks.base import Examples, Inputs, SequenceEpisode, TaskSpec
 from .base import Adaptable, Figures, LearnerState, Trainable, initial_state, norm, outer_step
@@ -75,7 +75,7 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
             outputs, used, states = self._outputs(network, state.model_state, episodes, training=True)
             figures = self._figures(network, outputs, episodes)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
-            figures = {key: Figure(jnp.sum(f.total, 0), jnp.sum(f.count, 0)) for key, f in figures.items()}
+            figures = self._over_batch(figures)
             return figures["loss"].total / figures["loss"].count, (figures, used, states)
 
         gradients, (figures, used, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
@@ -142,6 +142,18 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         scores["loss"] = jax.vmap(jax.vmap(head.nll))(outputs, episodes.targets)
         wanted = {metric.key: metric for metric in (LOSS, self.spec.monitor, *self.spec.metrics)}
         return {k: measured(m, scores[m.name], episodes.mask, episodes.axis_index) for k, m in wanted.items()}
+
+    def _over_batch(self, figures: Figures) -> Figures:
+        """Sums over the episodes of a batch, each label of an axis by itself."""
+        summed = {}
+        for metric in (LOSS, self.spec.monitor, *self.spec.metrics):
+            total, count = (jnp.sum(part, axis=0) for part in (figures[metric.key].total, figures[metric.key].count))
+            if metric.axis is None:
+                summed[metric.key] = Figure(total, count)
+                continue
+            for place, label in enumerate(metric.axis.labels):
+                summed[label_of(metric.name, metric.at(label))] = Figure(total[place], count[place])
+        return summed
 
     def _first_states(self, network: Network, memories: PyTree, batch: int) -> PyTree:
         """A cell's state before each sequence of a batch: its memory is the initial one, or that of a batch slot."""

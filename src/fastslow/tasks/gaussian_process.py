@@ -5,7 +5,7 @@ place after some values, `sequential_nll` minus the log density of each value of
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import equinox as eqx
@@ -57,7 +57,7 @@ class GaussianProcessConfig:
     def spec(self) -> TaskSpec:
         """What is known of the task before it is built."""
         seen = Axis("seen", tuple(k for k in SEEN if k < self.length))
-        metrics = (LOG_LIKELIHOOD, replace(LOG_LIKELIHOOD, axis=seen))
+        metrics = (LOG_LIKELIHOOD, LOG_LIKELIHOOD.along(seen))
         return TaskSpec(self.kind, "sequence", (self.dimensions,), Gaussian(), label=1, metrics=metrics)
 
     def build(self) -> TaskSplits:

@@ -32,6 +32,8 @@ STRINGS = MultiCategorical()
 """Labels that are strings: five letters of five."""
 TABLED, LATE = (1, 2, 3, 4, 5, 10), (20, 50, 100)
 """Instances of a class whose accuracy is measured: those of mann's tables, and those of longer streams."""
+PER_CLASS = 10
+"""Steps of a stream for each of its classes, where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,7 @@ class OmniglotStreamConfig:
     def spec(self) -> TaskSpec:
         """What is known of the task before its data are loaded."""
         target = Categorical(self.classes) if self.labels == "one-hot" else STRINGS
-        late = (k for k in LATE if k <= self.length // self.classes)
-        axis = Axis("instance", (*(k for k in TABLED if k <= self.length), *late))
-        metrics = (replace(ACCURACY, axis=axis),)
+        metrics = (ACCURACY.along(Axis("instance", (*TABLED, *LATE), optional=LATE)),)
         return TaskSpec(self.kind, "sequence", (SIDE, SIDE), target, label=target.size, metrics=metrics, padded=self.start > 0)
 
     def build(self) -> TaskSplits:
@@ -86,11 +86,37 @@ class OmniglotStreamConfig:
 
         def task(names: Sequence[str], start: int = 0) -> OmniglotStreamTask:
             images = jnp.asarray(omniglot.select(names))
-            given = (self.classes, self.length, self.labels, self.balanced)
-            return OmniglotStreamTask(images, *given, start=start, grow_every=self.grow_every)
+            return replace(self, start=start).of_images(images)
 
         parts = task(split.train, self.start), task(split.validation), task(split.test)
         return TaskSplits(*parts, "omniglot", split.name, omniglot.sha256, "arrays-sha256")
+
+    def of_images(self, images: UInt8[Array, "characters drawings side side"]) -> "OmniglotStreamTask":
+        """The streams of some characters."""
+        given = (self.classes, self.length, self.labels, self.balanced)
+        return OmniglotStreamTask(images, *given, start=self.start, grow_every=self.grow_every)
+
+    def with_streams(self, classes: int | None = None, examples: int | None = None) -> "OmniglotStreamConfig":
+        """Other streams, to measure a trained network on.
+
+        Args:
+            classes: of a stream; None for as many as now.
+            examples: of a stream, each of a class drawn independently, so that classes have about as many; None for
+                ten of each class in random order.
+
+        Raises:
+            UserError: the labels are as many as the classes now; fewer examples than classes.
+        """
+        if classes is None:
+            classes = self.classes
+        elif self.labels != "strings":
+            wanted = "no number, as the network was not trained on labels that are strings"
+            raise bad("classes", came=classes, wanted=wanted)
+        check_positive("classes", classes)
+        length = PER_CLASS * classes if examples is None else examples
+        if length < classes:
+            raise bad("examples", came=examples, wanted=f"at least one for each of the {classes} classes")
+        return replace(self, classes=classes, length=length, balanced=examples is None, start=0)
 
 
 class OmniglotStreamTask(AbstractTask[SequenceEpisode]):

@@ -11,6 +11,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from .._checks import UserError, bad
 from ..configs.config import Config
+from .choices import choices_help
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
 path of the result file. Without a preset it is the main job: a memory network with synthetic gradients on generated
@@ -24,11 +25,17 @@ fastslow train smoke --out /tmp/try
 
 fastslow train omniglot-5way-1shot --data DIR --seeds 3
 
-fastslow train main --task.way 10 --feedback.regime both --feedback.regression 1 --feedback.alpha 1
+fastslow train main --task.way 10 --learner.feedback.regime both --learner.feedback.regression 1
+
+fastslow train --task omniglot --model.cell mann --learner in-context
 
 fastslow train --resume --out runs/main-001
 
-The flags below show the values of the preset named; `fastslow list` names them all."""
+Parts are chosen by name, the one in use standing first; each brings its own flags:
+
+{choices}
+
+The flags below show the values of the preset and of the parts named; `fastslow list` names all presets."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ def read_flags(flags: Sequence[str], preset: str, config: Config) -> TrainFlags:
     """Reads all flags.
 
     Args:
-        flags: what was typed after the preset.
+        flags: what was typed after the preset, less the choices of parts.
         preset: the preset's name.
         config: the values of the configuration's flags that are not typed.
 
@@ -152,7 +159,7 @@ def read_flags(flags: Sequence[str], preset: str, config: Config) -> TrainFlags:
         TrainFlags,
         args=flags,
         prog="fastslow train",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.format(choices=choices_help(config)),
         default=TrainFlags(preset=preset, config=config),
         config=(tyro.conf.AvoidSubcommands,),
         registry=_registry(),

@@ -17,6 +17,7 @@ from ..results.row import ResultRow, read_rows, write_rows
 from ..training.checkpoint import Checkpoints
 from ..training.folder import read_json
 from ..training.report import Report
+from .choices import choose
 from .console import logged, say, show_results
 from .flags import Place, read_flags, read_place
 from .folders import claimed, remember_preset, remembered_episodes, remembered_preset, resumable
@@ -39,7 +40,8 @@ def run(words: Sequence[str]) -> int:
     preset = _preset(place, folder)
     default = _stored(folder) if place.resume and folder else None
     default = find_preset(preset).config if default is None else default
-    flags = read_flags(place.flags, preset, default)
+    default, words_left = choose(default, place.flags)
+    flags = read_flags(words_left, preset, default)
     config = flags.run_config(default)
     before = remembered_episodes(folder) if place.resume and folder else None
     episodes = flags.episodes if flags.episodes is not None else before or EPISODES.get(preset, MOST_EPISODES)

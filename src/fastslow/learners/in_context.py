@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Num, PyTree
 
 from .._checks import UserError, check_choice
 from .._typing import Key, Scalar
-from ..cells.base import unroll
+from ..cells.unroll import unroll
 from ..cells.context import ContextAndQueries
 from ..cells.controlled import AbstractControlledCell
 from ..metrics import Metric

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Num, PyTree
 
 from .._checks import bad
 from .._typing import Key, Scalar
-from ..cells.base import unroll
+from ..cells.unroll import unroll
 from ..metrics import LOSS, Figure, Metric, label_of, measured
 from ..models.network import Network, initial_states
 from ..tasks.base import Examples, Inputs, SequenceEpisode, TaskSpec

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -316,11 +317,47 @@ def test_a_class_too_few(data):
     refused(data, "got '1 alphabets and 1 characters")
 
 
+@pytest.mark.parametrize("extra", ["0001_01.png", "0001_00.png", "0001_1.png", "0002_13.png", "other.png"])
+def test_each_drawer_must_be_there_once(data, extra):
+    """Else the places of the drawings would be those of other drawers."""
+    folder = "images_evaluation/Beta/character01/"
+    content = members(EVALUATION)
+    replaced = content.pop(f"{folder}0001_13.png")
+    with zipfile.ZipFile(data / "images_evaluation.zip", "w") as out, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # one name may be there twice
+        for name, drawing in [*content.items(), (folder + extra, replaced)]:
+            out.writestr(name, drawing)
+    refused(data, f"the drawing [0-9a-z_]*.png of {folder[:-1]} .* by drawers 01 to 20")
+
+
 def test_too_few_drawings(data):
     content = members(EVALUATION)
     content.pop("images_evaluation/Beta/character01/0001_13.png")
     write_zip(data / "images_evaluation.zip", content)
     refused(data, "19 drawings of images_evaluation/Beta/character01")
+
+
+def as_png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "png")
+    return out.getvalue()
+
+
+def test_eight_bits_of_grey_are_the_same_drawings(data):
+    plain = _load(data, FAKE)
+    grey = {name: as_png(Image.open(io.BytesIO(d)).convert("L")) for name, d in members(EVALUATION, 1000).items()}
+    write_zip(data / "images_evaluation.zip", grey)
+    assert _load(data, FAKE).sha256 == plain.sha256
+
+
+@pytest.mark.parametrize("mode", ["I;16", "P", "LA", "RGB", "RGBA"])
+def test_a_drawing_whose_values_would_change_is_refused(data, mode):
+    drawing = Image.open(io.BytesIO(png(0))).convert("L")
+    if mode == "I;16":
+        drawing = Image.fromarray(np.asarray(drawing).astype(np.uint16) * 257)
+    content = members(EVALUATION) | {"images_evaluation/Beta/character01/0001_13.png": as_png(drawing.convert(mode))}
+    write_zip(data / "images_evaluation.zip", content)
+    refused(data, f"0001_13.png of 105×105 pixels in mode {mode} .* 1 or 8 bits of grey")
 
 
 @pytest.mark.parametrize(

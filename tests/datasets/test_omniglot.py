@@ -337,6 +337,17 @@ def test_too_few_drawings(data):
     refused(data, "19 drawings of images_evaluation/Beta/character01")
 
 
+@pytest.mark.timeout(30)  # a pipe that nobody writes to makes its reader wait for ever
+def test_a_pipe_among_the_drawings_is_no_drawing(data, tmp_path):
+    for name in ("images_background", "images_evaluation"):
+        with zipfile.ZipFile(data / f"{name}.zip") as file:
+            file.extractall(tmp_path / "folders")
+    drawing = tmp_path / "folders" / "images_evaluation" / "Beta" / "character01" / "0001_13.png"
+    drawing.unlink()
+    os.mkfifo(drawing)
+    refused(tmp_path / "folders", "19 drawings of images_evaluation/Beta/character01")
+
+
 def as_png(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "png")

@@ -168,7 +168,9 @@ def test_download_with_another_checksum_is_refused_and_leaves_nothing(served):
     assert [file.name for file in (cache_dir() / "letters").iterdir()] == ["first.zip"]
 
 
-@pytest.mark.parametrize("name", ["../outside.png", "/outside.png", "first/../../outside.png", "C:/outside.png"])
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "/outside.png", "first/../../outside.png", "C:/outside.png", ".", "./."]
+)
 def test_members_that_point_outside_are_refused(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "first.zip", "w") as file:
         file.writestr("first/a/b/c.png", "inside")

@@ -124,10 +124,11 @@ class Archive:
         """Names of all files, as paths from the part's own name on, sorted."""
         if self._handle is None:
             return sorted(f"{self.part.name}/{file.relative_to(self.source).as_posix()}" for file, _ in self._files())
-        members = [member.filename for member in self._handle.infolist() if not member.is_dir()]
+        members = [name for name in self._handle.namelist() if not name.endswith("/")]
         for name in members:
             pure = PurePosixPath(name.replace("\\", "/"))
-            if pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
+            # a member without a name of its own, such as ".", has no parts
+            if not pure.parts or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
                 raise bad("data", came=name, wanted=f"only members inside the archive {self.source}")
         return sorted(members)
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from fastslow._checks import UserError
 from fastslow.datasets import omniglot as module
-from fastslow.datasets.images import prepare_image, shrink, to_ink_28
+from fastslow.datasets.images import shrink, to_ink_28
 from fastslow.datasets.locate import Part
 from fastslow.datasets.omniglot import OFFICIAL, Content, Omniglot, _load, _load_raw, load_omniglot, load_raw
 
@@ -142,7 +142,7 @@ def test_raw_drawings_shrink_to_the_cached_images(data):
     paper = 255 - raw.reshape(-1, 105, 105)
     expected = omniglot.select(chosen).reshape(-1, 28, 28).astype(np.float32) / np.float32(255)
     np.testing.assert_array_equal(to_ink_28(paper), expected)
-    np.testing.assert_array_equal(prepare_image(raw[0, 0].astype(np.float32) / 255), expected[0])
+    np.testing.assert_array_equal(to_ink_28(raw[0, :1].astype(np.float32) / 255, "light"), expected[:1])
     with pytest.raises(UserError, match="a class of Omniglot"):
         _load_raw(["images_background/Greek/character99"], data, FAKE)
 

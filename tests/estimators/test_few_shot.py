@@ -230,6 +230,7 @@ def spoiled(value: float) -> np.ndarray:
         ({"X": SUPPORT.reshape(6, -1)[:, 1:]}, r"X: got 'rows of 1599 pixels', wanted a square number of pixels"),
         ({"layout": (3, 4), "X": SUPPORT.reshape(6, -1)}, "X: got 'rows of 1600 pixels', wanted 12 pixels"),
         ({"layout": "wide", "X": SUPPORT.reshape(6, -1)}, "layout: got 'wide', wanted 'square', 'row' or a pair"),
+        ({"layout": "row", "X": np.zeros((6, 100_000))}, "images of 1×100000 pixels', wanted at most 10,000 pixels"),
         ({"pixel_range": (0, 200)}, "X: got 'pixels from 0 to 255', wanted pixels in the pixel_range of 0 to 200"),
         ({"pixel_range": (1, 1)}, r"pixel_range: got \(1, 1\), wanted None, 'fit' or a pair"),
         ({"ink": "blue"}, "ink: got 'blue', wanted one of dark, light"),

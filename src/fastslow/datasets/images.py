@@ -16,6 +16,8 @@ SIDE = 28
 """Rows and columns of an image as the models see it."""
 THIRD = 35
 """Rows and columns of a drawing at a third of its size."""
+LARGEST_SIDE = 10_000
+"""Most rows or columns of a user's image: a line of this length on square paper takes 100 MB."""
 
 
 def shrink(drawing: UInt8[np.ndarray, "height columns"], side: int = SIDE) -> UInt8[np.ndarray, "side side"]:
@@ -55,7 +57,8 @@ def to_ink_28(images: np.ndarray, ink: str = "dark") -> Float[np.ndarray, "items
         float32 images in [0, 1] with ink = 1.
 
     Raises:
-        UserError: for another number of axes, an empty image, another dtype, NaN, or values outside the range.
+        UserError: for another number of axes, an empty or too large image, another dtype, NaN, or values outside the
+            range.
     """
     return _each(shrink, _ink_bytes(images, ink), SIDE).astype(np.float32) / np.float32(255)
 
@@ -79,6 +82,9 @@ def _ink_bytes(images: np.ndarray, ink: str) -> UInt8[np.ndarray, "items height 
     images = np.asarray(images)
     if images.ndim != 3 or 0 in images.shape[1:]:
         raise bad("images", came=images.shape, wanted="an array [items, height, columns] with no empty image")
+    if max(images.shape[1:]) > LARGEST_SIDE:
+        came = f"images of {images.shape[1]}×{images.shape[2]} pixels"
+        raise bad("images", came=came, wanted=f"at most {LARGEST_SIDE:,} pixels a side", remedy="shrink them first")
     values = _to_bytes(images)
     return 255 - values if ink == "dark" else values
 

@@ -1,5 +1,6 @@
 """The classifier beyond scikit-learn's checks: images and labels of any kind, read-outs, and one sentence an error."""
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,48 @@ def test_a_refused_addition_changes_nothing(tiny_model: Path) -> None:
     assert len(classifier.support_labels_) == 5
 
 
+def spoiled(value: float) -> np.ndarray:
+    images = SUPPORT / 255
+    images[2, 5, 5] = value
+    return images
+
+
+MISTAKES = [
+    ({}, SUPPORT, ["a"] * 6),
+    ({}, SUPPORT[:, :39], ["a"] * 6),
+    ({}, SUPPORT[:, :39], Y[:5]),
+    ({"model": "klingon"}, SUPPORT[:, :39], Y),
+    ({"readout": "tail"}, SUPPORT[:, :39], Y),
+    ({"ink": "blue"}, SUPPORT[:, :39], Y),
+    ({}, spoiled(np.nan), Y),
+]
+
+
+@pytest.mark.parametrize(("change", "images", "labels"), MISTAKES)
+def test_a_mistake_learns_nothing(change: dict[str, Any], images: np.ndarray, labels: Any, tiny_model: Path) -> None:
+    classifier = FewShotClassifier(tiny_model, readout="prototypes").set_params(**change)
+    for learn in (classifier.fit, classifier.partial_fit):
+        with pytest.raises(UserError):
+            learn(images, labels)
+        for ask in (classifier.predict, classifier.predict_proba):
+            with pytest.raises(NotFittedError):
+                ask(QUERIES)
+
+
+@pytest.mark.parametrize(("change", "images", "labels"), MISTAKES)
+def test_a_mistake_forgets_nothing(
+    change: dict[str, Any], images: np.ndarray, labels: Any, fitted: dict[str, FewShotClassifier]
+) -> None:
+    classifier = copy.deepcopy(fitted["prototypes"])
+    learned = lambda: {name: id(value) for name, value in vars(classifier).items() if name.endswith("_")}
+    before, known = classifier.predict_proba(QUERIES), learned()
+    with pytest.raises(UserError):
+        classifier.set_params(**change).fit(images, labels)
+    assert learned() == known
+    classifier.set_params(**fitted["prototypes"].get_params())
+    np.testing.assert_array_equal(classifier.predict_proba(QUERIES), before)
+
+
 def test_a_pickle_answers_alike_without_the_model(
     fitted: dict[str, FewShotClassifier], readout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,12 +243,6 @@ def test_a_pickle_answers_alike_without_the_model(
     np.testing.assert_array_equal(again.predict_proba(QUERIES), fitted[readout].predict_proba(QUERIES))
     with pytest.raises(NotFittedError):
         clone(again).predict(QUERIES)
-
-
-def spoiled(value: float) -> np.ndarray:
-    images = SUPPORT / 255
-    images[2, 5, 5] = value
-    return images
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A trained memory network as a scikit-learn classifier: name images after a few labelled examples."""
 
+import copy
 from pathlib import Path
 from typing import Any, Literal, no_type_check
 
@@ -88,18 +89,19 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             y: one label for each.
 
         Returns:
-            The classifier itself.
+            The classifier itself; after an error it knows what it knew before.
 
         Raises:
             UserError: for images, labels or settings that will not do; one sentence says which and what to do.
             ValueError: scikit-learn's own, for what is no array of real numbers or no classes.
         """
+        fresh = copy.copy(self)
         pixels = as_pixels(X)
-        limits = pixel_range_of(self.pixel_range, pixels)
+        limits = pixel_range_of(fresh.pixel_range, pixels)
         labels = as_labels(y, len(pixels))
-        self._check_width(X, pixels, reset=True)
-        self._learn(self._images(pixels, limits), labels, limits)
-        return self
+        fresh._check_width(X, pixels, reset=True)
+        fresh._learn(fresh._images(pixels, limits), labels, limits)
+        return self._become(fresh)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> "FewShotClassifier":
         """Adds labelled images, of old classes or of new ones, to those learned before.
@@ -124,10 +126,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             raise bad("y", came=unknown[0], wanted="one of `classes`")
         if not hasattr(self, "readout_"):
             return self.fit(X, y)
-        self._check_width(X, pixels, reset=False)
-        images = np.concatenate([self.support_images_, self._images(pixels, self.pixel_range_)])
-        self._learn(images, [*self.support_labels_, *labels], self.pixel_range_)
-        return self
+        fresh = copy.copy(self)
+        fresh._check_width(X, pixels, reset=False)
+        images = np.concatenate([fresh.support_images_, fresh._images(pixels, fresh.pixel_range_)])
+        fresh._learn(images, [*fresh.support_labels_, *labels], fresh.pixel_range_)
+        return self._become(fresh)
 
     def predict(self, X: Any) -> np.ndarray:
         """The label of each image.
@@ -155,8 +158,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self._check_width(X, pixels, reset=False)
         return self.readout_.probabilities(self._images(pixels, self.pixel_range_))
 
+    def _become(self, fresh: "FewShotClassifier") -> "FewShotClassifier":
+        """Takes over what a copy has learned, all at once and only after it learned without an error."""
+        self.__dict__ = fresh.__dict__
+        return self
+
     def _learn(self, images: np.ndarray, labels: list[Any], limits: tuple[float, float] | None) -> None:
-        """Learns images and labels, and only then remembers them."""
+        """Learns images and labels."""
         classes, codes = encode(labels)
         saved = find_model(self.model)
         if not isinstance(saved.config, RunConfig):

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +234,38 @@ def test_a_mistake_forgets_nothing(
     assert learned() == known
     classifier.set_params(**fitted["prototypes"].get_params())
     np.testing.assert_array_equal(classifier.predict_proba(QUERIES), before)
+
+
+def test_one_thread_may_fit_while_another_predicts(fitted: dict[str, FewShotClassifier]) -> None:
+    """Three classes and two in turn; every answer is that of the three or that of the two."""
+    three = fitted["prototypes"]
+    two = clone(three).fit(SUPPORT[:4], ["x", "y", "x", "y"])
+    allowed = [classifier.predict(QUERIES).tolist() for classifier in (three, two)]
+    assert allowed[0] != allowed[1]
+    classifier, answers, errors, done = copy.copy(three), [], [], threading.Event()
+
+    def ask() -> None:
+        try:
+            while not done.is_set():
+                answers.append((classifier.predict(QUERIES).tolist(), classifier.predict_proba(QUERIES).shape[1]))
+        except Exception as error:  # noqa: BLE001 – shown by the assertion below
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns within a call
+    thread = threading.Thread(target=ask)
+    try:
+        thread.start()
+        for _ in range(40):
+            classifier.fit(SUPPORT[:4], ["x", "y", "x", "y"])
+            classifier.fit(SUPPORT, Y)
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert not errors
+    assert len(answers) > 10
+    assert all(answer in allowed and classes in (2, 3) for answer, classes in answers)
 
 
 def test_a_pickle_answers_alike_without_the_model(

@@ -42,6 +42,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     `auto` takes the head where it has outputs enough, and prototypes otherwise.
 
+    Any number of threads may predict while one fits: each answer follows from what was learned before or after, never
+    from a part of each. Of two threads that fit or add examples at a time, the later one's result stays alone.
+
     The first call compiles, for seconds; so does, with the head, each number of examples not met before in the process.
 
     Args:
@@ -141,8 +144,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         Returns:
             `[items]`, labels out of `classes_`.
         """
-        probabilities = self.predict_proba(X)
-        return self.classes_[np.argmax(probabilities, axis=1)]
+        known = copy.copy(self)  # stays as it is while another thread fits
+        probabilities = known.predict_proba(X)
+        return known.classes_[np.argmax(probabilities, axis=1)]
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "items classes"]:
         """The probability of each class for each image.
@@ -153,10 +157,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         Returns:
             Rows that add up to 1, in the order of `classes_`. They rank the classes; they were not calibrated.
         """
-        check_is_fitted(self)
+        known = copy.copy(self)
+        check_is_fitted(known)
         pixels = as_pixels(X)
-        self._check_width(X, pixels, reset=False)
-        return self.readout_.probabilities(self._images(pixels, self.pixel_range_))
+        known._check_width(X, pixels, reset=False)
+        return known.readout_.probabilities(known._images(pixels, known.pixel_range_))
 
     def _become(self, fresh: "FewShotClassifier") -> "FewShotClassifier":
         """Takes over what a copy has learned, all at once and only after it learned without an error."""

@@ -279,6 +279,19 @@ def test_a_pickle_answers_alike_without_the_model(
         clone(again).predict(QUERIES)
 
 
+class Ambiguous:
+    """A missing value of some table libraries: neither equal to itself nor not."""
+
+    def __eq__(self, other: object) -> Any:
+        return np.ones(2, bool)
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __repr__(self) -> str:
+        return "Ambiguous"
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -288,6 +301,8 @@ def test_a_pickle_answers_alike_without_the_model(
         ({"y": [0, 1]}, "y: got '2 labels for 6 images', wanted one label for each image"),
         ({"y": ["a"] * 6}, "y: got 'one class, a', wanted labels of at least two classes"),
         ({"y": [["a"], ["b"]] * 3}, r"y: got \['a'\], wanted labels that can be the key of a dictionary"),
+        ({"y": [([1],), ([2],)] * 3}, r"y: got \(\[1\],\), wanted labels that can be the key of a dictionary"),
+        ({"y": [Ambiguous(), "b"] * 3}, "y: got Ambiguous, wanted labels that can be the key of a dictionary"),
         ({"y": "abcdef"}, "y: got 'abcdef', wanted one label for each image; pass a list"),
         ({"X": SUPPORT[:0], "y": []}, "X: got 'no image', wanted at least one"),
         ({"X": spoiled(np.nan)}, "X: got 'NaN or infinite pixels in image 2', wanted finite pixels"),

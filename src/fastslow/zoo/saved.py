@@ -24,7 +24,7 @@ from ..configs.run import Trained
 from ..learners.base import LearnerState, Trainable
 from ..training.checkpoint import Checkpoints
 from ..training.files import replace_text, writing
-from ..training.fingerprint import arrays_sha256, named_arrays, params_sha256
+from ..training.fingerprint import digest, named_arrays, tree_digest
 from ..training.folder import read_json
 from ..training.state import NEVER, Best, TrainState, best_learner
 
@@ -47,7 +47,7 @@ class Saved:
         states: each seed's state, every array with a leading axis `seeds`; without the optimizer's, which only a
             resumed run needs.
         seeds: the seed of each; one that stopped being finite is left out, unless all of them did.
-        sha256: checksum of each seed's parameters, as in a result file.
+        digests: of each seed's parameters, as in a result file.
         which: `best`, the parameters chosen on validation classes, or `last`.
         notices: sentences for the user, such as about a damaged checkpoint that was passed over.
     """
@@ -57,7 +57,7 @@ class Saved:
     learner: Any
     states: LearnerState
     seeds: tuple[int, ...]
-    sha256: tuple[str, ...]
+    digests: tuple[str, ...]
     which: Which
     notices: tuple[str, ...] = ()
 
@@ -163,7 +163,7 @@ def write_release(saved: Saved, folder: Path, card: str, index: int = 0) -> None
     """
     arrays = _named(saved.state(index))
     data = io.BytesIO()
-    checked = {_SEED: np.asarray(saved.seeds[index]), _SHA256: np.asarray(arrays_sha256(arrays))}
+    checked = {_SEED: np.asarray(saved.seeds[index]), _SHA256: np.asarray(digest(arrays.values()))}
     np.savez_compressed(data, allow_pickle=False, **arrays, **checked)
     config = to_json(saved.config)
     if "data" in config["task"]:
@@ -199,8 +199,8 @@ def _saved(
     notices: tuple[str, ...],
 ) -> Saved:
     states = LearnerState(params=states.params, opt_state=(), model_state=states.model_state)
-    sha256 = tuple(params_sha256(_one_seed(states.params, index)) for index in range(len(seeds)))
-    return Saved(name, config, learner, states, seeds, sha256, which, notices)
+    digests = tuple(tree_digest(_one_seed(states.params, index)) for index in range(len(seeds)))
+    return Saved(name, config, learner, states, seeds, digests, which, notices)
 
 
 def _one_seed(states: PyTree, index: int) -> PyTree:
@@ -244,7 +244,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], int]:
         raise UserError(
             f"{path}: cannot be read ({error}); install the package again, or make the release anew."
         ) from error
-    if arrays_sha256(arrays) != sha256:
+    if digest(arrays.values()) != sha256:
         raise UserError(
             f"{path}: its contents do not match their checksum; install the package again, or make the release anew."
         )

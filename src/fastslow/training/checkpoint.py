@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -131,7 +132,7 @@ class Checkpoints:
         """Removes what a killed run left half written or half deleted; only for the owner of the run folder."""
         for path in self.folder.glob("*") if self.folder.is_dir() else ():
             if TEMPORARY in path.name or path.name.startswith(DISCARDED):
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
 
     def load(self, like: PyTree) -> tuple[TrainState | None, tuple[str, ...]]:
         """Reads the newest whole checkpoint; writes nothing.
@@ -179,6 +180,15 @@ class Checkpoints:
         gone = path.with_name(DISCARDED + path.name)
         os.replace(path, gone)
         shutil.rmtree(gone)
+
+
+def _remove(path: Path) -> None:
+    """Removes a folder into which a thread of Orbax may still be writing."""
+    for _ in range(5):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(0.02)
 
 
 def _see_room(folder: Path, nbytes: int) -> None:

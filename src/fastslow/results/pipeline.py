@@ -17,6 +17,8 @@ from ..configs.config import AnyConfig, build_any_learner, build_tasks
 from ..configs.streams import LATE, TABLED, StreamConfig, with_streams
 from ..learners.base import LearnerState
 from ..learners.supervised import SequenceLearner
+from ..metrics import ACCURACY, Metric
+from ..metrics import LOG_LIKELIHOOD as NATS
 from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.omniglot_stream import LABELS, OmniglotStreamConfig, OmniglotStreamTask
 from ..tasks.splits import TaskSplits
@@ -27,12 +29,14 @@ from ..training.folder import RunFolder
 from ..training.loop import fit, train
 from ..training.report import Report
 from ..training.state import best_learner, one_seed
-from .row import ResultRow, environment, loaded_commit
+from .environment import environment, loaded_commit
+from .row import ResultRow
 from .statistics import interval
 
 Config = TypeVar("Config", bound=AnyConfig)
 Watch = Callable[[Report], object]
 
+NAMES_SHA256, IN_CONTEXT = "names-sha256", "in-context"
 AT_ONCE = 20
 """Test episodes that are measured side by side."""
 
@@ -145,10 +149,10 @@ def measure(
         "episodes": episodes * len(seeds),
         "seeds": seeds,
         "config": to_json(config),
-        "params_sha256": sha256,
-        "data": trained.tasks.data,
+        "params_digest": {"scheme": NAMES_SHA256, "values": sha256},
+        "data": data_of(trained.tasks),
         "seconds": trained.seconds + time.perf_counter() - start,
-        **_facts(config),
+        **facts_of(config),
     }
     return result_rows(figures, paper, **shared)
 
@@ -184,11 +188,9 @@ def measure_untrained(
         paper,
         episodes=episodes,
         seeds=(0,),
-        protocol=None,
-        regime=None,
-        transductive=False,
-        params_sha256=(params_sha256(params),),
-        data=tasks.data,
+        facts={"transductive": False},
+        params_digest={"scheme": NAMES_SHA256, "values": (params_sha256(params),)},
+        data=data_of(tasks),
         seconds=seconds + time.perf_counter() - start,
         **told,
     )
@@ -203,12 +205,31 @@ def result_rows(figures: Mapping[str, np.ndarray], paper: Mapping[str, float] | 
         shared: the other fields of `ResultRow`, less those of the environment.
     """
     rows, here = [], environment()
-    for metric, figure in figures.items():
-        share = metric.startswith("accuracy")
-        mean, low, high = interval(figure, bounds=(0.0, 1.0) if share else None)
-        value = None if paper is None else paper.get(metric)
-        rows.append(ResultRow(metric=metric, value=mean, ci95=(low, high), paper_value=value, **shared, **here))
+    for named, figure in figures.items():
+        metric, axis = _metric_of(named)
+        mean, low, high = interval(figure, bounds=metric.bounds)
+        value = None if paper is None else paper.get(named)
+        told = {"metric": metric.name, "unit": metric.unit, "axis": axis, "paper_value": value}
+        rows.append(ResultRow(value=mean, ci95=(low, high), **told, **shared, **here))
     return rows
+
+
+def _metric_of(named: str) -> tuple[Metric, dict[str, int]]:
+    """A metric and its axis, by a name such as `accuracy of instance 2`."""
+    for start, metric, axis in (
+        ("accuracy of instance ", ACCURACY, "instance"),
+        ("log likelihood after ", NATS, "seen"),
+    ):
+        if named.startswith(start):
+            return metric, {axis: int(named.removeprefix(start))}
+    return {"accuracy": ACCURACY, "log likelihood": NATS}[named], {}
+
+
+def data_of(tasks: TaskSplits) -> dict[str, str | None]:
+    """What a row states of its data."""
+    digest, stored = tasks.data["sha256"], tasks.name == "omniglot"
+    scheme = None if digest is None else "arrays-sha256" if stored else "source-sha256"
+    return {"name": tasks.name, "split": tasks.split, "digest": digest, "scheme": scheme}
 
 
 def figures_of(config: AnyConfig, found: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -265,13 +286,13 @@ def chance_of(config: AnyConfig) -> float | None:
     return 1 / config.task.classes if config.task.labels == "one-hot" else 1 / LABELS
 
 
-def _facts(config: AnyConfig) -> dict[str, Any]:
+def facts_of(config: AnyConfig) -> dict[str, Any]:
     """What a configuration says of every row measured with it."""
     if isinstance(config, StreamConfig):
-        return {"chance": chance_of(config), "protocol": "bind", "regime": None, "transductive": False}
-    return {
-        "chance": chance_of(config),
-        "protocol": config.adapt.protocol,
+        return {"chance": chance_of(config), "facts": {"protocol": IN_CONTEXT, "transductive": False}}
+    facts = {
+        "protocol": IN_CONTEXT if config.adapt.protocol == "bind" else config.adapt.protocol,
         "regime": config.feedback.regime,
         "transductive": config.adapt.statistics == "episode",
     }
+    return {"chance": chance_of(config), "facts": facts}

@@ -14,7 +14,7 @@ from ...configs.streams import PER_CLASS, StreamConfig
 from ...plotting import figures as plots
 from ...plotting import streams as stream_plots
 from ...results.figures import ORDINALS, instance_curves
-from ...results.pipeline import instance_metric, measure, on_streams
+from ...results.pipeline import measure, on_streams
 from ...results.row import ResultRow
 from ...tasks.omniglot_stream import OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
@@ -54,7 +54,7 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
 def _draw(out: Path, folder: str, many: dict[int, list[ResultRow]]) -> None:
     training = stream_plots.over_training({"training": instance_curves(out / folder / "metrics.jsonl")}, columns=1)
     plots.save(training, out / "figures" / "training.png")
-    value = lambda results, k: next((r.value for r in results if r.metric == instance_metric(k)), np.nan)
+    value = lambda results, k: next((r.value for r in results if r.axis.get("instance") == k), np.nan)
     shares = {name: np.array([value(results, k) for results in many.values()]) for k, name in ORDINALS.items()}
     plots.save(stream_plots.by_classes(np.array(list(many)), shares), out / "figures" / "classes.png")
 

@@ -93,7 +93,7 @@ _RULES: dict[str, tuple[str, Holds]] = {
         checks.is_digests,
     ),
     "data": (
-        "a mapping with name, split, digest (64 hexadecimal digits) and scheme (such as arrays-sha256), or null for both",
+        "a mapping with name, split, digest (64 hexadecimal digits) and scheme (such as arrays-sha256), or two nulls",
         checks.is_data,
     ),
     "commit": ("40 hexadecimal digits or null", lambda x: x is None or checks.is_commit(x)),

@@ -184,7 +184,7 @@ def test_figures_by_instance_are_hits_by_instances_with_an_interval_as_the_boots
     assert list(figures) == [f"accuracy of instance {k}" for k in (1, 2, 4, 5, 10, 50, 100)]
     for k in (1, 10):
         hits, counts = (found[name][0, :, k - 1] for name in ("hits", "seen"))
-        mean, low, high = interval(figures[f"accuracy of instance {k}"])
+        mean, low, high = interval(figures[f"accuracy of instance {k}"], bounds=(0.0, 1.0))
         assert mean == pytest.approx(hits.sum() / counts.sum())
         drawn = [rng.integers(0, 400, 400) for _ in range(2000)]
         ends = np.quantile([hits[again].sum() / counts[again].sum() for again in drawn], [0.025, 0.975])

@@ -48,10 +48,10 @@ def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
     cpu_devices(cores)
     import jax
     import jax.numpy as jnp
-
     from fastslow.configs.streams import StreamConfig, build_stream_learner
-    from fastslow.learners import supervised as sequence
     from fastslow.results.environment import environment
+
+    from fastslow.learners import supervised as sequence
     from fastslow.tasks.base import SequenceEpisode
 
     if plain:  # the test twin of the unroll that walks states back

@@ -1,6 +1,5 @@
 """Your own learner in fastslow's loop: each query takes the class of the nearest class mean of an embedding."""
 
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -18,6 +18,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from fastslow.results.pipeline import NAMES_SHA256, data_of, facts_of
+from fastslow.tasks.splits import TaskSplits
 from jaxtyping import Float
 
 from fastslow._checks import UserError, bad
@@ -26,15 +28,13 @@ from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import FewShotClassifier
 from fastslow.metrics import ACCURACY
-from fastslow.training.provenance import environment
-from fastslow.results.pipeline import NAMES_SHA256, data_of, facts_of
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.statistics import interval
 from fastslow.tasks.base import Examples
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
-from fastslow.tasks.splits import TaskSplits
 from fastslow.training.config import to_json
 from fastslow.training.evaluate import EVALUATION_SEED, evaluate
+from fastslow.training.provenance import environment
 from fastslow.training.state import draw
 from fastslow.zoo.saved import Saved, load
 

@@ -86,7 +86,10 @@ def query_figures(
     """Loss and scores of the queries of each episode."""
     each = jax.vmap(jax.vmap(head.scores))(outputs, labels)
     each["loss"] = jax.vmap(jax.vmap(head.nll))(outputs, labels)
-    return {name: Figure(jnp.sum(score, axis=1), jnp.full(score.shape[0], score.shape[1], score.dtype)) for name, score in each.items()}
+    return {
+        name: Figure(jnp.sum(score, axis=1), jnp.full(score.shape[0], score.shape[1], score.dtype))
+        for name, score in each.items()
+    }
 
 
 def over_batch(figures: Figures) -> Figures:

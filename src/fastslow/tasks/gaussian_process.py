@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from ..metrics import LOG_LIKELIHOOD, Axis
-from .base import AbstractTask, Inputs, SequenceEpisode, TaskSpec, TaskSplits
+from .base import AbstractTask, AbstractTaskConfig, Inputs, SequenceEpisode, TaskSpec, TaskSplits
 from .digest import digest_of_draws
 from .targets import Gaussian
 
@@ -30,7 +30,7 @@ EPSILON = float(jnp.finfo(jnp.float32).eps)
 
 
 @dataclass(frozen=True)
-class GaussianProcessConfig:
+class GaussianProcessConfig(AbstractTaskConfig):
     """The process and the stream. The paper states none of it, so all of it is our choice.
 
     By default 20 values leave much of the range open in one dimension, as in the paper's Figure 5, and 100 values leave

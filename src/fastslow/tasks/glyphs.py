@@ -18,17 +18,17 @@ from jaxtyping import Array, Float, Int, UInt32
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from ..metrics import ACCURACY
-from .base import AbstractTask, Examples, FewShotEpisode, TaskSpec, TaskSplits
+from .base import AbstractTask, AbstractTaskConfig, Examples, FewShotEpisode, TaskSpec, TaskSplits
 from .digest import digest_of_draws
-from .targets import Categorical
 from .strokes import MOST_JITTER, SHAKES, SIZE, class_program, draw
+from .targets import Categorical
 
 SPLITS = ("train", "validation", "test")
 CLASSES_PER_SPLIT = 2**30
 
 
 @dataclass(frozen=True)
-class GlyphsConfig:
+class GlyphsConfig(AbstractTaskConfig):
     """What an episode of glyphs is made of."""
 
     way: int = 5

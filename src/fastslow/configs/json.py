@@ -2,8 +2,8 @@
 
 import operator
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from functools import partial, reduce
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from cattrs import ClassValidationError, transform_error
 from cattrs.errors import ForbiddenExtraKeysError
@@ -34,7 +34,7 @@ def _exactly(kind: type) -> Any:
 
 _converter = make_converter(forbid_extra_keys=True)
 for _base, _members in MEMBERS.items():
-    _converter.register_structure_hook(_base, partial(_one_of, Union[_members]))
+    _converter.register_structure_hook_func(partial(operator.is_, _base), partial(_one_of, reduce(operator.or_, _members)))
     _converter.register_unstructure_hook_func(partial(operator.is_, _base), lambda value: to_json(value))
 for _kind in (bool, int, float, str):
     _converter.register_structure_hook(_kind, _exactly(_kind))

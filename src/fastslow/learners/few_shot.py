@@ -14,8 +14,8 @@ from ..tasks.base import FewShotEpisode
 from .base import Figures, one
 
 Statistics = Literal["running", "support", "episode"]
-"""What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the support set;
-episode: those of support and queries together, which is transductive."""
+"""What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the support
+set; episode: those of support and queries together, which is transductive."""
 STATISTICS: tuple[Statistics, ...] = ("running", "support", "episode")
 MOMENTUM = 0.99
 """Weight of the past in running statistics."""

@@ -1,7 +1,8 @@
 """Long short-term memory: the controller of every network here, and a baseline of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -30,11 +31,13 @@ class LSTM(AbstractController[LSTMState]):
         input_weight: `W` of the four gates, stacked.
         hidden_weight: `U` of the four gates, stacked.
         bias: `b` of the four gates, stacked.
+        stacked: the weights that hold several matrices, and how many; an optimizer may treat each on its own.
     """
 
     input_weight: Float[Array, "gates in"]
     hidden_weight: Float[Array, "gates hidden"]
     bias: Float[Array, " gates"]
+    stacked: ClassVar[Mapping[str, int]] = {"input_weight": 4, "hidden_weight": 4}
 
     def __init__(self, in_size: int, hidden_size: int, *, key: Key):
         check_positive("in_size", in_size)

@@ -112,7 +112,8 @@ def unroll_reversible(
         cell: the cell.
         state: its state before the first step.
         projected: the projected inputs.
-        reset, mask: as for `unroll`.
+        reset: as for `unroll`.
+        mask: as for `unroll`.
     """
     arrays, static = eqx.partition(cell, eqx.is_array)
     fresh = None if reset is None else cell.init_state()

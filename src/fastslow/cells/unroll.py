@@ -52,7 +52,8 @@ def unroll_plain(
         cell: the cell.
         state: its state before the first step.
         rows: projected inputs for a cell that projects them, else inputs.
-        reset, mask: as for `unroll`.
+        reset: as for `unroll`.
+        mask: as for `unroll`.
     """
     advance = cell.advance if isinstance(cell, AbstractSplitCell) else cell
 

@@ -34,7 +34,9 @@ def _exactly(kind: type) -> Any:
 
 _converter = make_converter(forbid_extra_keys=True)
 for _base, _members in MEMBERS.items():
-    _converter.register_structure_hook_func(partial(operator.is_, _base), partial(_one_of, reduce(operator.or_, _members)))
+    _converter.register_structure_hook_func(
+        partial(operator.is_, _base), partial(_one_of, reduce(operator.or_, _members))
+    )
     _converter.register_unstructure_hook_func(partial(operator.is_, _base), lambda value: to_json(value))
 for _kind in (bool, int, float, str):
     _converter.register_structure_hook(_kind, _exactly(_kind))

@@ -1,6 +1,5 @@
 """Perturbations: the true gradient at every controller's output, for every step, from one backward pass."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,9 +8,6 @@ from jaxtyping import Array, PyTree
 
 from ..cells.context import ContextAndQueries, walk
 from ..cells.controlled import AbstractControlledCell, AbstractTrace
-
-Apply = Callable[[Array, Array], Array]
-"""How a perturbation acts on a controller's output: `(output, perturbation) → output`."""
 
 
 def zero_perturbations(cell: AbstractControlledCell, inputs: ContextAndQueries) -> ContextAndQueries:

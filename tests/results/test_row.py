@@ -1,51 +1,30 @@
 import json
 import math
 import os
-import subprocess
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.results.rows import ROW
 
 from fastslow._checks import UserError
-from fastslow.results.row import (
-    ResultRow,
-    commit,
-    environment,
-    hardware,
-    loaded_commit,
-    read_rows,
-    versions,
-    write_rows,
-)
+from fastslow.results.row import ResultRow, read_rows, write_rows
 
 CONTRACT = (
-    "experiment row metric value ci95 chance episodes seeds protocol regime transductive paper_value config "
-    "params_sha256 data commit versions hardware seconds"
+    "experiment row metric unit axis value ci95 chance episodes seeds paper_value facts config params_digest data "
+    "commit versions hardware seconds"
 )
+DATA, DIGESTS = ROW.data, ["0" * 64, "1" * 64, "a" * 64]
+SERIES = {"accuracy": {"steps": (10, 20), "values": ((0.1, 0.5), (None, 0.6), (0.2, 0.7))}}
 
-ROW = ResultRow(
-    experiment="omniglot",
-    row="NMN + SG",
-    metric="accuracy",
-    value=0.976,
-    ci95=(0.974, 0.978),
-    chance=0.2,
-    episodes=1800,
-    seeds=(0, 1, 2),
-    protocol="fine-tune",
-    regime="meta",
-    transductive=False,
-    paper_value=0.99,
-    config={"way": 5, "learner": {"steps": 2}},
-    params_sha256=("0" * 64, "1" * 64, "a" * 64),
-    data={"name": "omniglot", "split": "omniglot_1200_423", "sha256": "f" * 64},
-    commit="c" * 40,
-    versions={"jax": "0.10.1"},
-    hardware={"cpu": "a µ-processor", "cores": 2, "devices": ["cpu", "cpu"]},
-    seconds=12.5,
-)
+
+def nested(levels: int) -> Any:
+    """A list within a list within …"""
+    found: Any = 1
+    for _ in range(levels):
+        found = [found]
+    return found
 
 
 def stored(path: Path, **changes: Any) -> Path:
@@ -58,12 +37,17 @@ def stored(path: Path, **changes: Any) -> Path:
 
 @pytest.mark.smoke
 def test_fields_are_those_that_others_rely_on() -> None:
-    assert [field.name for field in fields(ResultRow)] == CONTRACT.split()
+    assert [field.name for field in fields(ResultRow)] == [*CONTRACT.split(), "series"]
 
 
 @pytest.mark.smoke
 def test_rows_survive_the_file(tmp_path: Path) -> None:
-    rows = [ROW, replace(ROW, row="pixels", protocol=None, regime=None, chance=None, paper_value=None, commit=None)]
+    rows = [
+        ROW,
+        replace(ROW, row="pixels", facts={}, chance=None, commit=None, data={**DATA, "digest": None, "scheme": None}),
+        replace(ROW, axis={"instance": 2, "task": "two facts"}, facts={"rate": 0.1, "steps": 5, "order": None}),
+        replace(ROW, series=SERIES),
+    ]
     write_rows(tmp_path / "new" / "main.json", rows)
     assert read_rows(tmp_path / "new" / "main.json") == rows
 
@@ -72,7 +56,7 @@ def test_file_is_plain_json_in_the_order_of_the_contract(tmp_path: Path) -> None
     write_rows(tmp_path / "main.json", [ROW])
     (row,) = json.loads((tmp_path / "main.json").read_text())
     assert list(row) == CONTRACT.split()
-    assert row["ci95"] == [0.974, 0.978]
+    assert row["ci95"] == [0.9745, 0.9785]
     assert row["seeds"] == [0, 1, 2]
 
 
@@ -85,7 +69,7 @@ def test_file_is_plain_json_in_the_order_of_the_contract(tmp_path: Path) -> None
         ("value", "0.976"),
         ("value", True),
         ("value", 97.6),
-        ("value", 0.98),  # outside its interval
+        ("value", 0.99),  # outside its interval
         ("ci95", [0.978, 0.974]),
         ("ci95", [0.974]),
         ("ci95", [0.974, None]),
@@ -97,16 +81,33 @@ def test_file_is_plain_json_in_the_order_of_the_contract(tmp_path: Path) -> None
         ("seeds", [0, 0, 1]),
         ("seeds", 3),
         ("seeds", [0, 1]),  # three checksums
-        ("protocol", "finetune"),
-        ("regime", "sg"),
-        ("transductive", None),
+        ("unit", ""),
+        ("axis", None),
+        ("axis", {"instance": 1.5}),
+        ("axis", {"instance": [1]}),
+        ("axis", {"": 1}),
+        ("facts", []),
+        ("facts", {"protocol": ["fine-tune"]}),
+        ("facts", {"learner": {"steps": 5}}),
         ("paper_value", 99.0),
         ("config", []),
-        ("params_sha256", ["0" * 64]),
-        ("params_sha256", ["0" * 64, "1" * 64, "z" * 64]),
+        ("params_digest", ["0" * 64]),
+        ("params_digest", {"scheme": "names-sha256", "values": []}),
+        ("params_digest", {"scheme": "names-sha256", "values": ["0" * 64]}),  # three seeds
+        ("params_digest", {"scheme": "names-sha256", "values": ["0" * 64, "1" * 64, "z" * 64]}),
+        ("params_digest", {"scheme": "names", "values": DIGESTS}),
+        ("params_digest", {"scheme": None, "values": DIGESTS}),
+        ("params_digest", {"values": DIGESTS}),
         ("data", {"name": "omniglot", "split": "x"}),
-        ("data", {"name": "omniglot", "split": "x", "sha256": "f"}),
-        ("data", {"name": "omniglot", "split": "x", "sha256": None, "licence": "MIT"}),
+        ("data", {**DATA, "digest": "f"}),
+        ("data", {**DATA, "digest": None}),
+        ("data", {**DATA, "scheme": None}),
+        ("data", {**DATA, "licence": "MIT"}),
+        ("series", {}),
+        ("series", {"accuracy": [1, 2]}),
+        ("series", {"accuracy": {"steps": [1, 2], "values": [[0, 1]]}}),  # three seeds
+        ("series", {"accuracy": {"steps": [1, 2], "values": [[0, 1], [0, 1], [0]]}}),
+        ("series", {"accuracy": {"steps": [2, 1], "values": [[0, 1], [0, 1], [0, 1]]}}),
         ("commit", "HEAD"),
         ("versions", {}),
         ("versions", {"jax": 10}),
@@ -131,17 +132,85 @@ def test_an_unknown_and_a_missing_field_are_named(tmp_path: Path) -> None:
         read_rows(stored(tmp_path / "main.json", note="x"))
     path = tmp_path / "main.json"
     (row,) = json.loads(stored(path).read_text())
-    del row["regime"]
+    del row["facts"]
     path.write_text(json.dumps([row]))
-    with pytest.raises(UserError, match="'regime'"):
+    with pytest.raises(UserError, match="'facts'"):
         read_rows(path)
 
 
-@pytest.mark.parametrize("text", ["", "[", "{}", "[1]", "\xff", '[{"experiment": NaN}]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[",
+        "{}",
+        "[1]",
+        "\xff",
+        "[" * 100_000,
+        '[{"a": ' * 50_000,
+        '[{"experiment": NaN}]',
+        '[{"seconds": 1e999}]',
+        '[{"seconds": 1' + 5000 * "0" + "}]",
+        '[{"seconds": 1, "seconds": 2}]',
+    ],
+    ids=["empty", "torn", "object", "number", "latin-1", "deep", "deeper", "NaN", "1e999", "5,001 digits", "twice"],
+)
 def test_what_is_no_result_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "main.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(UserError, match=r"main\.json"):
+    with pytest.raises(UserError, match=r"main\.json") as caught:
         read_rows(tmp_path / "main.json")
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+
+
+LARGE = [
+    "value",
+    "chance",
+    "paper_value",
+    "seconds",
+    "episodes",
+    "seeds",
+    "ci95",
+    "axis",
+    "facts",
+    "config",
+    "hardware",
+]
+
+
+@pytest.mark.parametrize("field", LARGE)
+def test_a_number_beyond_all_floats_is_refused_in_one_sentence(field: str, tmp_path: Path) -> None:
+    large = 10**400
+    wrong = {"seeds": [large, 0, 1], "ci95": [0.9, large]}.get(
+        field, {"n": large} if field in ("axis", "facts", "config", "hardware") else large
+    )
+    path = stored(tmp_path / "main.json", **{field: wrong})
+    with pytest.raises(UserError, match=rf"main\.json, row 0: {field}: got") as caught:
+        read_rows(path)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("config", [nested(100), nested(900)], ids=["100 levels", "900 levels"])
+def test_a_configuration_that_is_nested_deeply_is_refused(config: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"config: got"):
+        replace(ROW, config={"a": config})
+    with pytest.raises(UserError, match=r"config: got"):
+        read_rows(stored(tmp_path / "main.json", config={"a": config}))
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb", "half a pair \ud800", "\x00", "  "], ids=["lines", "surrogate", "null", "blank"]
+)
+@pytest.mark.parametrize("field", ["experiment", "row", "metric", "unit"])
+def test_a_name_that_no_table_can_show_is_refused(field: str, text: str) -> None:
+    with pytest.raises(UserError, match=f"{field}: got"):
+        replace(ROW, **{field: text})
+
+
+def test_text_that_no_file_can_hold_is_refused() -> None:
+    for field in ("config", "hardware"):
+        with pytest.raises(UserError, match=f"{field}: got"):
+            replace(ROW, **{field: {"a": "half a pair \ud800"}})
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -152,11 +221,14 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_value_that_is_not_finite_makes_no_row(value: float) -> None:
     with pytest.raises(UserError, match="value"):
-        replace(ROW, value=value, metric="mse")
+        replace(ROW, value=value, unit="1")
 
 
-def test_other_metrics_need_not_be_shares() -> None:
-    assert replace(ROW, metric="mse", value=3.2, ci95=(3.0, 3.4), chance=None, paper_value=5.0).value == 3.2
+def test_the_unit_alone_says_what_is_a_share() -> None:
+    other = {"value": 3.2, "ci95": (3.0, 3.4), "chance": None, "paper_value": 5.0}
+    assert replace(ROW, metric="accuracy", unit="1", **other).value == 3.2
+    with pytest.raises(UserError, match=r"value: got 3\.2, wanted a share"):
+        replace(ROW, metric="mse", unit="share", **other)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,65 +250,3 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         write_rows(tmp_path / "results" / "main.json", [ROW])
-
-
-def git(folder: Path, *words: str) -> str:
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    command = ["git", "-C", str(folder), *identity, *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def test_commit_of_tracked_code_alone(tmp_path: Path) -> None:
-    source, copy = tmp_path / "src", tmp_path / ".venv"
-    for folder in (source, copy):
-        folder.mkdir()
-        (folder / "code.py").write_text("")
-    assert commit(source) is None  # outside a checkout
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "add", "src")
-    assert commit(source) is None  # nothing committed yet
-    git(tmp_path, "commit", "--quiet", "--no-verify", "-m", "first")
-    assert commit(source) == git(tmp_path, "rev-parse", "HEAD")
-    assert commit(copy) is None  # an installed copy, inside the checkout but not of it
-
-
-def test_commit_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert commit() is None
-
-
-@pytest.mark.smoke
-def test_a_commit_made_meanwhile_is_not_that_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter(["a" * 40, "b" * 40])
-    monkeypatch.setattr("fastslow.results.row.commit", lambda: next(answers))
-    loaded_commit.cache_clear()
-    assert [loaded_commit(), environment()["commit"]] == ["a" * 40] * 2
-    loaded_commit.cache_clear()
-
-
-def test_environment_makes_a_valid_row() -> None:
-    row = replace(ROW, **environment())
-    assert set(row.versions) == {"fastslow", "jax", "jaxlib", "numpy", "python"}
-    assert row.hardware["devices"] == ["cpu", "cpu"]
-    assert row.hardware["cores"] >= 1
-    assert row.hardware["cpu"]
-
-
-def test_cpu_model_where_there_is_no_cpuinfo(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: Any, **__: Any) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "read_text", missing)
-    assert hardware()["cpu"]
-
-
-@pytest.mark.smoke
-def test_versions_are_those_installed() -> None:
-    import jax
-    import numpy as np
-
-    import fastslow
-
-    assert versions()["jax"] == jax.__version__
-    assert versions()["numpy"] == np.__version__
-    assert versions()["fastslow"] == fastslow.__version__

@@ -11,9 +11,9 @@ from ..learners.base import LearnerState, Trainable
 from ..tasks.base import TaskSplits
 from ..training.folder import RunFolder
 from ..training.loop import fit, run_to_end
+from ..training.provenance import loaded_commit
 from ..training.report import Report
 from ..training.state import chosen_state
-from ..training.provenance import loaded_commit
 from .config import Config
 from .json import to_json
 

@@ -61,7 +61,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         classes_: the labels, in order.
         n_features_in_: pixels of an image given to `fit`.
         readout_: the read-out in use, fitted.
-        model_sha256_: checksum of the model's parameters.
+        model_digest_: digest of the model's parameters.
         pixel_range_: the pixel values of no and full light in use; None for those of the images' type.
         support_images_: the examples as the model sees them.
         support_labels_: their labels.
@@ -179,7 +179,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         fit = fit_head if self._takes_head(saved, len(classes)) else fit_prototypes
         self.readout_ = fit(saved, images[order], codes[order])
         self.classes_ = classes
-        self.model_sha256_ = saved.sha256[0]
+        self.model_digest_ = saved.digests[0]
         self.pixel_range_ = limits
         self.support_images_, self.support_labels_ = images, labels
 

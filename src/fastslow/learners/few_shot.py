@@ -14,8 +14,8 @@ from ..tasks.base import FewShotEpisode
 from .base import Figures, one
 
 Statistics = Literal["running", "support", "episode"]
-"""What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the support set;
-episode: those of support and queries together, which is transductive."""
+"""What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the support
+set; episode: those of support and queries together, which is transductive."""
 STATISTICS: tuple[Statistics, ...] = ("running", "support", "episode")
 MOMENTUM = 0.99
 """Weight of the past in running statistics."""
@@ -86,7 +86,10 @@ def query_figures(
     """Loss and scores of the queries of each episode."""
     each = jax.vmap(jax.vmap(head.scores))(outputs, labels)
     each["loss"] = jax.vmap(jax.vmap(head.nll))(outputs, labels)
-    return {name: Figure(jnp.sum(score, axis=1), jnp.full(score.shape[0], score.shape[1], score.dtype)) for name, score in each.items()}
+    return {
+        name: Figure(jnp.sum(score, axis=1), jnp.full(score.shape[0], score.shape[1], score.dtype))
+        for name, score in each.items()
+    }
 
 
 def over_batch(figures: Figures) -> Figures:

@@ -2,29 +2,16 @@
 
 import json
 import math
-import os
-import platform
-import re
-import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from functools import cache
-from importlib.metadata import version
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from .. import __version__
 from .._checks import UserError, bad
 from ..training.files import replace_text, writing
-from ..training.folder import processor
-
-PROTOCOLS = ("bind", "fine-tune")
-REGIMES = ("true", "both", "synthetic", "meta")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_FOLDER = Path(__file__).parent
+from . import checks
+from .checks import Holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,118 +21,121 @@ class ResultRow:
     Attributes:
         experiment: name of the experiment, which is the folder's name under `results/`.
         row: the line of the table, such as a model's name.
-        metric: what was measured; names that begin with `accuracy` are shares in [0, 1].
+        metric: what was measured, such as `accuracy`.
+        unit: of `value`, `chance` and `paper_value`. A `share` is a number in [0, 1], shown in percent; `1` is a plain
+            number.
+        axis: where on the metric's axis it was measured, such as `{"instance": 2}`; empty where it has none.
         value: the mean over episodes and seeds.
         ci95: lower and upper end of the 95 % interval of the mean, over episodes and seeds.
-        chance: what guessing would give, or None where guessing has no meaning.
+        chance: what guessing gives, or None where guessing has no meaning.
         episodes: test episodes, all seeds together.
         seeds: one training seed for each repetition.
-        protocol: how the model met a new task, `bind` or `fine-tune`; None where it does neither.
-        regime: which gradients its controllers learned from; None where it has no controllers.
-        transductive: whether statistics of the query set took part in the prediction.
-        paper_value: the paper's own figure, in the unit of `value`, or None.
-        config: the configuration of the run, as it is stored in the run folder, but for what it was measured with, such
-            as another number of classes.
-        params_sha256: checksum of the parameters, one for each seed.
-        data: `name`, `split` and `sha256` (of the generator, where data are generated) of what it was tested on.
+        paper_value: the paper's own figure, or None.
+        facts: what the configuration's members state about how it was measured, such as the protocol: by name a text, a
+            number, a boolean or None.
+        config: the configuration of the run, as it is stored in the run folder, except for what it was measured with,
+            such as another number of classes.
+        params_digest: `scheme` by which the parameters were digested, and `values`, one checksum for each seed.
+        data: `name`, `split`, `digest` and `scheme` of the data it was tested on; the last two may be None.
         commit: the commit of the code as the process began, or None outside a checkout and for code with changes.
         versions: versions of the programs that took part.
         hardware: the machine.
         seconds: wall-clock time of the measurement.
+        series: where the training itself is the experiment: by name, `steps` and `values`, one list for each seed.
     """
 
     experiment: str
     row: str
     metric: str
+    unit: str
+    axis: Mapping[str, int | str]
     value: float
     ci95: tuple[float, float]
     chance: float | None
     episodes: int
     seeds: tuple[int, ...]
-    protocol: str | None
-    regime: str | None
-    transductive: bool
     paper_value: float | None
+    facts: Mapping[str, str | float | bool | None]
     config: Mapping[str, Any]
-    params_sha256: tuple[str, ...]
+    params_digest: Mapping[str, Any]
     data: Mapping[str, str | None]
     commit: str | None
     versions: Mapping[str, str]
     hardware: Mapping[str, Any]
     seconds: float
+    series: Mapping[str, Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         _check(vars(self))
 
 
-def _number(x: object) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
-
-
-def _count(x: object) -> bool:
-    return isinstance(x, int) and not isinstance(x, bool) and x >= 0
-
-
-def _text(x: object) -> bool:
-    return isinstance(x, str) and bool(x.strip())
-
-
-def _is_data(x: object) -> bool:
-    if not isinstance(x, Mapping) or set(x) != {"name", "split", "sha256"}:
-        return False
-    sha = x["sha256"]
-    return _text(x["name"]) and _text(x["split"]) and (sha is None or (_text(sha) and bool(_SHA256.fullmatch(sha))))
-
-
-def _is_sequence_of(holds: Any, x: object) -> bool:
-    return isinstance(x, tuple) and len(x) > 0 and all(holds(item) for item in x)
-
-
-_RULES: dict[str, tuple[str, Any]] = {
-    "experiment": ("a name", _text),
-    "row": ("a name", _text),
-    "metric": ("a name", _text),
-    "value": ("a finite number", _number),
-    "ci95": ("two finite numbers, low and high", lambda x: _is_sequence_of(_number, x) and len(x) == 2),
-    "chance": ("a finite number or null", lambda x: x is None or _number(x)),
-    "episodes": ("a whole number above 0", lambda x: _count(x) and x > 0),
-    "seeds": ("a list of different whole numbers", lambda x: _is_sequence_of(_count, x) and len(set(x)) == len(x)),
-    "protocol": (f"null or one of {', '.join(PROTOCOLS)}", lambda x: x is None or x in PROTOCOLS),
-    "regime": (f"null or one of {', '.join(REGIMES)}", lambda x: x is None or x in REGIMES),
-    "transductive": ("true or false", lambda x: isinstance(x, bool)),
-    "paper_value": ("a finite number or null", lambda x: x is None or _number(x)),
-    "config": ("a mapping", lambda x: isinstance(x, Mapping)),
-    "params_sha256": (
-        "a list of SHA-256 checksums, 64 hexadecimal digits each",
-        lambda x: _is_sequence_of(lambda s: _text(s) and _SHA256.fullmatch(s), x),
+_NAME: tuple[str, Holds] = ("a name on one line", checks.is_name)
+_NUMBER_OR_NONE: tuple[str, Holds] = ("a finite number or null", lambda x: x is None or checks.is_number(x))
+_RULES: dict[str, tuple[str, Holds]] = {
+    "experiment": _NAME,
+    "row": _NAME,
+    "metric": _NAME,
+    "unit": _NAME,
+    "axis": ("a mapping from names to whole numbers or names", partial(checks.is_mapping, checks.is_label)),
+    "value": ("a finite number", checks.is_number),
+    "ci95": ("two finite numbers, low and high", lambda x: _is_tuple(checks.is_number, x) and len(x) == 2),
+    "chance": _NUMBER_OR_NONE,
+    "episodes": ("a whole number above 0", lambda x: checks.is_count(x) and x != 0),
+    "seeds": (
+        "a list of different whole numbers",
+        lambda x: _is_tuple(checks.is_count, x) and len(set(x)) == len(x),
     ),
-    "data": ("a mapping with name, split and sha256 (64 hexadecimal digits or null)", _is_data),
-    "commit": ("40 hexadecimal digits or null", lambda x: x is None or (_text(x) and bool(_COMMIT.fullmatch(x)))),
-    "versions": (
-        "a mapping from program to version",
-        lambda x: isinstance(x, Mapping) and len(x) > 0 and all(_text(v) for v in x.values()),
+    "paper_value": _NUMBER_OR_NONE,
+    "facts": ("a mapping from names to text, numbers, booleans or null", partial(checks.is_mapping, checks.is_fact)),
+    "config": ("a mapping of plain JSON values", lambda x: isinstance(x, Mapping) and checks.is_json(x)),
+    "params_digest": (
+        "a mapping with scheme (such as names-sha256) and values, SHA-256 checksums of 64 hexadecimal digits each",
+        checks.is_digests,
     ),
-    "hardware": ("a mapping that names the machine", lambda x: isinstance(x, Mapping) and len(x) > 0),
-    "seconds": ("a number of at least 0", lambda x: _number(x) and x >= 0),
+    "data": (
+        "a mapping with name, split, digest (64 hexadecimal digits) and scheme (such as arrays-sha256), or two nulls",
+        checks.is_data,
+    ),
+    "commit": ("40 hexadecimal digits or null", lambda x: x is None or checks.is_commit(x)),
+    "versions": ("a mapping from program to version", lambda x: bool(x) and checks.is_mapping(checks.is_name, x)),
+    "hardware": (
+        "a mapping that names the machine",
+        lambda x: isinstance(x, Mapping) and len(x) > 0 and checks.is_json(x),
+    ),
+    "seconds": ("a number of at least 0", lambda x: checks.is_number(x) and x >= 0),
+    "series": (
+        "null, or a mapping from names to steps, rising, and values, for each seed as many numbers or null",
+        lambda x: x is None or (checks.is_mapping(checks.is_one_series, x) and bool(x)),
+    ),
 }
+
+
+def _is_tuple(holds: Holds, x: Any) -> bool:
+    return isinstance(x, tuple) and checks.is_list(holds, x)
 
 
 def _check(row: Mapping[str, Any]) -> None:
     """Raises `UserError` for a field that is wrong, alone or beside another."""
     for field, (wanted, holds) in _RULES.items():
         if not holds(row[field]):
-            raise bad(field, came=row[field], wanted=wanted)
+            raise _wrong(field, row[field], wanted)
     low, high = row["ci95"]
     if not low <= row["value"] <= high:
         raise bad("ci95", came=[low, high], wanted=f"an interval that holds the value {row['value']}")
-    if len(row["params_sha256"]) != len(row["seeds"]):
-        raise bad(
-            "params_sha256", came=row["params_sha256"], wanted=f"one checksum for each of the seeds {row['seeds']}"
-        )
-    if row["metric"].startswith("accuracy"):
+    for field, lists in {
+        "params_digest": [row["params_digest"]["values"]],
+        "series": [each["values"] for each in (row["series"] or {}).values()],
+    }.items():
+        if any(len(values) != len(row["seeds"]) for values in lists):
+            raise _wrong(field, row[field], f"one value for each of the seeds {row['seeds']}")
+    if row["unit"] == "share":
         for field in ("value", "chance", "paper_value"):
             if row[field] is not None and not 0 <= row[field] <= 1:
-                raise bad(field, came=row[field], wanted="a share in [0, 1], as the metric is an accuracy")
+                raise bad(field, came=row[field], wanted="a share in [0, 1], as the unit is a share")
+
+
+def _wrong(field: str, came: object, wanted: str) -> UserError:
+    return UserError(f"{field}: got {checks.shown(came)}, wanted {wanted}.")
 
 
 def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
@@ -158,10 +148,23 @@ def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
     Raises:
         UserError: if the folder cannot be written, or the disk is full; an older file is then untouched.
     """
-    text = json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = to_text(rows)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     replace_text(path, text)
+
+
+def to_text(rows: Iterable[ResultRow]) -> str:
+    """Rows as the text of a result file."""
+    plain = [{name: value for name, value in asdict(row).items() if not _left_out(name, value)} for row in rows]
+    return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _left_out(name: str, value: object) -> bool:
+    return name in _OPTIONAL and value is None
+
+
+_OPTIONAL = {field.name for field in fields(ResultRow) if field.default is not MISSING}
 
 
 def read_rows(path: Path) -> list[ResultRow]:
@@ -174,9 +177,16 @@ def read_rows(path: Path) -> list[ResultRow]:
         UserError: naming the file, the row and the field that is missing, unknown or wrong.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        rows = json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_constant=_refused_number,
+            parse_float=_finite,
+            object_pairs_hook=_each_once,
+        )
     except OSError as error:
         raise bad("result file", came=str(path), wanted=f"a file that can be read ({error.strerror})") from error
+    except RecursionError as error:
+        raise bad("result file", came=str(path), wanted="JSON that is not nested as deeply") from error
     except ValueError as error:  # not UTF-8, or not JSON
         raise bad("result file", came=str(path), wanted=f"JSON ({error})") from error
     if not isinstance(rows, list):
@@ -184,17 +194,38 @@ def read_rows(path: Path) -> list[ResultRow]:
     return [_row(path, number, row) for number, row in enumerate(rows)]
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
+def _refused_number(text: str) -> float:
+    raise ValueError(f"{text} is no finite number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refused_number(text)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _tuples(x: Any, depth: int = 4) -> Any:
+    """JSON's lists as the tuples that they were; no deeper than a valid field is."""
+    if isinstance(x, dict) and depth:
+        return {name: _tuples(value, depth - 1) for name, value in x.items()}
+    return tuple(_tuples(item, depth - 1) for item in x) if isinstance(x, list) and depth else x
 
 
 def _row(path: Path, number: int, row: object) -> ResultRow:
     where = f"{path}, row {number}"
     names = {field.name for field in fields(ResultRow)}
-    came = set(row) if isinstance(row, dict) else set()
+    came = set(row) | _OPTIONAL if isinstance(row, dict) else set()
     if not isinstance(row, dict) or came != names:
-        raise bad(where, came=sorted(names ^ came), wanted="each field of a row once and no other; these differ")
-    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+        differ = checks.shown(sorted(names ^ came))
+        raise UserError(f"{where}: got {differ}, wanted each field of a row once and no other; these differ.")
+    given: dict[str, Any] = dict.fromkeys(_OPTIONAL) | row
+    given |= {name: _tuples(given[name]) for name in ("ci95", "seeds", "params_digest", "series")}
     try:
         _check(given)  # before the constructor, whose arguments are typed
     except UserError as error:
@@ -204,3 +235,6 @@ def _row(path: Path, number: int, row: object) -> ResultRow:
         given[name] = None if given[name] is None else float(given[name])
     given["ci95"] = tuple(float(end) for end in given["ci95"])
     return ResultRow(**given)
+
+
+__all__ = ["ResultRow", "read_rows", "to_text", "write_rows"]

@@ -10,40 +10,40 @@ CONFIDENCE = 0.95
 
 
 def interval(
-    accuracies: Float[np.ndarray, "seeds episodes"], *, bounds: tuple[float, float] | None = (0.0, 1.0)
+    values: Float[np.ndarray, "seeds episodes"], *, bounds: tuple[float, float] | None
 ) -> tuple[float, float, float]:
     """Mean and 95 % confidence interval where every seed was measured on the same episodes.
 
-    Seeds and episodes are crossed, so the mean errs for two reasons: which seeds were trained and which episodes were
-    drawn. With `S` seeds and `E` episodes its squared standard error is taken as
+    Seeds and episodes are crossed, so the mean has two sources of error: which seeds were trained and which episodes
+    were drawn. With `S` seeds and `E` episodes its squared standard error is taken as
 
         se² = var(means of the seeds) / S + var(means of the episodes) / E
 
     and the quantile is Student's, with the degrees of freedom of Welch and Satterthwaite (B. L. Welch, 1947). Both
-    terms hold the noise within a cell, so the interval is a little wide rather than narrow. One seed tells nothing
-    about other seeds: the interval is then over episodes alone; likewise with one episode.
+    terms hold the noise within a cell, so the interval is slightly too wide rather than too narrow. With one seed, the
+    interval excludes variation between runs; with one episode, variation between episodes.
 
     Args:
-        accuracies: one figure for each seed and episode.
-        bounds: range that the figure cannot leave; the interval is cut to it. None for an unbounded figure.
+        values: one for each seed and episode, see `Metric.reduce`.
+        bounds: range that the metric cannot leave; the interval is cut to it. None where it has none.
 
     Returns:
         The mean, and the lower and upper end of the interval.
 
     Raises:
-        UserError: where there is a single figure, or one that is not finite.
+        UserError: where there is a single value, or one that is not finite.
     """
-    seeds, episodes = accuracies.shape
-    if accuracies.size < 2:
-        raise bad("accuracies", came=accuracies.shape, wanted="at least two episodes or two seeds")
-    if not np.isfinite(accuracies).all():
-        raise bad("accuracies", came="a figure that is not finite", wanted="finite figures; leave out seeds that died")
-    figures = accuracies.astype(np.float64)
-    mean = float(figures.mean())
+    seeds, episodes = values.shape
+    if values.size < 2:
+        raise bad("values", came=values.shape, wanted="at least two episodes or two seeds")
+    if not np.isfinite(values).all():
+        raise bad("values", came="one that is not finite", wanted="finite values; leave out seeds that diverged")
+    exact = values.astype(np.float64)
+    mean = float(exact.mean())
     # Each term: variance of the mean, and its degrees of freedom.
     terms = [
         (means.var(ddof=1) / count, count - 1)
-        for count, means in ((seeds, figures.mean(axis=1)), (episodes, figures.mean(axis=0)))
+        for count, means in ((seeds, exact.mean(axis=1)), (episodes, exact.mean(axis=0)))
         if count > 1
     ]
     variance = sum(term for term, _ in terms)

@@ -49,7 +49,7 @@ class Watcher:
         """
         for notice in report.notices:
             self.note(notice)
-        validation = _mean(report.validation)
+        validation = _mean(report.validation.get(report.monitor.key))
         if validation is not None:
             self._validation[name] = validation
         figures = self._figures(name, report)
@@ -73,9 +73,8 @@ class Watcher:
         if not report.metrics:
             return ["compiling, then the first figures"]
         figures = []
-        judged = "{:.1%}" if report.judged_by == "accuracy" else "{:.3f}"
-        words = report.judged_by.replace("_", " ")
-        for metric, text in (("loss", "loss {:.3f}"), (report.judged_by, f"{words} {judged}")):
+        judged = "{:.1%}" if report.monitor.unit == "share" else "{:.3f}"
+        for metric, text in (("loss", "loss {:.3f}"), (report.monitor.key, f"{report.monitor.name} {judged}")):
             value = _mean(report.metrics[metric])
             figures.append(text.format(value) if value is not None else f"{metric} –")
         if name in self._validation:

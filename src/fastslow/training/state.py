@@ -60,7 +60,7 @@ class TrainState(eqx.Module):
     @property
     def diverged(self) -> Bool[Array, " seeds"]:
         """Which seeds diverged."""
-        return self.diverged_at != NEVER
+        return jnp.asarray(self.diverged_at) != NEVER
 
 
 def draw(task: AbstractTask, key: Key, step: Int[Array, ""], numbers: Int[Array, " batch"]) -> PyTree:
@@ -170,7 +170,7 @@ def chosen_state(state: TrainState, select: Select = "best") -> LearnerState:
     if state.best is None or select == "last":
         return state.learner
     params, model_state = where_seed(
-        state.best.step > NEVER,
+        jnp.asarray(state.best.step) > NEVER,
         (state.best.params, state.best.model_state),
         (state.learner.params, state.learner.model_state),
     )

@@ -1,9 +1,13 @@
 """The classifier beyond scikit-learn's checks: images and labels of any kind, read-outs, and one sentence an error."""
 
 import copy
+import itertools
+import os
 import pickle
+import subprocess
 import sys
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from sklearn.exceptions import NotFittedError
 from fastslow._checks import UserError
 from fastslow.datasets.images import to_ink_28
 from fastslow.estimators import FewShotClassifier
+from fastslow.estimators.inputs import encode
 from fastslow.estimators.readouts import Head, Prototypes
 from fastslow.tasks.base import Examples
 from fastslow.zoo.saved import load
@@ -160,16 +165,58 @@ def test_digits_of_scikit_learn(tiny_model: Path) -> None:
         ([("b", 1), ("a", 2), ("b", 0)], [("a", 2), ("b", 0), ("b", 1)]),
         (["1", 1, (1,)], [1, "1", (1,)]),
         ([frozenset("a"), frozenset("b"), frozenset("a")], [frozenset("a"), frozenset("b")]),
+        ([Fraction(1, 2), 0.5, Fraction(1, 3)], [Fraction(1, 3), 0.5]),
+        ([1, 1.0, True, 2], [1, 2]),
+        # an array of NumPy's would make one of two labels
+        (["a", "a\0", "b"], ["a", "a\0", "b"]),
+        ([2**53, 2**53 + 1, 1.0], [1.0, 2**53, 2**53 + 1]),
+        ([2**63 + 1, -5, 2**63], [-5, 2**63, 2**63 + 1]),
+        ([2**64, 2**64 + 1, 0], [0, 2**64, 2**64 + 1]),
+        ([np.int64(2**53 + 1), np.float64(2**53), 0], [0, 2**53, 2**53 + 1]),
     ],
 )
 def test_labels_may_be_anything_hashable(labels: list[Any], classes: list[Any], tiny_model: Path) -> None:
-    classifier = FewShotClassifier(tiny_model, readout="prototypes").fit(drawings(3, 1), labels)
+    images = drawings(len(labels), 1)
+    classifier = FewShotClassifier(tiny_model, readout="prototypes").fit(images, labels)
     assert set(classifier.classes_) == set(classes)
     assert len(classifier.classes_) == len(classes)
-    again = clone(classifier).fit(drawings(3, 1)[::-1], labels[::-1])
+    again = clone(classifier).fit(images[::-1], labels[::-1])
     assert list(again.classes_) == list(classifier.classes_)
     if len(classes) == len(labels):
-        assert list(classifier.predict(drawings(3, 1))) == labels
+        assert list(classifier.predict(images)) == labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "ordered"),
+    [
+        ([frozenset("b"), frozenset("a"), frozenset("ab"), frozenset()], ["", "a", "ab", "b"]),
+        ([frozenset("ab"), frozenset(), frozenset("abc"), frozenset("a")], ["", "a", "ab", "abc"]),
+    ],
+)
+def test_the_order_of_sets_is_that_of_no_example(labels: list[frozenset], ordered: list[str]) -> None:
+    for order in itertools.permutations(labels):
+        classes, codes = encode(list(order))
+        assert {tuple(sorted(label)) for label in classes} == {tuple(text) for text in ordered}
+        assert [classes[code] for code in codes] == list(order)
+        assert list(classes) == list(encode(labels)[0])
+
+
+def test_the_text_of_a_set_is_that_of_no_run() -> None:
+    """The order of a set's members is by their hashes, which for texts are drawn at random for each run."""
+    program = """
+from fastslow.estimators.inputs import encode
+labels = [(frozenset("abc"),), (frozenset("bcd"),), (frozenset("adx"),)]
+print(*["".join(sorted(label[0])) for label in encode(labels)[0]])
+"""
+    run = lambda seed: subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, env=os.environ | {"PYTHONHASHSEED": seed}
+    )
+    assert {run(seed).stdout for seed in "123"} == {b"abc adx bcd\n"}
+
+
+def test_large_numbers_that_are_no_classes_leave_no_warning(tiny_model: Path) -> None:
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        FewShotClassifier(tiny_model).fit(SUPPORT, [1e300, 0.5] * 3)
 
 
 def test_examples_and_classes_can_be_added(fitted: dict[str, FewShotClassifier], tiny_model: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Hashable, Sequence
+from itertools import pairwise
 from numbers import Number, Real
 from typing import Any
 
@@ -163,24 +164,21 @@ def _check_key(argument: str, label: Any) -> None:
 def encode(labels: list[Any]) -> tuple[np.ndarray, Int[np.ndarray, " items"]]:
     """The classes, in order, and for each label the place of its class.
 
-    Numbers and texts are ordered as NumPy does; other labels by `<`, or by type and text where they have no order.
+    Labels that are equal in Python are one class, as `1` and `1.0` are; all others stay apart. They are ordered by `<`,
+    or by type and text where they have no order.
 
     Raises:
         UserError: for a single class.
         ValueError: scikit-learn's own, for numbers that are no classes, such as 0.5.
     """
-    if all(isinstance(label, str) for label in labels) or all(isinstance(label, Number) for label in labels):
-        plain = np.asarray(labels)
-        if plain.dtype.kind == "f" and not np.isfinite(plain).all():
-            raise bad("y", came="an infinite label", wanted="finite labels")
-        check_classification_targets(plain)
+    plain = _plain(labels)
+    if plain is not None:
+        with np.errstate(invalid="ignore"):  # scikit-learn turns large numbers into integers to see if they are some
+            check_classification_targets(plain)
         classes, codes = np.unique(plain, return_inverse=True)
     else:
-        found = set(labels)
-        try:
-            ordered = sorted(found)
-        except TypeError:
-            ordered = sorted(found, key=lambda label: (type(label).__name__, repr(label)))
+        labels = [_exact(label) for label in labels]
+        ordered = _in_order(labels)
         classes = np.empty(len(ordered), object)
         classes[:] = ordered
         places = {label: place for place, label in enumerate(ordered)}
@@ -188,6 +186,45 @@ def encode(labels: list[Any]) -> tuple[np.ndarray, Int[np.ndarray, " items"]]:
     if len(classes) < 2:
         raise bad("y", came=f"one class, {classes[0]}", wanted="labels of at least two classes")
     return classes, codes.astype(np.int32)
+
+
+def _plain(labels: list[Any]) -> np.ndarray | None:
+    """Texts or numbers as an array; None for other labels, and where the array would change one of them.
+
+    NumPy cuts zeros from the end of a text, and rounds whole numbers beside floating-point ones.
+    """
+    kinds = (str, (Number, np.bool_))
+    if not any(all(isinstance(label, kind) for label in labels) for kind in kinds):
+        return None
+    plain = np.asarray(labels)
+    if plain.dtype.kind == "f" and not np.isfinite(plain).all():
+        raise bad("y", came="an infinite label", wanted="finite labels")
+    same = (kept == _exact(label) for kept, label in zip(plain.tolist(), labels, strict=True))
+    return plain if plain.dtype.kind != "O" and all(same) else None
+
+
+def _exact(label: Any) -> Any:
+    """Python's own number for one of NumPy's, which rounds a whole one to compare it with a floating-point one."""
+    return label.item() if isinstance(label, np.number | np.bool_) else label
+
+
+def _in_order(labels: list[Any]) -> list[Any]:
+    """The different labels: in the order of `<` where it is one of all of them, else by type and text."""
+    found = list(dict.fromkeys(labels))
+    try:
+        ordered = sorted(found)
+        if all(a < b for a, b in pairwise(ordered)):  # of sets, `<` orders some pairs alone
+            return ordered
+    except (TypeError, ValueError):
+        pass
+    return sorted(found, key=lambda label: (type(label).__name__, _text(label)))
+
+
+def _text(label: Any) -> str:
+    """A label's text, which does not depend on the order in which a set keeps its members."""
+    if isinstance(label, frozenset):
+        return f"{{{', '.join(sorted(_text(member) for member in label))}}}"
+    return f"({', '.join(_text(member) for member in label)})" if isinstance(label, tuple) else repr(label)
 
 
 def canonical_order(images: np.ndarray, codes: np.ndarray) -> Int[np.ndarray, " items"]:

@@ -230,6 +230,21 @@ def test_examples_and_classes_can_be_added(fitted: dict[str, FewShotClassifier],
     assert isinstance(grown.partial_fit(drawings(6, 1)[5:], [5]).readout_, Prototypes)
 
 
+@pytest.mark.parametrize("kind", [list, tuple, iter, set, np.array, dict.fromkeys])
+def test_classes_may_come_in_any_iterable(kind: Any, tiny_model: Path) -> None:
+    classifier = FewShotClassifier(tiny_model, readout="prototypes")
+    assert classifier.partial_fit(SUPPORT, Y, classes=kind(list(Y))).classes_.tolist() == LABELS
+    with pytest.raises(UserError, match="y: got 'delta', wanted one of `classes`"):
+        classifier.partial_fit(SUPPORT[:1], ["delta"], classes=kind(list(Y)))
+
+
+@pytest.mark.parametrize("classes", [3, "alphabetagamma", [["alpha"]], np.array("alpha"), [([1],)]])
+def test_what_are_no_classes_is_refused(classes: Any, tiny_model: Path) -> None:
+    with pytest.raises(UserError, match=r"classes: got .*, wanted .*labels") as error:
+        FewShotClassifier(tiny_model, readout="prototypes").partial_fit(SUPPORT, Y, classes=classes)
+    assert "\n" not in str(error.value)
+
+
 def test_a_refused_addition_changes_nothing(tiny_model: Path) -> None:
     classifier = FewShotClassifier(tiny_model, readout="head").fit(drawings(5, 1), range(5))
     before = classifier.predict_proba(QUERIES)

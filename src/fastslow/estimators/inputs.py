@@ -151,6 +151,33 @@ def as_labels(y: Any, items: int) -> list[Hashable]:
     return labels
 
 
+def check_known(labels: list[Hashable], classes: Any) -> None:
+    """Refuses labels that are not among `classes`.
+
+    Args:
+        labels: as `as_labels` gives them.
+        classes: any iterable of labels, read once; None allows all labels.
+
+    Raises:
+        UserError: for a label that is not there, and for `classes` that are no labels.
+    """
+    if classes is None:
+        return
+    wanted = "all labels that may come, in a list or another iterable"
+    if isinstance(classes, str | bytes):
+        raise bad("classes", came=classes, wanted=wanted)
+    try:
+        known = list(classes)
+    except TypeError as error:
+        raise bad("classes", came=classes, wanted=wanted) from error
+    for label in known:
+        _check_key("classes", label)
+    known = set(known)
+    for label in labels:
+        if label not in known:
+            raise bad("y", came=label, wanted="one of `classes`")
+
+
 def _check_key(argument: str, label: Any) -> None:
     """Refuses what no dictionary finds again: the hash of a tuple is missing where that of a member is."""
     try:
@@ -237,4 +264,13 @@ def canonical_order(images: np.ndarray, codes: np.ndarray) -> Int[np.ndarray, " 
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
-__all__ = ["as_images", "as_labels", "as_pixels", "canonical_order", "encode", "pixel_range_of", "to_ink"]
+__all__ = [
+    "as_images",
+    "as_labels",
+    "as_pixels",
+    "canonical_order",
+    "check_known",
+    "encode",
+    "pixel_range_of",
+    "to_ink",
+]

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 
 pytest.importorskip("sklearn")
 
@@ -25,7 +26,7 @@ from sklearn.exceptions import NotFittedError
 from fastslow._checks import UserError
 from fastslow.datasets.images import to_ink_28
 from fastslow.estimators import FewShotClassifier
-from fastslow.estimators.inputs import encode
+from fastslow.estimators.labels import encode
 from fastslow.estimators.readouts import Head, Prototypes
 from fastslow.tasks.base import Examples
 from fastslow.zoo.saved import load
@@ -204,7 +205,7 @@ def test_the_order_of_sets_is_that_of_no_example(labels: list[frozenset], ordere
 def test_the_text_of_a_set_is_that_of_no_run() -> None:
     """The order of a set's members is by their hashes, which for texts are drawn at random for each run."""
     program = """
-from fastslow.estimators.inputs import encode
+from fastslow.estimators.labels import encode
 labels = [(frozenset("abc"),), (frozenset("bcd"),), (frozenset("adx"),)]
 print(*["".join(sorted(label[0])) for label in encode(labels)[0]])
 """
@@ -380,6 +381,27 @@ class Ambiguous:
         ({"layout": "wide", "X": SUPPORT.reshape(6, -1)}, "layout: got 'wide', wanted 'square', 'row' or a pair"),
         ({"layout": "row", "X": np.zeros((6, 100_000))}, "images of 1×100000 pixels', wanted at most 10,000 pixels"),
         ({"pixel_range": (0, 200)}, "X: got 'pixels from 0 to 255', wanted pixels in the pixel_range of 0 to 200"),
+        ({"X": SUPPORT * 1j}, "X: Complex data not supported; pass real numbers"),
+        ({"X": SUPPORT[0, 0]}, r"X: got 'an array of shape \(40,\)', wanted grey images .* if it is one image"),
+        ({"X": 5.0}, r"X: got 'an array of shape \(\)', wanted grey images"),
+        ({"X": scipy.sparse.eye_array(6).tocsr()}, r"X: got 'a sparse matrix', wanted a dense array; pass X.toarray"),
+        ({"X": np.ma.masked_equal(SUPPORT, 0)}, r"X: got 'masked pixels', wanted an array without a mask"),
+        ({"X": [[0.0, 1.0], [1.0]]}, "X: got 'rows of different lengths', wanted one size"),
+        ({"X": np.array([["a", "b"]])}, "X: got 'texts', wanted arrays of pixels"),
+        ({"X": [[10**400, 1]]}, "X: got 'values of type object', wanted bool, whole or floating"),
+        ({"X": np.ones((6, 4), "m8[s]")}, r"X: got 'values of type timedelta64\[s\]'"),
+        ({"y": np.ma.masked_equal(range(6), 3)}, "y: got 'masked labels', wanted a label for each image"),
+        ({"y": b"abcdef"}, "y: got b'abcdef', wanted one label for each image"),
+        ({"layout": np.ones(2), "X": SUPPORT.reshape(6, -1)}, "layout: got array.*, wanted 'square', 'row' or a pair"),
+        ({"layout": (2**400, 2), "X": SUPPORT.reshape(6, -1)}, r"layout: got .* of numbers from 1 to 10,000"),
+        (
+            {"pixel_range": (0, 10**400)},
+            r"pixel_range: got \(0, 10*… \(.* characters\), wanted None",
+        ),
+        ({"pixel_range": (0, 10**5000)}, "pixel_range: got tuple too long to show, wanted None, 'fit' or a pair"),
+        ({"pixel_range": "fit", "X": 1e308 * (SUPPORT / 127.5 - 1)}, r"X: got 'pixels from -1e\+308"),
+        ({"model": "x" * 5000}, r"model: got 'x* \(File name too long\)', wanted the name of a released model"),
+        ({"ink": "x" * 5000}, r"ink: got 'x*… \(5,002 characters\), wanted one of dark, light"),
         ({"pixel_range": (1, 1)}, r"pixel_range: got \(1, 1\), wanted None, 'fit' or a pair"),
         ({"ink": "blue"}, "ink: got 'blue', wanted one of dark, light"),
         ({"readout": "tail"}, "readout: got 'tail', wanted one of auto, head, prototypes"),
@@ -397,6 +419,7 @@ def test_a_mistake_is_told_in_one_sentence(change: dict[str, Any], told: str, ti
         FewShotClassifier(given.pop("model"), **given).fit(images, labels)
     assert "\n" not in str(error.value)
     assert str(error.value).count(". ") == 0
+    assert len(str(error.value)) < 400
 
 
 def test_a_mistake_in_a_query_is_told(fitted: dict[str, FewShotClassifier]) -> None:

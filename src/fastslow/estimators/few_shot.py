@@ -18,7 +18,8 @@ from .._checks import bad, check_choice
 from ..configs.config import RunConfig
 from ..zoo.saved import Saved
 from .engine import find_model
-from .inputs import as_images, as_labels, as_pixels, canonical_order, check_known, encode, pixel_range_of, to_ink
+from .inputs import as_images, as_pixels, canonical_order, pixel_range_of, to_ink
+from .labels import as_labels, check_known, encode
 from .readouts import fit_head, fit_prototypes
 
 Readout = Literal["auto", "head", "prototypes"]

@@ -99,7 +99,7 @@ def as_images(pixels: np.ndarray, layout: Any) -> np.ndarray:
 
 
 def _is_side(n: Any) -> bool:
-    return isinstance(n, int | np.integer) and 0 < n <= LARGEST_SIDE
+    return isinstance(n, int | np.integer) and 0 < int(n) <= LARGEST_SIDE
 
 
 def pixel_range_of(pixel_range: Any, pixels: np.ndarray | None = None) -> tuple[float, float] | None:

@@ -167,10 +167,11 @@ def chosen_state(state: TrainState, select: Select = "best") -> LearnerState:
         select: `best`, each seed's best parameters in validation, or its last ones where none were validated or kept;
             `last`, the last ones.
     """
+    state = jax.tree.map(jnp.asarray, state)  # a loaded one is on the host
     if state.best is None or select == "last":
         return state.learner
     params, model_state = where_seed(
-        jnp.asarray(state.best.step) > NEVER,
+        state.best.step > NEVER,
         (state.best.params, state.best.model_state),
         (state.learner.params, state.learner.model_state),
     )

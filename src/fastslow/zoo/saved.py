@@ -104,7 +104,7 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
         raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
     finite = np.flatnonzero(~np.asarray(state.diverged))
     if not finite.size:
-        notices = (*notices, f"No seed of {path} stayed finite; these are the parameters from before.")
+        notices = (*notices, f"Every seed of {path} diverged; these are the parameters from before.")
         finite = np.arange(config.training.seeds)
     chosen = jax.jit(chosen_state, static_argnums=1)(state, which)
     chosen = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[finite]), chosen)

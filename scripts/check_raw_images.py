@@ -25,10 +25,7 @@ from fastslow.configs.config import build_tasks
 from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import FewShotClassifier
-from fastslow.metrics import ACCURACY
-from fastslow.results.environment import environment
-from fastslow.results.pipeline import NAMES_SHA256, data_of, facts_of
-from fastslow.results.row import ResultRow, write_rows
+from fastslow.results.row import ResultRow, environment, write_rows
 from fastslow.results.statistics import interval
 from fastslow.tasks.base import Examples
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
@@ -107,24 +104,25 @@ def on_raw_images(model: str | Path, config: OmniglotConfig, episodes: int) -> F
 
 def row(name: str, saved: Saved, tasks: TaskSplits, found: np.ndarray, seconds: float) -> ResultRow:
     """The result row of one way."""
-    value, low, high = interval(found[None].astype(np.float64), bounds=ACCURACY.bounds)
+    value, low, high = interval(found[None].astype(np.float64))
     config = saved.config
     return ResultRow(
         experiment=EXPERIMENT,
         row=name,
-        metric=ACCURACY.name,
-        unit=ACCURACY.unit,
-        axis={},
+        metric="accuracy",
         value=value,
         ci95=(low, high),
+        chance=1 / config.task.way,
         episodes=len(found),
         seeds=saved.seeds[:1],
+        protocol=config.adapt.protocol,
+        regime=config.feedback.regime,
+        transductive=config.adapt.statistics == "episode",
         paper_value=None,
         config=to_json(config),
-        params_digest={"scheme": NAMES_SHA256, "values": saved.sha256[:1]},
-        data=data_of(tasks),
+        params_sha256=saved.sha256[:1],
+        data=tasks.data,
         seconds=seconds,
-        **facts_of(config),
         **environment(),
     )
 

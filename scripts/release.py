@@ -57,10 +57,10 @@ def matching(saved: Saved, rows: list[ResultRow]) -> tuple[int, list[ResultRow]]
         UserError: where no row is about exactly one seed's parameters of this run.
     """
     for index, sha256 in enumerate(saved.sha256):
-        found = [row for row in rows if row.params_digest["values"] == (sha256,) and row.metric == "accuracy"]
+        found = [row for row in rows if row.params_sha256 == (sha256,) and row.metric.startswith("accuracy")]
         if found:
             return index, found
-    came = sorted({sha256[:12] for row in rows for sha256 in row.params_digest["values"]})
+    came = sorted({sha256[:12] for row in rows for sha256 in row.params_sha256})
     wanted = f"accuracies of one seed's best parameters of the run ({', '.join(s[:12] for s in saved.sha256)})"
     raise bad("result", came=", ".join(came) or "no rows", wanted=wanted, remedy="evaluate the run first")
 
@@ -111,7 +111,7 @@ def card(
     config, row = saved.config, rows[0]
     words = stream_words(name, config) if isinstance(config, StreamConfig) else few_shot_words(name, config)
     facts = {
-        "data": f"{row.data['name']}, split {row.data['split']}; SHA-256 of the data {row.data['digest']}",
+        "data": f"{row.data['name']}, split {row.data['split']}; SHA-256 of the data {row.data['sha256']}",
         "classes": "trained on the split's training classes, chosen on its validation classes, measured on its test "
         "classes, none of which took part in training or choice",
         **words.facts,

@@ -1,7 +1,8 @@
 """Neural memory networks: slow learning by gradient, fast learning by writing to a memory."""
 
-from .zoo.load import load
+import lazy_loader
 
-__all__ = ["__version__", "load"]
+# `__init__.pyi` lists the public names and where each is defined; a name is imported when it is first used
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 __version__ = "0.1.0"

@@ -31,3 +31,41 @@ def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises `UserError` unless `value` is one of `choices`."""
     if value not in choices:
         raise bad(argument, came=value, wanted=f"one of {', '.join(choices)}")
+
+
+LARGEST_FLOAT = 3.4028234663852886e38
+"""Largest number that 32 bits hold; beyond it a setting becomes infinity on the device."""
+LARGEST_INT = 2**31 - 1
+"""Largest integer that 32 bits hold; the device counts in them."""
+
+
+def check_real(argument: str, value: object, *, above: float = 0.0, most: float = LARGEST_FLOAT) -> None:
+    """Raises `UserError` unless `value` is a finite number with `above < value <= most`."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not above < value <= most:
+        limit = "" if most == LARGEST_FLOAT else f" and at most {most:g}"
+        raise bad(argument, came=shortened(value), wanted=f"a finite number above {above:g}{limit}")
+
+
+def check_integer(argument: str, value: object, *, least: int = 1, most: int = LARGEST_INT, reason: str = "") -> None:
+    """Raises `UserError` unless `value` is an integer from `least` to `most`; `reason` says what sets the upper end."""
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not is_integer or not least <= value <= most:
+        because = f", since {reason}" if reason else ""
+        raise bad(argument, came=shortened(value), wanted=f"an integer from {least} to {most}{because}")
+
+
+def shortened(value: object) -> object:
+    """A value as a message shows it: a very long integer by its number of digits."""
+    if isinstance(value, int) and abs(value) >= 10**18:
+        return _Shown(f"an integer of about {int(value.bit_length() * 0.30103) + 1} digits")
+    return value
+
+
+class _Shown(str):
+    """Text that `repr` gives as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -49,6 +49,11 @@ class Axis:
         return tuple(label if isinstance(label, int) else place for place, label in enumerate(self.labels))
 
 
+def label_of(name: str, axis: Mapping[str, Label]) -> str:
+    """What is measured, in words: a metric's name and where it stands on its axis, as in `accuracy, instance 2`."""
+    return ", ".join([name, *(f"{axis_name} {label}" for axis_name, label in axis.items())])
+
+
 class Figure(eqx.Module):
     """A sum of scores and how many scores it holds, on the device or on the host; its value is total / count.
 
@@ -186,6 +191,13 @@ def by_label(
     chosen = mask[..., None] & (labels[..., None] == values[None, None])
     kept = jnp.where(chosen, scores[..., None], jnp.zeros((), scores.dtype))
     return Figure(jnp.sum(kept, axis=1), jnp.sum(chosen, axis=1, dtype=scores.dtype))
+
+
+def measured(
+    metric: Metric, scores: Float[Array, "batch time"], mask: Bool[Array, "batch time"], labels: Int[Array, "batch time"]
+) -> Figure:
+    """The figure of a metric for each sequence: along its axis, if it has one, and over all steps otherwise."""
+    return over_steps(scores, mask) if metric.axis is None else by_label(scores, mask, labels, metric.axis)
 
 
 ACCURACY = Metric("accuracy", "share", (0.0, 1.0), larger_is_better=True)

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import http.server
+import os
 import threading
 import zipfile
 from pathlib import Path
@@ -167,7 +168,9 @@ def test_download_with_another_checksum_is_refused_and_leaves_nothing(served):
     assert [file.name for file in (cache_dir() / "letters").iterdir()] == ["first.zip"]
 
 
-@pytest.mark.parametrize("name", ["../outside.png", "/outside.png", "first/../../outside.png", "C:/outside.png"])
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "/outside.png", "first/../../outside.png", "C:/outside.png", ".", "./."]
+)
 def test_members_that_point_outside_are_refused(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "first.zip", "w") as file:
         file.writestr("first/a/b/c.png", "inside")
@@ -187,6 +190,31 @@ def test_a_member_too_large_is_not_read(tmp_path):
     with open_archive(tmp_path, PARTS[0]) as archive, pytest.raises(UserError, match="over 1000000 bytes") as error:
         archive.read("first/a/b/c.png")
     one_sentence(error)
+
+
+def test_a_file_too_large_is_not_read(tmp_path):
+    (tmp_path / "first").mkdir()
+    with (tmp_path / "first" / "large.png").open("wb") as file:
+        file.truncate(MAX_MEMBER_BYTES + 1)
+    with open_archive(tmp_path, PARTS[0]) as archive, pytest.raises(UserError, match="over 1000000 bytes") as error:
+        archive.read("first/large.png")
+    one_sentence(error)
+
+
+@pytest.mark.timeout(10)  # a pipe that nobody writes to makes its reader wait for ever
+def test_only_files_of_a_folder_are_read(tmp_path):
+    folder = tmp_path / "first" / "a"
+    folder.mkdir(parents=True)
+    (folder / "file.png").write_bytes(b"a drawing")
+    (folder / "link.png").symlink_to(folder / "file.png")
+    (folder / "dead.png").symlink_to(folder / "gone")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    (folder / "folder.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    with open_archive(tmp_path, PARTS[0]) as archive:
+        assert archive.names() == ["first/a/file.png", "first/a/link.png"]
+        assert [archive.read(name) for name in archive.names()] == [b"a drawing"] * 2
+        assert len(archive.fingerprint()) == 64
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

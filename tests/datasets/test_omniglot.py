@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from fastslow._checks import UserError
 from fastslow.datasets import omniglot as module
-from fastslow.datasets.images import prepare_image, shrink, to_ink_28
+from fastslow.datasets.images import shrink, to_ink_28
 from fastslow.datasets.locate import Part
 from fastslow.datasets.omniglot import OFFICIAL, Content, Omniglot, _load, _load_raw, load_omniglot, load_raw
 
@@ -141,7 +142,7 @@ def test_raw_drawings_shrink_to_the_cached_images(data):
     paper = 255 - raw.reshape(-1, 105, 105)
     expected = omniglot.select(chosen).reshape(-1, 28, 28).astype(np.float32) / np.float32(255)
     np.testing.assert_array_equal(to_ink_28(paper), expected)
-    np.testing.assert_array_equal(prepare_image(raw[0, 0].astype(np.float32) / 255), expected[0])
+    np.testing.assert_array_equal(to_ink_28(raw[0, :1].astype(np.float32) / 255, "light"), expected[:1])
     with pytest.raises(UserError, match="a class of Omniglot"):
         _load_raw(["images_background/Greek/character99"], data, FAKE)
 
@@ -316,11 +317,58 @@ def test_a_class_too_few(data):
     refused(data, "got '1 alphabets and 1 characters")
 
 
+@pytest.mark.parametrize("extra", ["0001_01.png", "0001_00.png", "0001_1.png", "0002_13.png", "other.png"])
+def test_each_drawer_must_be_there_once(data, extra):
+    """Else the places of the drawings would be those of other drawers."""
+    folder = "images_evaluation/Beta/character01/"
+    content = members(EVALUATION)
+    replaced = content.pop(f"{folder}0001_13.png")
+    with zipfile.ZipFile(data / "images_evaluation.zip", "w") as out, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # one name may be there twice
+        for name, drawing in [*content.items(), (folder + extra, replaced)]:
+            out.writestr(name, drawing)
+    refused(data, f"the drawing [0-9a-z_]*.png of {folder[:-1]} .* by drawers 01 to 20")
+
+
 def test_too_few_drawings(data):
     content = members(EVALUATION)
     content.pop("images_evaluation/Beta/character01/0001_13.png")
     write_zip(data / "images_evaluation.zip", content)
     refused(data, "19 drawings of images_evaluation/Beta/character01")
+
+
+@pytest.mark.timeout(30)  # a pipe that nobody writes to makes its reader wait for ever
+def test_a_pipe_among_the_drawings_is_no_drawing(data, tmp_path):
+    for name in ("images_background", "images_evaluation"):
+        with zipfile.ZipFile(data / f"{name}.zip") as file:
+            file.extractall(tmp_path / "folders")
+    drawing = tmp_path / "folders" / "images_evaluation" / "Beta" / "character01" / "0001_13.png"
+    drawing.unlink()
+    os.mkfifo(drawing)
+    refused(tmp_path / "folders", "19 drawings of images_evaluation/Beta/character01")
+
+
+def as_png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "png")
+    return out.getvalue()
+
+
+def test_eight_bits_of_grey_are_the_same_drawings(data):
+    plain = _load(data, FAKE)
+    grey = {name: as_png(Image.open(io.BytesIO(d)).convert("L")) for name, d in members(EVALUATION, 1000).items()}
+    write_zip(data / "images_evaluation.zip", grey)
+    assert _load(data, FAKE).sha256 == plain.sha256
+
+
+@pytest.mark.parametrize("mode", ["I;16", "P", "LA", "RGB", "RGBA"])
+def test_a_drawing_whose_values_would_change_is_refused(data, mode):
+    drawing = Image.open(io.BytesIO(png(0))).convert("L")
+    if mode == "I;16":
+        drawing = Image.fromarray(np.asarray(drawing).astype(np.uint16) * 257)
+    content = members(EVALUATION) | {"images_evaluation/Beta/character01/0001_13.png": as_png(drawing.convert(mode))}
+    write_zip(data / "images_evaluation.zip", content)
+    refused(data, f"0001_13.png of 105×105 pixels in mode {mode} .* 1 or 8 bits of grey")
 
 
 @pytest.mark.parametrize(
@@ -377,6 +425,8 @@ def test_images_of_any_size_and_type(size):
         (np.zeros((1, 9, 9), np.int64), "int64"),
         (np.zeros((9, 9)), r"\[items, height, columns\]"),
         (np.zeros((1, 0, 9)), "no empty image"),
+        (np.zeros((1, 1, 100_000)), "1×100000 pixels', wanted at most 10,000 pixels a side; shrink them first"),
+        (np.zeros((1, 10_001, 1)), "10001×1 pixels"),
     ],
 )
 def test_images_that_cannot_be_used(images, match):

@@ -1,6 +1,9 @@
 """The classifier beyond scikit-learn's checks: images and labels of any kind, read-outs, and one sentence an error."""
 
+import copy
 import pickle
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +194,80 @@ def test_a_refused_addition_changes_nothing(tiny_model: Path) -> None:
     assert len(classifier.support_labels_) == 5
 
 
+def spoiled(value: float) -> np.ndarray:
+    images = SUPPORT / 255
+    images[2, 5, 5] = value
+    return images
+
+
+MISTAKES = [
+    ({}, SUPPORT, ["a"] * 6),
+    ({}, SUPPORT[:, :39], ["a"] * 6),
+    ({}, SUPPORT[:, :39], Y[:5]),
+    ({"model": "klingon"}, SUPPORT[:, :39], Y),
+    ({"readout": "tail"}, SUPPORT[:, :39], Y),
+    ({"ink": "blue"}, SUPPORT[:, :39], Y),
+    ({}, spoiled(np.nan), Y),
+]
+
+
+@pytest.mark.parametrize(("change", "images", "labels"), MISTAKES)
+def test_a_mistake_learns_nothing(change: dict[str, Any], images: np.ndarray, labels: Any, tiny_model: Path) -> None:
+    classifier = FewShotClassifier(tiny_model, readout="prototypes").set_params(**change)
+    for learn in (classifier.fit, classifier.partial_fit):
+        with pytest.raises(UserError):
+            learn(images, labels)
+        for ask in (classifier.predict, classifier.predict_proba):
+            with pytest.raises(NotFittedError):
+                ask(QUERIES)
+
+
+@pytest.mark.parametrize(("change", "images", "labels"), MISTAKES)
+def test_a_mistake_forgets_nothing(
+    change: dict[str, Any], images: np.ndarray, labels: Any, fitted: dict[str, FewShotClassifier]
+) -> None:
+    classifier = copy.deepcopy(fitted["prototypes"])
+    learned = lambda: {name: id(value) for name, value in vars(classifier).items() if name.endswith("_")}
+    before, known = classifier.predict_proba(QUERIES), learned()
+    with pytest.raises(UserError):
+        classifier.set_params(**change).fit(images, labels)
+    assert learned() == known
+    classifier.set_params(**fitted["prototypes"].get_params())
+    np.testing.assert_array_equal(classifier.predict_proba(QUERIES), before)
+
+
+def test_one_thread_may_fit_while_another_predicts(fitted: dict[str, FewShotClassifier]) -> None:
+    """Three classes and two in turn; every answer is that of the three or that of the two."""
+    three = fitted["prototypes"]
+    two = clone(three).fit(SUPPORT[:4], ["x", "y", "x", "y"])
+    allowed = [classifier.predict(QUERIES).tolist() for classifier in (three, two)]
+    assert allowed[0] != allowed[1]
+    classifier, answers, errors, done = copy.copy(three), [], [], threading.Event()
+
+    def ask() -> None:
+        try:
+            while not done.is_set():
+                answers.append((classifier.predict(QUERIES).tolist(), classifier.predict_proba(QUERIES).shape[1]))
+        except Exception as error:  # noqa: BLE001 – shown by the assertion below
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns within a call
+    thread = threading.Thread(target=ask)
+    try:
+        thread.start()
+        for _ in range(40):
+            classifier.fit(SUPPORT[:4], ["x", "y", "x", "y"])
+            classifier.fit(SUPPORT, Y)
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert not errors
+    assert len(answers) > 10
+    assert all(answer in allowed and classes in (2, 3) for answer, classes in answers)
+
+
 def test_a_pickle_answers_alike_without_the_model(
     fitted: dict[str, FewShotClassifier], readout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,10 +279,17 @@ def test_a_pickle_answers_alike_without_the_model(
         clone(again).predict(QUERIES)
 
 
-def spoiled(value: float) -> np.ndarray:
-    images = SUPPORT / 255
-    images[2, 5, 5] = value
-    return images
+class Ambiguous:
+    """A missing value of some table libraries: neither equal to itself nor not."""
+
+    def __eq__(self, other: object) -> Any:
+        return np.ones(2, bool)
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __repr__(self) -> str:
+        return "Ambiguous"
 
 
 @pytest.mark.parametrize(
@@ -217,6 +301,8 @@ def spoiled(value: float) -> np.ndarray:
         ({"y": [0, 1]}, "y: got '2 labels for 6 images', wanted one label for each image"),
         ({"y": ["a"] * 6}, "y: got 'one class, a', wanted labels of at least two classes"),
         ({"y": [["a"], ["b"]] * 3}, r"y: got \['a'\], wanted labels that can be the key of a dictionary"),
+        ({"y": [([1],), ([2],)] * 3}, r"y: got \(\[1\],\), wanted labels that can be the key of a dictionary"),
+        ({"y": [Ambiguous(), "b"] * 3}, "y: got Ambiguous, wanted labels that can be the key of a dictionary"),
         ({"y": "abcdef"}, "y: got 'abcdef', wanted one label for each image; pass a list"),
         ({"X": SUPPORT[:0], "y": []}, "X: got 'no image', wanted at least one"),
         ({"X": spoiled(np.nan)}, "X: got 'NaN or infinite pixels in image 2', wanted finite pixels"),
@@ -230,6 +316,7 @@ def spoiled(value: float) -> np.ndarray:
         ({"X": SUPPORT.reshape(6, -1)[:, 1:]}, r"X: got 'rows of 1599 pixels', wanted a square number of pixels"),
         ({"layout": (3, 4), "X": SUPPORT.reshape(6, -1)}, "X: got 'rows of 1600 pixels', wanted 12 pixels"),
         ({"layout": "wide", "X": SUPPORT.reshape(6, -1)}, "layout: got 'wide', wanted 'square', 'row' or a pair"),
+        ({"layout": "row", "X": np.zeros((6, 100_000))}, "images of 1×100000 pixels', wanted at most 10,000 pixels"),
         ({"pixel_range": (0, 200)}, "X: got 'pixels from 0 to 255', wanted pixels in the pixel_range of 0 to 200"),
         ({"pixel_range": (1, 1)}, r"pixel_range: got \(1, 1\), wanted None, 'fit' or a pair"),
         ({"ink": "blue"}, "ink: got 'blue', wanted one of dark, light"),

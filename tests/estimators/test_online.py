@@ -140,10 +140,12 @@ def test_what_is_no_image_is_refused_and_nothing_learned(tiny_stream_model: Path
 def test_what_is_no_label_or_no_model_is_refused(tiny_stream_model: Path, tiny_model: Path) -> None:
     one = OnlineOneShot(tiny_stream_model)
     nothing = "y: got 'no label"
-    for label, said in ((None, nothing), (float("nan"), nothing), ([1], "y: got [1]"), (np.eye(2)[0], "y: got ")):
+    refused = [(None, nothing), (float("nan"), nothing), ([1], "y: got [1]"), (([1],), "y: got ([1],)")]
+    for label, said in [*refused, (np.eye(2)[0], "y: got ")]:
         with pytest.raises(UserError, match=re.escape(said)), as_users_come():
             one.learn_one(IMAGES[0], label)
-    assert one.classes == []
+    assert (one.classes, one.examples) == ([], 0)
+    assert one.predict_proba_one(IMAGES[0]) == {}
     with pytest.raises(UserError, match="wanted a model trained on streams of characters"):
         OnlineOneShot(tiny_model)
     with pytest.raises(UserError, match="use OnlineOneShot"):

@@ -1,27 +1,19 @@
-"""Muon against its definition in NumPy: momentum, five steps of Newton and Schulz, gate by gate."""
+"""Muon: which parts of the parameters are matrices; its equations are checked with those of all optimizers."""
+
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from tests.reference.optimizers import orthogonal
 
 from fastslow.cells.lstm import LSTM
-from fastslow.optim.config import OptimiserConfig, build_optimiser
+from fastslow.optim.config import MuonConfig
+from fastslow.optim.schedules import ConstantConfig
 
-RATE, MOMENTUM, RMS = 0.01, 0.95, 0.2
-A, B, C = 3.4445, -4.775, 2.0315
-
-
-def orthogonal(matrix: np.ndarray) -> np.ndarray:
-    """What five steps make of a matrix; its singular values end near one."""
-    found = matrix / (np.linalg.norm(matrix) + 1e-8)
-    flipped = matrix.shape[0] > matrix.shape[1]
-    found = found.T if flipped else found
-    for _ in range(5):
-        square = found @ found.T
-        found = A * found + (B * square + C * square @ square) @ found
-    return found.T if flipped else found
+RATE, RMS = 0.01, 0.2
 
 
 def step(matrix: np.ndarray) -> np.ndarray:
@@ -30,8 +22,8 @@ def step(matrix: np.ndarray) -> np.ndarray:
 
 
 def first_step(params: optax.Params, gradients: optax.Updates) -> optax.Updates:
-    optimiser = build_optimiser(OptimiserConfig("muon", RATE, final=1.0, clip=1e9), 10)
-    return optimiser.update(gradients, optimiser.init(params), params)[0]
+    optimizer = MuonConfig(learning_rate=RATE, clip=None, schedule=ConstantConfig()).build(10)
+    return optimizer.update(gradients, optimizer.init(params), params)[0]
 
 
 def test_a_matrix_moves_along_its_orthogonal_factor(double: None) -> None:
@@ -54,6 +46,25 @@ def test_each_gate_of_an_lstm_is_a_matrix_of_its_own(double: None) -> None:
     assert jax.tree.structure(found) == jax.tree.structure(lstm)
 
 
+class Pair(eqx.Module):
+    """Two matrices in one weight, with a matrix and a vector beside it."""
+
+    stacked: ClassVar = {"both": 2}
+    alone: jax.Array
+    both: jax.Array
+    bias: jax.Array
+
+
+def test_any_module_may_say_that_a_weight_holds_several_matrices(double: None) -> None:
+    rng = np.random.default_rng(3)
+    gradients = Pair(*(jnp.asarray(rng.normal(size=size)) for size in ((4, 5), (6, 5), (3,))))
+    found = first_step({"pair": jax.tree.map(jnp.zeros_like, gradients)}, {"pair": gradients})["pair"]
+    np.testing.assert_allclose(found.alone, -step(np.asarray(gradients.alone)), rtol=1e-6)
+    wanted = np.concatenate([-step(matrix) for matrix in np.split(np.asarray(gradients.both), 2)])
+    np.testing.assert_allclose(found.both, wanted, rtol=1e-6)
+    assert not np.allclose(found.both, -step(np.asarray(gradients.both)), rtol=0.1)
+
+
 def test_what_is_no_matrix_moves_as_nesterovs_adam_has_it(double: None) -> None:
     gradient = np.array([3.0, -2.0, 1e-3])
     ahead = 1 + 0.9 * 0.1 / (1 - 0.9**2)
@@ -69,16 +80,16 @@ def test_kernels_of_a_convolution_are_matrices_of_outputs_by_the_rest(double: No
 
 def test_a_linear_map_is_found() -> None:
     wanted = jax.random.normal(jax.random.key(0), (3, 3))
-    optimiser = build_optimiser(OptimiserConfig("muon", 0.3), 200)
+    optimizer = MuonConfig(learning_rate=0.3).build(200)
     params = eqx.nn.Linear(3, 3, key=jax.random.key(1))
     loss = lambda params: jnp.mean((params.weight - wanted) ** 2) + jnp.mean(params.bias**2)
 
     @eqx.filter_jit
     def update(params: eqx.nn.Linear, state: optax.OptState) -> tuple[eqx.nn.Linear, optax.OptState]:
-        updates, state = optimiser.update(jax.grad(loss)(params), state, params)
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
         return eqx.apply_updates(params, updates), state
 
-    state = optimiser.init(params)
+    state = optimizer.init(params)
     for _ in range(200):
         params, state = update(params, state)
     assert loss(params) < 1e-3

@@ -1,26 +1,24 @@
-"""What learners without parameters share: an empty state, and that there is nothing to train."""
+"""What a baseline is: measured as it is, on the same episodes as a trained learner; it has nothing to train."""
 
-from typing import Generic
+from abc import abstractmethod
+from typing import Generic, TypeVar
 
-import jax.numpy as jnp
+import equinox as eqx
 
-from .._checks import UserError
 from .._typing import Key
-from ..learners.base import AbstractLearner, Episode, LearnerState, Metrics
+from ..metrics import Figure, Metric
+
+Episode = TypeVar("Episode")
 
 
-class AbstractUntrained(AbstractLearner[Episode], Generic[Episode]):
-    """A learner that is measured as it is, on the same episodes as a trained one."""
+class Baseline(eqx.Module, Generic[Episode]):
+    """Answers without parameters of its own."""
 
-    def init(self, *, key: Key) -> LearnerState:
-        """The empty state; `running` has no entries, and an axis by which repetitions can be counted once stacked."""
-        del key
-        return LearnerState(params=(), optimiser=(), running=jnp.zeros(0))
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[Metric, ...]:
+        """What results give of an evaluation, in the order of a table."""
 
-    def update(self, state: LearnerState, episodes: Episode, *, key: Key) -> tuple[LearnerState, Metrics]:
-        """Refuses.
-
-        Raises:
-            UserError: always, since there is nothing to train.
-        """
-        raise UserError(f"{type(self).__name__}: has no parameters to train; measure it with `evaluate` as it is.")
+    @abstractmethod
+    def evaluate(self, episodes: Episode, *, key: Key) -> dict[str, Figure]:
+        """Figures of each episode by the keys of their metrics, `[batch]` or `[batch, labels]`."""

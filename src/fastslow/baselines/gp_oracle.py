@@ -1,59 +1,34 @@
-"""What no learner of a Gaussian process can beat: the process itself, told how it was made (mann section 4.3)."""
-
-from typing import Any
+"""What no learner of a Gaussian process can beat: the process itself, with its true settings (mann section 4.3)."""
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from .._checks import UserError
 from .._typing import Key
-from ..learners.base import LearnerState
-from ..tasks.base import Examples, SequenceEpisode
-from ..tasks.gaussian_process import GaussianProcessConfig, sequential_surprise
-from .base import AbstractUntrained
-
-REFUSAL = "TrueProcess: has nothing to learn; measure it with `evaluate`, or ask `tasks.gaussian_process.posterior`."
+from ..metrics import Figure, Metric, measured
+from ..tasks.base import SequenceEpisode
+from ..tasks.gaussian_process import GaussianProcessConfig, sequential_nll
+from .base import Baseline
 
 
-class TrueProcess(AbstractUntrained[SequenceEpisode]):
-    """The process that streams are drawn from, with its true settings. It has no parameters.
+class GPOracle(Baseline[SequenceEpisode]):
+    """The process that streams are drawn from, which knows its own settings.
 
     Attributes:
         config: the process.
+        measures: what its streams are measured by.
     """
 
     config: GaussianProcessConfig = eqx.field(static=True)
+    measures: tuple[Metric, ...] = eqx.field(static=True)
 
     @property
-    def judged_by(self) -> str:
-        return "log_likelihood"
+    def metrics(self) -> tuple[Metric, ...]:
+        return self.measures
 
-    def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Any:
-        """Refuses.
-
-        Raises:
-            UserError: always, since real numbers have no classes.
-        """
-        raise UserError(REFUSAL)
-
-    def predict(self, adapted: Any, inputs: Float[Array, "query ..."]) -> Float[Array, "query way"]:
-        """Refuses.
-
-        Raises:
-            UserError: always, since real numbers have no classes.
-        """
-        raise UserError(REFUSAL)
-
-    def evaluate(
-        self, state: LearnerState, episodes: SequenceEpisode, *, key: Key
-    ) -> dict[str, Float[Array, "batch ..."]]:
-        """Figures of each episode, as `SequenceLearner.evaluate` has them of real numbers."""
-        each = lambda episode: sequential_surprise(self.config, episode.inputs, episode.targets[:, 0])
-        surprise = jax.vmap(each)(episodes)
-        loss = jnp.mean(surprise, axis=1)
-        return {"loss": loss, "log_likelihood": -loss, "surprise": surprise}
+    def evaluate(self, episodes: SequenceEpisode, *, key: Key) -> dict[str, Figure]:
+        """Log likelihood of each value given those before it."""
+        nll = jax.vmap(lambda e: sequential_nll(self.config, e.inputs.x, e.targets[:, 0]))(episodes)
+        return {m.key: measured(m, -nll, episodes.mask, episodes.axis_index) for m in self.metrics}
 
 
-__all__ = ["TrueProcess"]
+__all__ = ["GPOracle"]

@@ -3,20 +3,18 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._typing import Key
-from ..learners.base import LearnerState
-from ..models.heads import accuracy
+from ..metrics import ACCURACY, Figure, Metric
 from ..tasks.base import Examples, FewShotEpisode
-from .base import AbstractUntrained
+from .base import Baseline
 
 
-class PixelNeighbours(AbstractUntrained[FewShotEpisode]):
+class PixelNeighbours(Baseline[FewShotEpisode]):
     """Names each query after the support example whose pixels are nearest (Euclidean distance, one neighbour).
 
-    It has no parameters, so it is scored as it is, by `training.evaluate.evaluate` on the same episodes as a trained
-    learner. Of equally near examples the one with the smallest label wins.
+    Of equally near examples the one with the smallest label wins.
 
     Attributes:
         way: classes of an episode.
@@ -24,24 +22,27 @@ class PixelNeighbours(AbstractUntrained[FewShotEpisode]):
 
     way: int = eqx.field(static=True)
 
-    def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Examples:
-        """Remembers the support set as it is."""
-        return support
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return (ACCURACY,)
 
-    def predict(self, adapted: Examples, inputs: Float[Array, "query ..."]) -> Float[Array, "query way"]:
-        """Log-softmax of minus the squared distance to the nearest example of each class.
+    def evaluate(self, episodes: FewShotEpisode, *, key: Key) -> dict[str, Figure]:
+        """Accuracy over the queries of each episode."""
 
-        The largest is the nearest neighbour's class; how sure it looks rests on the number of pixels, and is no
-        calibrated probability. A class without an example gets none.
-        """
-        squares = squared_distances(_rows(inputs), _rows(adapted.inputs))
-        of_class = adapted.labels[None, :] == jnp.arange(self.way)[:, None]
-        nearest = jnp.min(jnp.where(of_class[None], squares[:, None], jnp.inf), axis=2)
-        return jax.nn.log_softmax(-nearest)
+        def right(episode: FewShotEpisode) -> Float[Array, ""]:
+            answers = nearest_labels(episode.support, episode.query.inputs, self.way)
+            return jnp.sum((answers == episode.query.labels).astype(episode.query.inputs.dtype))
 
-    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> dict[str, Float[Array, " batch"]]:
-        logits = jax.vmap(lambda e: self.predict(e.support, e.query.inputs))(episodes)
-        return {"accuracy": jax.vmap(accuracy)(logits, episodes.query.labels)}
+        total = jax.vmap(right)(episodes)
+        return {ACCURACY.key: Figure(total, jnp.full_like(total, episodes.query.labels.shape[1]))}
+
+
+def nearest_labels(support: Examples, queries: Float[Array, "query ..."], way: int) -> Int[Array, " query"]:
+    """The label of each query's nearest example; `way` bounds the labels."""
+    squares = squared_distances(_rows(queries), _rows(support.inputs))
+    of_class = support.labels[None, :] == jnp.arange(way)[:, None]
+    nearest = jnp.min(jnp.where(of_class[None], squares[:, None], jnp.inf), axis=2)
+    return jnp.argmin(nearest, axis=1)
 
 
 def squared_distances(a: Float[Array, "rows width"], b: Float[Array, "others width"]) -> Float[Array, "rows others"]:
@@ -55,4 +56,4 @@ def _rows(images: Float[Array, "items ..."]) -> Float[Array, "items pixels"]:
     return images.reshape(images.shape[0], -1)
 
 
-__all__ = ["PixelNeighbours", "squared_distances"]
+__all__ = ["PixelNeighbours", "nearest_labels", "squared_distances"]

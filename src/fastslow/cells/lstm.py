@@ -1,5 +1,8 @@
 """Long short-term memory: the controller of every network here, and a baseline of its own."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,8 +30,10 @@ class LSTM(AbstractSplitCell[LSTMState]):
         input_weight: `W` of the four gates, stacked.
         hidden_weight: `U` of the four gates, stacked.
         bias: `b` of the four gates, stacked.
+        stacked: the weights that hold several matrices, and how many; an optimizer may treat each on its own.
     """
 
+    stacked: ClassVar[Mapping[str, int]] = {"input_weight": 4, "hidden_weight": 4}
     input_weight: Float[Array, "gates in"]
     hidden_weight: Float[Array, "gates hidden"]
     bias: Float[Array, " gates"]

@@ -9,17 +9,18 @@ from typing import Annotated, Literal
 import tyro
 
 from .._checks import bad
-from ..configs.config import AnyConfig, RunConfig, describe
-from ..configs.streams import PER_CLASS, StreamConfig
-from ..learners.regimes import Statistics
+from ..configs.config import Config
+from ..configs.run import Trained
+from ..learners.few_shot import Statistics
 from ..papers.fast_slow.main import pixel_row
-from ..results.pipeline import Trained, measure, on_streams
+from ..results.measure import measure
+from ..results.streams import on_streams
 from ..results.row import write_rows
-from ..tasks.omniglot_stream import OmniglotStreamConfig
+from ..tasks.omniglot_stream import PER_CLASS, OmniglotStreamConfig
 from ..training.files import check_writable
 from ..zoo.saved import load
 from .console import say, show_results
-from .models import with_tasks
+from .models import with_data_of
 from .start import use_all_cores
 
 _DESCRIPTION = """Measures a run or a released model on test episodes, and where they are few-shot episodes, nearest
@@ -79,47 +80,48 @@ def run(words: Sequence[str]) -> int:
         raise bad("--episodes", came=flags.episodes, wanted="at least 2, for an interval")
     saved = load(flags.model)
 
-    trained = with_tasks(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
+    trained = with_data_of(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
     if flags.split == "validation":
         trained = on_validation(trained)
-    name = flags.row or f"{flags.model}, {describe(trained.config)}"
+    name = flags.row or f"{flags.model}, {trained.config.describe()}"
     planned = {name: trained}
     if flags.classes or flags.examples is not None:
         streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
-        planned = {f"{name}, {_told(s.config.task)}": s for s in streams}
+        planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}
     out = flags.out or default_out(flags.model)
     check_writable(out)
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
     rows = []
-    for told, measured in planned.items():
-        rows += measure(measured, experiment=flags.experiment, row=told, episodes=flags.episodes)
-    if isinstance(trained.config, RunConfig):
+    for title, measured in planned.items():
+        rows += measure(measured, experiment=flags.experiment, row=title, episodes=flags.episodes)
+    if trained.config.task.spec.episode == "few-shot":
         rows.append(pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes))
     write_rows(out, rows)
     show_results(rows, out, json=flags.json)
     return 0
 
 
-def with_statistics(config: AnyConfig, statistics: Statistics | None) -> AnyConfig:
+def with_statistics(config: Config, statistics: Statistics | None) -> Config:
     """A configuration with other statistics of batch normalisation.
 
     Raises:
-        UserError: the network has no batch normalisation.
+        UserError: the learner has no such choice.
     """
     if statistics is None:
         return config
-    if isinstance(config, StreamConfig):
-        raise bad("--statistics", came=statistics, wanted="nothing, as a network on streams normalises no batches")
-    return replace(config, adapt=replace(config.adapt, statistics=statistics))
+    if not hasattr(config.learner, "statistics"):
+        wanted = f"nothing, as learner {config.learner.kind} has no such choice"
+        raise bad("--statistics", came=statistics, wanted=wanted)
+    return replace(config, learner=replace(config.learner, statistics=statistics))
 
 
-def on_validation(trained: Trained[AnyConfig]) -> Trained[AnyConfig]:
+def on_validation(trained: Trained) -> Trained:
     """The same model, to be measured on validation classes; its rows say so."""
     tasks = trained.tasks
     return replace(trained, tasks=replace(tasks, test=tasks.validation, split=f"{tasks.split}, validation classes"))
 
 
-def _told(task: OmniglotStreamConfig) -> str:
+def _streams(task: OmniglotStreamConfig) -> str:
     how_many = f"{PER_CLASS} examples of each" if task.balanced else f"{task.length} examples"
     return f"{task.classes} classes, {how_many}"
 

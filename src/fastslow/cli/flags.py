@@ -10,9 +10,8 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from .._checks import UserError, bad
-from ..configs.config import AnyConfig, RunConfig
-from ..tasks.gaussian_process import GaussianProcessConfig
-from ..tasks.glyphs import GlyphsConfig
+from ..configs.config import Config
+from .choices import choices_help
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
 path of the result file. Without a preset it is the main job: a memory network with synthetic gradients on generated
@@ -26,11 +25,17 @@ fastslow train smoke --out /tmp/try
 
 fastslow train omniglot-5way-1shot --data DIR --seeds 3
 
-fastslow train main --task.way 10 --feedback.regime both --feedback.regression 1 --feedback.alpha 1
+fastslow train main --task.way 10 --learner.feedback.regime both --learner.feedback.regression 1
+
+fastslow train --task omniglot --model.cell mann --learner in-context
 
 fastslow train --resume --out runs/main-001
 
-The flags below show the values of the preset named; `fastslow list` names them all."""
+Parts are chosen by name, the one in use standing first; each brings its own flags:
+
+{choices}
+
+The flags below show the values of the preset and of the parts named; `fastslow list` names all presets."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,9 @@ class TrainFlags:
     """Test episodes of each seed; without it as many as the preset's results have, or on --resume as before."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the result rows as JSON on standard output, and all else on standard error."""
-    config: Annotated[AnyConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
-    def run_config(self, default: AnyConfig) -> AnyConfig:
+    def run_config(self, default: Config) -> Config:
         """The configuration with the short flags in it.
 
         Args:
@@ -78,7 +83,7 @@ class TrainFlags:
         return replace(with_data(self.config, self.data), training=training)
 
 
-def with_data(config: AnyConfig, data: Path | None) -> AnyConfig:
+def with_data(config: Config, data: Path | None) -> Config:
     """A configuration that takes its data from a folder.
 
     Raises:
@@ -86,7 +91,7 @@ def with_data(config: AnyConfig, data: Path | None) -> AnyConfig:
     """
     if data is None:
         return config
-    if isinstance(config.task, (GlyphsConfig, GaussianProcessConfig)):
+    if not hasattr(config.task, "data"):
         raise bad(
             "--data",
             came=str(data),
@@ -138,11 +143,11 @@ def read_place(words: Sequence[str]) -> Place:
     return Place(preset, rest, known.out, known.resume, asks_for_help=not _HELP.isdisjoint(rest))
 
 
-def read_flags(flags: Sequence[str], preset: str, config: AnyConfig) -> TrainFlags:
+def read_flags(flags: Sequence[str], preset: str, config: Config) -> TrainFlags:
     """Reads all flags.
 
     Args:
-        flags: what was typed after the preset.
+        flags: what was typed after the preset, less the choices of parts.
         preset: the preset's name.
         config: the values of the configuration's flags that are not typed.
 
@@ -154,7 +159,7 @@ def read_flags(flags: Sequence[str], preset: str, config: AnyConfig) -> TrainFla
         TrainFlags,
         args=flags,
         prog="fastslow train",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.format(choices=choices_help(config)),
         default=TrainFlags(preset=preset, config=config),
         config=(tyro.conf.AvoidSubcommands,),
         registry=_registry(),

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..configs.config import AnyConfig, build_any_learner, build_tasks
-from ..results.pipeline import Trained
-from ..zoo.saved import Saved
+from ..configs.config import Config
+from ..configs.run import Trained
+from ..zoo.saved import Saved, with_tasks
 from .console import say
 from .flags import with_data
 
 
-def with_tasks(
-    saved: Saved, data: Path | None, change: Callable[[AnyConfig], AnyConfig] = lambda config: config
-) -> Trained[AnyConfig]:
+def with_data_of(
+    saved: Saved, data: Path | None, change: Callable[[Config], Config] = lambda config: config
+) -> Trained:
     """Joins a trained model and its data.
 
     Args:
@@ -25,5 +25,4 @@ def with_tasks(
     """
     for notice in saved.notices:
         say(notice)
-    config = change(with_data(saved.config, data))
-    return Trained(config, build_any_learner(config), build_tasks(config.task), saved.states, saved.seeds, seconds=0.0)
+    return with_tasks(saved, change(with_data(saved.config, data)))

@@ -11,7 +11,7 @@ import tyro
 from ..results.figures import draw_figures
 from ..results.row import read_rows
 from ..zoo.saved import load_run
-from .models import with_tasks
+from .models import with_data_of
 from .start import use_all_cores
 
 _DESCRIPTION = """Draws the figures of a run: its learning curve; on streams of characters also the accuracy of each
@@ -37,10 +37,10 @@ def run(words: Sequence[str]) -> int:
     """Runs `fastslow plot`."""
     use_all_cores()
     flags = tyro.cli(PlotFlags, args=words, prog="fastslow plot", description=_DESCRIPTION)
-    trained = with_tasks(load_run(flags.folder), flags.data)
+    trained = with_data_of(load_run(flags.folder), flags.data)
     result = flags.folder / "result.json"
     others = read_rows(result)[1:] if result.is_file() else []
-    references = {row.row: row.value for row in others if row.metric == "accuracy" and not row.axis}
+    references = {row.row: row.value for row in others if row.metric == "accuracy"}
     for path in draw_figures(trained, flags.folder / "figures", references):
         sys.stdout.write(f"{path}\n")
     return 0

@@ -6,17 +6,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .._checks import UserError, bad
-from ..configs.config import AnyConfig, RunConfig, describe, read_config
+from ..configs.config import Config, read_config
 from ..configs.presets import find_preset
-from ..configs.streams import StreamConfig
+from ..configs.run import train
 from ..papers.fast_slow.main import PIXELS, pixel_row, run_main
 from ..papers.rows import is_result_of
 from ..results.figures import draw_figures
-from ..results.pipeline import measure, train_run
+from ..results.measure import measure
 from ..results.row import ResultRow, read_rows, write_rows
 from ..training.checkpoint import Checkpoints
 from ..training.folder import read_json
 from ..training.report import Report
+from .choices import choose
 from .console import logged, say, show_results
 from .flags import Place, read_flags, read_place
 from .folders import claimed, remember_preset, remembered_episodes, remembered_preset, resumable
@@ -39,7 +40,8 @@ def run(words: Sequence[str]) -> int:
     preset = _preset(place, folder)
     default = _stored(folder) if place.resume and folder else None
     default = find_preset(preset).config if default is None else default
-    flags = read_flags(place.flags, preset, default)
+    default, words_left = choose(default, place.flags)
+    flags = read_flags(words_left, preset, default)
     config = flags.run_config(default)
     before = remembered_episodes(folder) if place.resume and folder else None
     episodes = flags.episodes if flags.episodes is not None else before or EPISODES.get(preset, MOST_EPISODES)
@@ -77,7 +79,7 @@ def _preset(place: Place, folder: Path | None) -> str:
     return place.preset or found or MAIN
 
 
-def _stored(folder: Path) -> AnyConfig | None:
+def _stored(folder: Path) -> Config | None:
     """The configuration of a run that is gone on with, so that no flag need be typed twice."""
     path = folder / "config.json"
     return read_config(read_json(path)) if path.is_file() else None
@@ -97,21 +99,17 @@ def _remembering(watcher: Watcher, out: Path, preset: str, episodes: int) -> Wat
     return watch
 
 
-def _row_name(config: AnyConfig) -> str:
-    return describe(config) if isinstance(config, StreamConfig) else f"NMN, {describe(config)}"
-
-
-def _train(preset: str, config: AnyConfig, out: Path, resume: bool, episodes: int, watch: Watch) -> list[ResultRow]:
-    if preset == MAIN and isinstance(config, RunConfig):
+def _train(preset: str, config: Config, out: Path, resume: bool, episodes: int, watch: Watch) -> list[ResultRow]:
+    if preset == MAIN and "regime" in config.learner.facts:
         return run_main(out, config, resume=resume, watch=watch, episodes=episodes, grow=True)
     result = out / "result.json"
     finished = read_rows(result) if resume and result.is_file() else []
     if finished and is_result_of(finished[0], config, episodes):
         return finished
-    trained = train_run(config, out, resume=resume, watch=lambda report: watch(preset, report))
+    trained = train(config, out, resume=resume, watch=lambda report: watch(preset, report))
     say(f"Measuring on {episodes} test episodes.")
-    rows = measure(trained, experiment=preset, row=_row_name(config), episodes=episodes)
-    if isinstance(config, RunConfig):
+    rows = measure(trained, experiment=preset, row=config.describe(), episodes=episodes)
+    if config.task.spec.episode == "few-shot":
         rows.append(pixel_row(config, trained.tasks, experiment=preset, episodes=episodes))
     draw_figures(trained, out / "figures", {row.row: row.value for row in rows if row.row == PIXELS})
     write_rows(result, rows)  # last: a run that has it lacks nothing

@@ -1,17 +1,28 @@
-"""Named configurations of single trainings: what `fastslow train PRESET` runs."""
+"""Named configurations of single trainings: what `fastslow train PRESET` trains."""
 
 from dataclasses import dataclass, replace
 
 from .._checks import bad
-from ..learners.regimes import AdaptConfig, FeedbackConfig
-from ..optim.config import OptimiserConfig
-from ..papers.mann.settings import AS_MANY, MORE, network, sharp
+from ..cells.lstm import LSTMConfig
+from ..cells.mann import MANNConfig
+from ..cells.nmn import NMNConfig
+from ..learners.fine_tune import FineTuneConfig
+from ..learners.supervised import SupervisedConfig
+from ..memory.least_used import LeastUsedConfig
+from ..memory.slots import SoftSlotsConfig
+from ..models.conv import ConvConfig
+from ..models.flatten import FlattenConfig
+from ..models.network import NetworkConfig
+from ..optim.config import AdamConfig, MuonConfig, RMSPropConfig
+from ..optim.schedules import ConstantConfig
+from ..synthetic.regimes import FeedbackConfig
 from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.glyphs import GlyphsConfig
 from ..tasks.omniglot import OmniglotConfig
 from ..tasks.omniglot_stream import OmniglotStreamConfig
 from ..training.config import TrainingConfig
-from .config import AnyConfig, ModelConfig, RunConfig
+from .config import Config
+from .members import TaskConfig
 
 
 @dataclass(frozen=True)
@@ -19,52 +30,85 @@ class Preset:
     """A configuration with what a user wants to know before starting it.
 
     Attributes:
-        config: the run.
-        summary: what it trains.
+        config: what it trains.
+        summary: the same in words.
         expected: time on two CPU cores, all its trainings together.
     """
 
-    config: AnyConfig
+    config: Config
     summary: str
     expected: str
 
 
 META = FeedbackConfig(regime="meta", alpha=5.0)
-"""Fast steps along meta-learned synthetic gradients. Their scale is the predictors' to choose; a larger α lets them
+"""Inner steps along meta-learned synthetic gradients. Their scale is the predictors' to choose; a larger α lets them
 start with larger steps."""
+SMALL = TrainingConfig(steps=4, batch=2, log_every=2, validate_every=4, validation_episodes=4, checkpoint_every=2)
+"""A few updates, to see that everything works."""
 
 
-def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int, warp: float = 1.0) -> RunConfig:
+def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int, warp: float = 1.0) -> Config:
     """NMN with synthetic gradients, regime meta, on Omniglot's 1,200 training characters.
 
     Training drawings are changed a little at random, which the paper does not do: without it, 9,000 updates name 98.6 %
     of training classes' queries and 97.1 % of validation classes'.
     """
-    return RunConfig(
+    return Config(
         task=OmniglotConfig(way=way, shot=shot, queries=queries, warp=warp),
+        learner=FineTuneConfig(META, rate=0.1),
         training=TrainingConfig(
             steps=steps, batch=batch, log_every=50, validate_every=500, validation_episodes=400, checkpoint_every=500
         ),
-        adapt=AdaptConfig(rate=0.1),
-        feedback=META,
     )
 
 
-GLYPHS = RunConfig(
+def stream(task: TaskConfig, steps: int, *, seeds: int = 1) -> Config:
+    """The memory-augmented network, equations as printed, on sequences; updates of 16 by Muon."""
+    return Config(
+        task=task,
+        model=NetworkConfig(embed=FlattenConfig(), cell=MANNConfig()),
+        learner=SupervisedConfig(),
+        optimizer=MuonConfig(learning_rate=3e-3),
+        training=TrainingConfig(
+            steps=steps,
+            batch=16,
+            seeds=seeds,
+            log_every=250,
+            validate_every=1000,
+            validation_episodes=400,
+            checkpoint_every=1000,
+        ),
+    )
+
+
+def small_stream(task: TaskConfig) -> Config:
+    """A tiny memory-augmented network and a few updates, for tests."""
+    cell = MANNConfig(controller=LSTMConfig(hidden=8), memory=LeastUsedConfig(slots=8, width=4, heads=2))
+    return replace(stream(task, 4), model=NetworkConfig(embed=FlattenConfig(), cell=cell), training=SMALL)
+
+
+def sharp(config: Config) -> Config:
+    """The same with heads that choose how sharply they read, and write another vector than their key."""
+    cell = config.model.cell
+    memory = replace(cell.memory, strength="learned", written="vector")
+    return replace(config, model=replace(config.model, cell=replace(cell, memory=memory)))
+
+
+GLYPHS = Config(
     task=GlyphsConfig(queries=3),
+    learner=FineTuneConfig(META, rate=0.1),
     training=TrainingConfig(
         steps=400, batch=8, log_every=25, validate_every=200, validation_episodes=200, checkpoint_every=200
     ),
-    adapt=AdaptConfig(rate=0.1),
-    feedback=META,
 )
 
-SMOKE = RunConfig(
+SMOKE = Config(
     task=GlyphsConfig(queries=1),
-    training=TrainingConfig(steps=4, batch=2, log_every=2, validate_every=4, validation_episodes=4, checkpoint_every=2),
-    model=ModelConfig(features=8, channels=4, width=8, slots=3),
-    adapt=AdaptConfig(rate=0.1, steps=1),
-    feedback=FeedbackConfig(hidden=8),
+    model=NetworkConfig(
+        embed=ConvConfig(features=8, channels=4), cell=NMNConfig(width=8, memory=SoftSlotsConfig(slots=3))
+    ),
+    learner=FineTuneConfig(FeedbackConfig(regime="meta", hidden=8), rate=0.1, steps=1),
+    training=SMALL,
 )
 
 PRESETS = {
@@ -84,39 +128,37 @@ PRESETS = {
     "paper-5way-1shot": Preset(
         replace(
             omniglot(5, 1, batch=8, queries=3, steps=9000),
-            optimiser=OptimiserConfig(learning_rate=5e-6, final=1.0),
-            feedback=FeedbackConfig(regime="both", predictor="lstm", regression=1.0),
+            optimizer=AdamConfig(learning_rate=5e-6, schedule=ConstantConfig()),
+            learner=FineTuneConfig(FeedbackConfig(regime="both", predictor="lstm", regression=1.0), rate=0.1),
         ),
         "Omniglot, 5 classes, 1 example, with the paper's learning rate, predictors and regime both",
         "40 minutes",
     ),
     "omniglot-stream": Preset(
-        sharp(network(OmniglotStreamConfig(classes=15, length=100, labels="strings"), "laptop", MORE)),
+        sharp(stream(OmniglotStreamConfig(classes=15, length=100, labels="strings"), 20_000)),
         "MANN on streams of Omniglot, 15 classes at length 100, labels that are strings",
         "50 minutes",
     ),
     "omniglot-stream-5": Preset(
-        sharp(network(OmniglotStreamConfig(), "laptop", MORE)),
+        sharp(stream(OmniglotStreamConfig(), 20_000)),
         "MANN on streams of Omniglot, 5 classes at length 50, one-hot labels",
         "25 minutes",
     ),
     "paper-omniglot-stream": Preset(
         replace(
-            network(OmniglotStreamConfig(), "paper", MORE),
-            optimiser=OptimiserConfig("rmsprop", learning_rate=1e-4, final=1.0),
+            stream(OmniglotStreamConfig(), 100_000),
+            optimizer=RMSPropConfig(learning_rate=1e-4, schedule=ConstantConfig()),
         ),
-        "MANN on streams of Omniglot, equations and optimiser as printed, 100,000 updates",
+        "MANN on streams of Omniglot, equations and optimizer as printed, 100,000 updates",
         "70 minutes",
     ),
     "gaussian-process": Preset(
-        sharp(network(GaussianProcessConfig(), "laptop", AS_MANY)),
+        sharp(stream(GaussianProcessConfig(), 6_250)),
         "MANN on functions of one number, drawn from a Gaussian process",
         "15 minutes",
     ),
     "smoke-stream": Preset(
-        network(GaussianProcessConfig(length=12), "smoke", 4),
-        "smoke for a network on streams; no result",
-        "1 minute",
+        small_stream(GaussianProcessConfig(length=12)), "smoke for a network on streams; no result", "1 minute"
     ),
     "smoke": Preset(SMOKE, "a few updates of a tiny network, to see that everything works; no result", "1 minute"),
 }
@@ -129,5 +171,5 @@ def find_preset(name: str) -> Preset:
         UserError: there is none of that name.
     """
     if name not in PRESETS:
-        raise bad("preset", came=name, wanted=f"one of {', '.join(PRESETS)}", remedy="see `fastslow list`")
+        raise bad("preset", came=name[:80], wanted=f"one of {', '.join(PRESETS)}", remedy="see `fastslow list`")
     return PRESETS[name]

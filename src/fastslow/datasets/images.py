@@ -4,6 +4,8 @@ The same shrinking builds the cached Omniglot array and prepares a user's own im
 strokes sharpest of Pillow's anti-aliasing filters; its small overshoot is clipped to paper and ink.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -12,10 +14,10 @@ from .._checks import bad, check_choice
 
 SIDE = 28
 """Rows and columns of an image as the models see it."""
-
-
 THIRD = 35
 """Rows and columns of a drawing at a third of its size."""
+LARGEST_SIDE = 10_000
+"""Most rows or columns of a user's image: a line of this length on square paper takes 100 MB."""
 
 
 def shrink(drawing: UInt8[np.ndarray, "height columns"], side: int = SIDE) -> UInt8[np.ndarray, "side side"]:
@@ -44,18 +46,6 @@ def thirds(drawing: UInt8[np.ndarray, "105 105"]) -> UInt8[np.ndarray, "35 35"]:
     return np.rint(blocks.sum(axis=(1, 3), dtype=np.uint16) / 9).astype(np.uint8)
 
 
-def prepare_image(ink: Float[np.ndarray, "height columns"]) -> Float[np.ndarray, "28 28"]:
-    """Shrinks one image given as ink in [0, 1] (1 = full ink), exactly as the cached data sets are shrunk.
-
-    Returns:
-        float32 image in [0, 1] with ink = 1.
-
-    Raises:
-        UserError: for a value that is not finite or lies outside [0, 1].
-    """
-    return to_ink_28(ink[None], ink="light")[0]
-
-
 def to_ink_28(images: np.ndarray, ink: str = "dark") -> Float[np.ndarray, "items 28 28"]:
     """Brings a user's images to the form that the models see.
 
@@ -67,21 +57,22 @@ def to_ink_28(images: np.ndarray, ink: str = "dark") -> Float[np.ndarray, "items
         float32 images in [0, 1] with ink = 1.
 
     Raises:
-        UserError: for another number of axes, an empty image, another dtype, NaN, or values outside the range.
+        UserError: for another number of axes, an empty or too large image, another dtype, NaN, or values outside the
+            range.
     """
-    values = _ink_bytes(images, ink)
-    small = np.empty((len(values), SIDE, SIDE), np.uint8)
-    for row, drawing in zip(small, values, strict=True):
-        row[:] = shrink(drawing)
-    return small.astype(np.float32) / np.float32(255)
+    return _each(shrink, _ink_bytes(images, ink), SIDE).astype(np.float32) / np.float32(255)
 
 
 def to_thirds(images: np.ndarray, ink: str = "dark") -> UInt8[np.ndarray, "items 35 35"]:
     """As `to_ink_28`, but to a third of the size of Omniglot's drawings, 255 for ink: what streams are made from."""
-    values = _ink_bytes(images, ink)
-    small = np.empty((len(values), THIRD, THIRD), np.uint8)
-    for row, drawing in zip(small, values, strict=True):
-        row[:] = thirds(shrink(drawing, 3 * THIRD))
+    return _each(lambda drawing: thirds(shrink(drawing, 3 * THIRD)), _ink_bytes(images, ink), THIRD)
+
+
+def _each(prepare: Callable[[np.ndarray], np.ndarray], drawings: np.ndarray, side: int) -> np.ndarray:
+    """Prepares one drawing after the other, of which each takes some memory of its own."""
+    small = np.empty((len(drawings), side, side), np.uint8)
+    for row, drawing in zip(small, drawings, strict=True):
+        row[:] = prepare(drawing)
     return small
 
 
@@ -91,6 +82,9 @@ def _ink_bytes(images: np.ndarray, ink: str) -> UInt8[np.ndarray, "items height 
     images = np.asarray(images)
     if images.ndim != 3 or 0 in images.shape[1:]:
         raise bad("images", came=images.shape, wanted="an array [items, height, columns] with no empty image")
+    if max(images.shape[1:]) > LARGEST_SIDE:
+        came = f"images of {images.shape[1]}×{images.shape[2]} pixels"
+        raise bad("images", came=came, wanted=f"at most {LARGEST_SIDE:,} pixels a side", remedy="shrink them first")
     values = _to_bytes(images)
     return 255 - values if ink == "dark" else values
 

@@ -10,8 +10,9 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pooch
@@ -122,26 +123,29 @@ class Archive:
     def names(self) -> list[str]:
         """Names of all files, as paths from the part's own name on, sorted."""
         if self._handle is None:
-            files = self.source.rglob("*")
-            return sorted(f"{self.part.name}/{file.relative_to(self.source).as_posix()}" for file in files)
-        members = [member.filename for member in self._handle.infolist() if not member.is_dir()]
+            return sorted(f"{self.part.name}/{file.relative_to(self.source).as_posix()}" for file, _ in self._files())
+        members = [name for name in self._handle.namelist() if not name.endswith("/")]
         for name in members:
             pure = PurePosixPath(name.replace("\\", "/"))
-            if pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
+            # a member without a name of its own, such as ".", has no parts
+            if not pure.parts or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
                 raise bad("data", came=name, wanted=f"only members inside the archive {self.source}")
         return sorted(members)
 
     def read(self, name: str) -> bytes:
         """Content of one file."""
-        if self._handle is not None and self._handle.getinfo(name).file_size > MAX_MEMBER_BYTES:
-            came = f"{name} of over {MAX_MEMBER_BYTES} bytes in {self.source}"
-            raise bad("data", came=came, wanted="drawings alone", remedy=f"fetch {self.part.url}")
         try:
-            if self._handle is not None:
-                return self._handle.read(name)
-            return (self.source / PurePosixPath(name).relative_to(self.part.name)).read_bytes()
+            if self._handle is None:
+                file = self.source / PurePosixPath(name).relative_to(self.part.name)
+                size, read = file.stat().st_size, file.read_bytes
+            else:
+                size, read = self._handle.getinfo(name).file_size, partial(self._handle.read, name)
+            if size <= MAX_MEMBER_BYTES:
+                return read()
         except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise _broken(self.source, name) from error
+        came = f"{name} of over {MAX_MEMBER_BYTES} bytes in {self.source}"
+        raise bad("data", came=came, wanted="drawings alone", remedy=f"fetch {self.part.url}")
 
     def fingerprint(self) -> str:
         """Changes when the source does: hash of the zip's bytes, or of the folder's names, sizes and times."""
@@ -149,12 +153,18 @@ class Archive:
             with self.source.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         digest = hashlib.sha256()
-        for file in sorted(self.source.rglob("*")):
-            status = file.stat()
-            if stat.S_ISREG(status.st_mode):
-                entry = f"{file.relative_to(self.source).as_posix()} {status.st_size} {status.st_mtime_ns}\n"
-                digest.update(entry.encode())
+        for file, status in self._files():
+            entry = f"{file.relative_to(self.source).as_posix()} {status.st_size} {status.st_mtime_ns}\n"
+            digest.update(entry.encode(errors="surrogateescape"))
         return digest.hexdigest()
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """The regular files of a folder, in order; reading a pipe or a device could wait for ever."""
+        for file in sorted(self.source.rglob("*")):
+            with suppress(OSError):  # a link that leads nowhere
+                status = file.stat()
+                if stat.S_ISREG(status.st_mode):
+                    yield file, status
 
 
 @contextmanager

@@ -28,8 +28,8 @@ from .locate import Archive, Part, cache_dir, locate, open_archive
 
 DRAWINGS = 20
 RAW_SIDE = 105
-CACHE_FORMAT = 1
-"""Raised whenever the preparation changes, so that arrays made before it are rebuilt."""
+CACHE_FORMAT = 2
+"""Raised whenever the preparation or its checks change, so that arrays made before are built again."""
 
 _ADDRESS = "https://github.com/brendenlake/omniglot/raw/master/python"
 
@@ -188,10 +188,21 @@ def _classes(archive: Archive, content: Content) -> list[tuple[Archive, list[str
         wanted = f"the {content.alphabets} alphabets and {content.classes} characters of {content.part.name}"
         raise bad("data", came=came, wanted=wanted, remedy=f"fetch {content.part.url}")
     for name, files in drawings.items():
-        if len(files) != DRAWINGS:
-            came = f"{len(files)} drawings of {name} in {archive.source}"
-            raise bad("data", came=came, wanted=f"{DRAWINGS} of each character", remedy=f"fetch {content.part.url}")
+        if (came := _unlike_twenty(files)) is not None:
+            came = f"{came} of {name} in {archive.source}"
+            wanted = f"{DRAWINGS} of each character, by drawers 01 to {DRAWINGS}"
+            raise bad("data", came=came, wanted=wanted, remedy=f"fetch {content.part.url}")
     return [(archive, drawings[name]) for name in sorted(drawings, key=lambda name: name.split("/"))]
+
+
+def _unlike_twenty(files: list[str]) -> str | None:
+    """What is wrong with the drawings of one class: the place in the sorted list must tell the drawer."""
+    if len(files) != DRAWINGS:
+        return f"{len(files)} drawings"
+    start = files[0].rpartition("_")[0]
+    expected = [f"{start}_{drawer:02}.png" for drawer in range(1, DRAWINGS + 1)]
+    wrong = [file for file, name in zip(files, expected, strict=True) if file != name]
+    return f"the drawing {wrong[0].rpartition('/')[2]}" if wrong else None
 
 
 def _class_of(drawing: str) -> str:
@@ -203,13 +214,14 @@ def _read_drawing(archive: Archive, name: str) -> UInt8[np.ndarray, "105 105"]:
     data = archive.read(name)
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            size = image.size
-            pixels = np.asarray(image.convert("L")) if size == (RAW_SIDE, RAW_SIDE) else None
+            size, mode = image.size, image.mode
+            # other modes, as of 16 bits or with transparency, lose values on the way to 8 bits
+            pixels = np.asarray(image.convert("L")) if size == (RAW_SIDE, RAW_SIDE) and mode in ("1", "L") else None
     except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
         raise bad("data", came=f"{name} in {archive.source}", wanted="a drawing in PNG format") from error
     if pixels is None:
-        came = f"{name} of {size[0]}×{size[1]} pixels in {archive.source}"
-        raise bad("data", came=came, wanted=f"drawings of {RAW_SIDE}×{RAW_SIDE} pixels")
+        came = f"{name} of {size[0]}×{size[1]} pixels in mode {mode} in {archive.source}"
+        raise bad("data", came=came, wanted=f"drawings of {RAW_SIDE}×{RAW_SIDE} pixels of 1 or 8 bits of grey")
     return 255 - pixels
 
 

@@ -11,10 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from .._checks import bad
-from ..configs.config import RunConfig, build_learner
+from ..configs.config import Config
 from ..learners.base import LearnerState
-from ..learners.recurrent import Adapted
-from ..models.embed import Statistics
 from ..tasks.base import Examples
 from ..zoo.saved import Saved, load
 
@@ -27,7 +25,7 @@ class Embedder(eqx.Module):
     """An embedding and what it normalises with. Attributes: `embed`; `statistics`."""
 
     embed: Any
-    statistics: Statistics
+    statistics: Any
 
     def __call__(self, images: Float[Array, "items 28 28"]) -> Float[Array, "items features"]:
         """Features of images, each alone."""
@@ -37,9 +35,9 @@ class Embedder(eqx.Module):
 class Engine:
     """Compiled functions of one configuration, shared by all estimators that use it."""
 
-    def __init__(self, config: RunConfig) -> None:
-        learner = build_learner(config)
-        self._by_running = learner.adaptation.statistics == "running"
+    def __init__(self, config: Config) -> None:
+        learner: Any = config.build()
+        self._by_running = config.learner.statistics == "running"
         self._adapt = jax.jit(lambda state, support: learner.adapt(state, support, key=jax.random.key(0)))
         self._predict = jax.jit(lambda adapted, images: learner.predict(adapted, images))
         self._embed = jax.jit(lambda embedder, images: embedder(images))
@@ -47,12 +45,12 @@ class Engine:
 
     def adapt(
         self, state: LearnerState, images: Float[np.ndarray, "items 28 28"], labels: Int[np.ndarray, " items"]
-    ) -> Adapted:
+    ) -> Any:
         """Lets the model's own head learn a support set; compiles once for each number of examples."""
         return _on_host(self._adapt(state, Examples(jnp.asarray(images), jnp.asarray(labels))))
 
     def log_probabilities(
-        self, adapted: Adapted, images: Float[np.ndarray, "items 28 28"]
+        self, adapted: Any, images: Float[np.ndarray, "items 28 28"]
     ) -> Float[np.ndarray, "items way"]:
         """What the head says of queries."""
         return _in_chunks(self._predict, adapted, images)
@@ -63,7 +61,7 @@ class Engine:
         These are running averages where the model was configured so, else the statistics of this support set: those of
         whole episodes would need the queries.
         """
-        used = state.running if self._by_running else self._statistics(state, images)
+        used = state.model_state if self._by_running else self._statistics(state, images)
         return _on_host(Embedder(state.params.network.embed, used))
 
     def features(
@@ -88,7 +86,7 @@ def _on_host(tree: PyTree) -> PyTree:
 
 
 @lru_cache(maxsize=8)
-def engine_of(config: RunConfig) -> Engine:
+def engine_of(config: Config) -> Engine:
     """The engine of a configuration."""
     return Engine(config)
 

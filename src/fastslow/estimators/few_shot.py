@@ -1,5 +1,6 @@
 """A trained memory network as a scikit-learn classifier: name images after a few labelled examples."""
 
+import copy
 from pathlib import Path
 from typing import Any, Literal, no_type_check
 
@@ -14,7 +15,7 @@ except ImportError as error:
     raise ImportError("fastslow.estimators needs scikit-learn: type `pip install 'fastslow[estimators]'`.") from error
 
 from .._checks import bad, check_choice
-from ..configs.config import RunConfig
+from ..learners.base import Adaptable
 from ..zoo.saved import Saved
 from .engine import find_model
 from .inputs import as_images, as_labels, as_pixels, canonical_order, encode, pixel_range_of, to_ink
@@ -40,6 +41,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       (Euclidean distance). Any number of classes, and quicker.
 
     `auto` takes the head where it has outputs enough, and prototypes otherwise.
+
+    Any number of threads may predict while one fits: each answer follows from what was learned before or after, never
+    from a part of each. Of two threads that fit or add examples at a time, the later one's result stays alone.
 
     The first call compiles, for seconds; so does, with the head, each number of examples not met before in the process.
 
@@ -88,18 +92,19 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             y: one label for each.
 
         Returns:
-            The classifier itself.
+            The classifier itself; after an error it knows what it knew before.
 
         Raises:
             UserError: for images, labels or settings that will not do; one sentence says which and what to do.
             ValueError: scikit-learn's own, for what is no array of real numbers or no classes.
         """
+        fresh = copy.copy(self)
         pixels = as_pixels(X)
-        limits = pixel_range_of(self.pixel_range, pixels)
+        limits = pixel_range_of(fresh.pixel_range, pixels)
         labels = as_labels(y, len(pixels))
-        self._check_width(X, pixels, reset=True)
-        self._learn(self._images(pixels, limits), labels, limits)
-        return self
+        fresh._check_width(X, pixels, reset=True)
+        fresh._learn(fresh._images(pixels, limits), labels, limits)
+        return self._become(fresh)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> "FewShotClassifier":
         """Adds labelled images, of old classes or of new ones, to those learned before.
@@ -124,10 +129,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             raise bad("y", came=unknown[0], wanted="one of `classes`")
         if not hasattr(self, "readout_"):
             return self.fit(X, y)
-        self._check_width(X, pixels, reset=False)
-        images = np.concatenate([self.support_images_, self._images(pixels, self.pixel_range_)])
-        self._learn(images, [*self.support_labels_, *labels], self.pixel_range_)
-        return self
+        fresh = copy.copy(self)
+        fresh._check_width(X, pixels, reset=False)
+        images = np.concatenate([fresh.support_images_, fresh._images(pixels, fresh.pixel_range_)])
+        fresh._learn(images, [*fresh.support_labels_, *labels], fresh.pixel_range_)
+        return self._become(fresh)
 
     def predict(self, X: Any) -> np.ndarray:
         """The label of each image.
@@ -138,8 +144,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         Returns:
             `[items]`, labels out of `classes_`.
         """
-        probabilities = self.predict_proba(X)
-        return self.classes_[np.argmax(probabilities, axis=1)]
+        known = copy.copy(self)  # stays as it is while another thread fits
+        probabilities = known.predict_proba(X)
+        return known.classes_[np.argmax(probabilities, axis=1)]
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "items classes"]:
         """The probability of each class for each image.
@@ -150,16 +157,22 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         Returns:
             Rows that add up to 1, in the order of `classes_`. They rank the classes; they were not calibrated.
         """
-        check_is_fitted(self)
+        known = copy.copy(self)
+        check_is_fitted(known)
         pixels = as_pixels(X)
-        self._check_width(X, pixels, reset=False)
-        return self.readout_.probabilities(self._images(pixels, self.pixel_range_))
+        known._check_width(X, pixels, reset=False)
+        return known.readout_.probabilities(known._images(pixels, known.pixel_range_))
+
+    def _become(self, fresh: "FewShotClassifier") -> "FewShotClassifier":
+        """Takes over what a copy has learned, all at once and only after it learned without an error."""
+        self.__dict__ = fresh.__dict__
+        return self
 
     def _learn(self, images: np.ndarray, labels: list[Any], limits: tuple[float, float] | None) -> None:
-        """Learns images and labels, and only then remembers them."""
+        """Learns images and labels."""
         classes, codes = encode(labels)
         saved = find_model(self.model)
-        if not isinstance(saved.config, RunConfig):
+        if saved.config.task.spec.episode != "few-shot" or not isinstance(saved.learner, Adaptable):
             wanted = "a model trained on few-shot episodes, not on streams"
             raise bad("model", came=str(self.model), wanted=wanted, remedy="use OnlineOneShot")
         order = canonical_order(images, codes)
@@ -172,7 +185,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     def _takes_head(self, saved: Saved, classes: int) -> bool:
         check_choice("readout", self.readout, ("auto", "head", "prototypes"))
-        way = saved.config.task.way
+        way = saved.config.task.spec.target.outputs
         if self.readout == "head" and classes > way:
             raise bad(
                 "y",

@@ -144,13 +144,20 @@ def as_labels(y: Any, items: int) -> list[Hashable]:
     if len(labels) != items:
         raise bad("y", came=f"{len(labels)} labels for {items} images", wanted="one label for each image")
     for place, label in enumerate(labels):
-        if not isinstance(label, Hashable):
-            raise bad(
-                "y", came=label, wanted="labels that can be the key of a dictionary", remedy="use tuples or texts"
-            )
+        _check_key("y", label)
         if label is None or label != label:  # NaN alone differs from itself
             raise bad("y", came=f"no label ({label}) for image {place}", wanted="a label for each image")
     return labels
+
+
+def _check_key(argument: str, label: Any) -> None:
+    """Refuses what no dictionary finds again: the hash of a tuple is missing where that of a member is."""
+    try:
+        hash(label)
+        bool(label == label)
+    except (TypeError, ValueError) as error:
+        wanted = "labels that can be the key of a dictionary"
+        raise bad(argument, came=label, wanted=wanted, remedy="use tuples or texts") from error
 
 
 def encode(labels: list[Any]) -> tuple[np.ndarray, Int[np.ndarray, " items"]]:

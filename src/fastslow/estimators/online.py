@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from .._checks import bad, check_choice
-from ..configs.streams import StreamConfig, build_stream_learner
+from ..configs.config import Config
 from ..datasets.images import to_thirds
+from ..learners.base import Adaptable
 from ..learners.supervised import Streamed
-from ..tasks.omniglot_stream import OmniglotStreamConfig, as_shown
+from ..tasks.drawing import SIDE, as_shown
 from .engine import find_model
 from .inputs import as_images, as_labels, as_pixels, pixel_range_of, to_ink
 
@@ -60,13 +61,14 @@ class OnlineOneShot:
     ):
         check_choice("ink", ink, ("dark", "light"))
         saved = find_model(model)
-        if not isinstance(saved.config, StreamConfig) or not isinstance(saved.config.task, OmniglotStreamConfig):
+        spec = saved.config.task.spec
+        if spec.episode != "sequence" or spec.shape != (SIDE, SIDE) or not isinstance(saved.learner, Adaptable):
             raise bad("model", came=str(model), wanted="a model trained on streams of characters")
         self.ink = ink
         self.pixel_range = pixel_range_of(pixel_range)
         self.classes: list[Hashable] = []
         self.examples = 0
-        self._config: StreamConfig = saved.config
+        self._config: Config = saved.config
         self.trained_classes = saved.config.task.classes
         self.trained_examples = saved.config.task.length
         self._streamed: Streamed = _reader(self._config).start(saved.state())
@@ -137,11 +139,9 @@ class OnlineOneShot:
 class Reader:
     """Compiled functions of one configuration, shared by all that use it."""
 
-    def __init__(self, config: StreamConfig) -> None:
-        learner = build_stream_learner(config)
-        if learner.labels is None:
-            raise bad("model", came="a network for real numbers", wanted="one for classes")
-        labels = learner.labels
+    def __init__(self, config: Config) -> None:
+        learner: Any = config.build()
+        labels = config.task.spec.target.labels()
         self.most_classes = labels.shape[0]
         self.start = jax.jit(lambda state: learner.start(state))
         self._predict = eqx.filter_jit(lambda streamed, images: learner.predict(streamed, as_shown(images))[0])
@@ -159,7 +159,7 @@ class Reader:
 
 
 @lru_cache(maxsize=8)
-def _reader(config: StreamConfig) -> Reader:
+def _reader(config: Config) -> Reader:
     return Reader(config)
 
 

@@ -1,12 +1,12 @@
 """Two ways from labelled examples to probabilities: the model's own head, and nearest class means."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..configs.config import RunConfig
-from ..learners.recurrent import Adapted
+from ..configs.config import Config
 from ..zoo.saved import Saved
 from .engine import Embedder, engine_of
 
@@ -19,8 +19,8 @@ SHARPNESS = 0.2
 class Head:
     """The model's own head, adapted to the examples. Attributes: `config`; `adapted`; `classes`, outputs in use."""
 
-    config: RunConfig
-    adapted: Adapted
+    config: Config
+    adapted: Any
     classes: int
 
     def probabilities(self, images: Float[np.ndarray, "items 28 28"]) -> Float[np.ndarray, "items classes"]:
@@ -33,7 +33,7 @@ class Head:
 class Prototypes:
     """Nearest class mean. Attributes: `config`; `embedder`; `means`, the mean features of each class."""
 
-    config: RunConfig
+    config: Config
     embedder: Embedder
     means: Float[np.ndarray, "classes features"]
 

@@ -4,14 +4,17 @@ from abc import abstractmethod
 from typing import Any, Generic, TypeVar
 
 import equinox as eqx
+import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Num, PyTree
 
-from .._typing import Key, Scalar
+from .._typing import Key
+from ..metrics import Figure, Metric
 from ..tasks.base import Examples
 
 Episode = TypeVar("Episode")
-Metrics = dict[str, Scalar]
-"""Named numbers of one update; always holds `loss` and what the learner is judged by."""
+Figures = dict[str, Figure]
+"""Figures by the keys of their metrics."""
 
 
 class LearnerState(eqx.Module):
@@ -19,39 +22,76 @@ class LearnerState(eqx.Module):
 
     Attributes:
         params: what gradients train.
-        optimiser: state of the optimiser.
-        running: what is tracked without a gradient (running statistics of normalisation).
+        opt_state: state of the optimizer.
+        model_state: what is tracked without a gradient, such as running statistics of normalisation.
     """
 
     params: PyTree
-    optimiser: PyTree
-    running: PyTree
+    opt_state: PyTree
+    model_state: PyTree
 
 
-class AbstractLearner(eqx.Module, Generic[Episode]):
-    """Slow learning (`init`, `update`), fast learning (`adapt`, `predict`) and their measure (`evaluate`)."""
+class Trainable(eqx.Module, Generic[Episode]):
+    """What is trained: a state, one update of it, and how it is measured."""
 
     @property
-    def judged_by(self) -> str:
-        """The figure, larger being better, by which the best parameters are chosen."""
-        return "accuracy"
+    @abstractmethod
+    def monitor(self) -> Metric:
+        """The metric by which the best parameters are chosen; `update` and `evaluate` give it."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[Metric, ...]:
+        """What results give of an evaluation, in the order of a table."""
 
     @abstractmethod
     def init(self, *, key: Key) -> LearnerState:
-        """Fresh parameters, optimiser states and carried memories."""
+        """Fresh parameters, optimizer state and model state."""
 
     @abstractmethod
-    def update(self, state: LearnerState, episodes: Episode, *, key: Key) -> tuple[LearnerState, Metrics]:
-        """One slow step on a batch of episodes (leading axis `batch` on every array)."""
+    def update(self, state: LearnerState, episodes: Episode, *, key: Key) -> tuple[LearnerState, Figures]:
+        """One outer step on a batch of episodes (leading axis `batch` on every array).
+
+        Returns:
+            The state after it, and figures with scalar totals and counts; always `loss` and the monitor.
+        """
+
+    @abstractmethod
+    def evaluate(self, state: LearnerState, episodes: Episode, *, key: Key) -> Figures:
+        """Figures of each episode, `[batch]` or `[batch, labels]`; always those of `metrics` and the monitor."""
+
+
+class Adaptable(eqx.Module):
+    """What meets a new task: in addition to `Trainable`, where that makes sense."""
 
     @abstractmethod
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Any:
-        """Learns one support set, by its protocol: binding it to memory, or fine-tuning on it."""
+        """Learns one support set, by its protocol: in context, or by inner steps."""
 
     @abstractmethod
     def predict(self, adapted: Any, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         """Log-probabilities of the classes of each query. Queries do not change `adapted`."""
 
-    @abstractmethod
-    def evaluate(self, state: LearnerState, episodes: Episode, *, key: Key) -> dict[str, Float[Array, "batch ..."]]:
-        """Figures of each episode; always holds what the learner is judged by, mostly the share named rightly."""
+
+def one(value: Float[Array, ""]) -> Figure:
+    """A single number as a figure."""
+    return Figure(value, jnp.ones_like(value))
+
+
+def initial_state(optimizer: optax.GradientTransformation, params: PyTree, model_state: PyTree) -> LearnerState:
+    """The state before the first update."""
+    return LearnerState(params, optimizer.init(eqx.filter(params, eqx.is_inexact_array)), model_state)
+
+
+def outer_step(
+    optimizer: optax.GradientTransformation, state: LearnerState, gradients: PyTree, model_state: PyTree
+) -> LearnerState:
+    """The state after the optimizer's step along gradients shaped as the trained parameters."""
+    trained = eqx.filter(state.params, eqx.is_inexact_array)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
+    return LearnerState(eqx.apply_updates(state.params, updates), opt_state, model_state)
+
+
+def norm(gradients: PyTree) -> Figure:
+    """The norm of gradients, a figure of every update."""
+    return one(optax.tree.norm(gradients))

@@ -1,6 +1,11 @@
-"""The learner of streams: a recurrent network that is shown each label one step late (mann section 2)."""
+"""Supervised learning of sequences: a network answers at each step, and what it is shown beside helps it to learn.
 
-from typing import Any, cast
+Where it is shown each target one step late, it learns the task of a sequence from the sequence itself (mann section 2).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -8,202 +13,190 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num, PyTree
 
-from .._checks import UserError, bad
+from .._checks import bad
 from .._typing import Key, Scalar
-from ..cells.base import AbstractCell, unroll
-from ..cells.reversible import AbstractRewindableCell, unroll_batch
-from ..models.heads import AbstractHead
-from ..tasks.base import Examples, SequenceEpisode
-from .base import AbstractLearner, LearnerState, Metrics
-from .instances import named_rightly, of_instance
-
-TRACKED = (1, 2, 5, 10)
-"""Instances whose hits are told of every update, for the curves of mann Figure 2."""
-
-
-class SequenceNetwork(eqx.Module):
-    """Attributes: `cell`, on `[x_t; y_{t-1}]`; `head`, from the cell's output to the numbers of a distribution."""
-
-    cell: AbstractCell
-    head: AbstractHead
+from ..cells.unroll import unroll
+from ..metrics import LOSS, Figure, Metric, label_of, measured
+from ..models.network import Network, initial_states
+from ..tasks.base import Examples, Inputs, SequenceEpisode, TaskSpec
+from .base import Adaptable, Figures, LearnerState, Trainable, initial_state, norm, outer_step
+from .structure import AnyModelConfig, require
 
 
 class Streamed(eqx.Module):
-    """A network in the middle of a stream. Attributes: `network`; `state`, its cell's; `shown`, the label before."""
+    """A network in the middle of a sequence. Attributes: `network`; `state`, its cell's; `label`, shown next."""
 
-    network: SequenceNetwork
+    network: Network
     state: PyTree
-    shown: Float[Array, " target"]
+    label: Float[Array, " label"]
 
 
-class SequenceLearner(AbstractLearner[SequenceEpisode]):
-    """Trains a network to name what comes, learning from what came: no weight changes within an episode.
+class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
+    """Trains a network on whole sequences, its loss the mean over the steps of the loss mask.
 
     Attributes:
-        build: `key → SequenceNetwork`, as configured.
-        optimiser: the slow optimiser.
-        labels: the target that stands for each class, `[way, target]`; None where targets are real numbers.
-        instances: how many instances of a class are scored apart.
-        lanes: how many memories outlive their episode, one for each episode of a training batch; they are in `running`.
-            0: every episode starts from an empty memory. Controller and last read start anew in any case, and no
-            gradient crosses from one episode to the next. An episode that is measured starts from a trained lane, the
-            first of a batch from the first, as does a stream (`start`).
+        build: `key → Network`, as configured.
+        optimizer: of the outer loop.
+        spec: the task.
+        slots: batch slots whose memory persists from one episode to the next, one for each episode of a training batch;
+            the memories are in `model_state`. 0: every episode starts from the initial memory. Controllers and the last
+            read start fresh in any case, and no gradient crosses from one episode to the next. An episode that is
+            measured starts from a trained slot's memory, the first of a batch from the first, as does `start`.
     """
 
     build: Any = eqx.field(static=True)
-    optimiser: optax.GradientTransformation = eqx.field(static=True)
-    labels: Float[Array, "way target"] | None
-    instances: int = eqx.field(static=True, default=10)
-    lanes: int = eqx.field(static=True, default=0)
+    optimizer: optax.GradientTransformation = eqx.field(static=True)
+    spec: TaskSpec = eqx.field(static=True)
+    slots: int = eqx.field(static=True, default=0)
 
     @property
-    def judged_by(self) -> str:
-        return "log_likelihood" if self.labels is None else "accuracy"
+    def monitor(self) -> Metric:
+        return self.spec.monitor
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return self.spec.metrics
 
     def init(self, *, key: Key) -> LearnerState:
         network = self.build(key)
-        if self.lanes and not hasattr(network.cell.init_state(), "memory"):
-            raise bad("lanes", came=self.lanes, wanted=f"0, as {type(network.cell).__name__} has no memory to keep")
-        # where nothing is tracked the axis is one by which repetitions can be counted once stacked
-        running = fresh_states(network.cell, self.lanes).memory if self.lanes else jnp.zeros(0)
-        return LearnerState(params=network, optimiser=self.optimiser.init(network), running=running)
+        memories = initial_states(network.cell, self.slots).memory if self.slots else None
+        return initial_state(self.optimizer, network, (network.embed.neutral(), memories))
 
-    def update(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> tuple[LearnerState, Metrics]:
-        """One slow step. Beside `loss` and `accuracy`, `hits_k` and `seen_k` tell of k-th instances an episode.
+    def update(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
+        """One outer step.
 
         Raises:
-            UserError: another number of episodes than of lanes.
+            UserError: another number of episodes than of persistent memories.
         """
-        if self.lanes not in (0, batch := episodes.inputs.shape[0]):
-            raise bad("lanes", came=self.lanes, wanted=f"0, or the {batch} episodes of a batch")
+        if self.slots not in (0, batch := episodes.mask.shape[0]):
+            raise bad("slots", came=self.slots, wanted=f"0, or the {batch} episodes of a batch")
 
-        def loss_of(network: SequenceNetwork) -> tuple[Scalar, tuple[Metrics, PyTree]]:
-            outputs, states = self._outputs(network, state.running, episodes)
-            surprise, hits, counted = _judged(network.head, outputs, episodes)
+        def loss_of(network: Network) -> tuple[Scalar, tuple[Figures, Any, PyTree]]:
+            outputs, used, states = self._outputs(network, state.model_state, episodes, training=True)
+            figures = self._figures(network, outputs, episodes)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
-            loss = jnp.sum(surprise) / jnp.sum(counted)
-            if self.labels is None:
-                return loss, ({"loss": loss, "log_likelihood": -loss}, states)
-            return loss, ({"loss": loss, **_told(hits, counted, episodes)}, states)
+            figures = self._over_batch(figures)
+            return figures["loss"].total / figures["loss"].count, (figures, used, states)
 
-        gradients, (metrics, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
-        updates, optimiser = self.optimiser.update(cast(Any, gradients), state.optimiser, state.params)
-        metrics["gradient_norm"] = optax.tree.norm(gradients)
-        params = optax.apply_updates(state.params, updates)
-        running = states.memory if self.lanes else state.running
-        return LearnerState(params=params, optimiser=optimiser, running=running), metrics
+        gradients, (figures, used, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
+        memories = states.memory if self.slots else None
+        after = outer_step(self.optimizer, state, gradients, (used, memories))
+        return after, {**figures, "gradient_norm": norm(gradients)}
+
+    def evaluate(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> Figures:
+        outputs, _, _ = self._outputs(state.params, state.model_state, episodes, training=False)
+        return self._figures(state.params, outputs, episodes)
 
     def start(self, state: LearnerState) -> Streamed:
-        """The network before a stream: an empty memory, or the first of those that were kept; no label shown."""
-        network = state.params
-        shown = jnp.zeros(1 if self.labels is None else self.labels.shape[1])
-        first = jax.tree.map(lambda leaf: leaf[0], self._first_states(network, state.running, 1))
-        return Streamed(network, first, shown)
+        """The network before a sequence: its initial memory, or the first that persisted; no label shown yet."""
+        states = self._first_states(state.params, state.model_state[1], 1)
+        return Streamed(state.params, jax.tree.map(lambda leaf: leaf[0], states), jnp.zeros(self.spec.label))
 
     def observe(
-        self, streamed: Streamed, inputs: Num[Array, "time ..."], targets: Float[Array, "time target"]
+        self, streamed: Streamed, x: Num[Array, "time ..."], targets: Float[Array, "time label"], given: Any = None
     ) -> Streamed:
-        """Goes on through a stream of inputs, each with its target."""
+        """Continues a sequence with inputs and their targets, each target shown with the next input."""
         network = streamed.network
-        after, _ = unroll(network.cell, streamed.state, _rows(inputs, targets, streamed.shown))
-        return Streamed(network, after, jnp.concatenate([streamed.shown[None], targets])[-1])
+        labels = jnp.concatenate([streamed.label[None], targets])
+        rows = network.rows(network.embed(x, given)[0], labels[:-1])
+        return Streamed(network, unroll(network.cell, streamed.state, rows)[0], labels[-1])
 
-    def answer(self, streamed: Streamed, inputs: Num[Array, "query ..."]) -> Float[Array, "query outputs"]:
-        """The distribution's numbers for each of some inputs, of which any might come next; none is remembered."""
-        flat, network = inputs.reshape(inputs.shape[0], -1), streamed.network
-        step = jax.vmap(lambda x: network.cell(streamed.state, jnp.concatenate([x, streamed.shown]))[1])
-        return jax.vmap(network.head)(step(flat))
+    def answer(self, streamed: Streamed, x: Num[Array, "query ..."], given: Any = None) -> Float[Array, "query outputs"]:
+        """The head's outputs for some inputs, of which any might come next; none is remembered."""
+        network = streamed.network
+        features, _ = network.embed(x, given)
+        labels = jnp.broadcast_to(streamed.label, (features.shape[0], streamed.label.shape[0]))
+        return jax.vmap(lambda row: network.head(network.cell(streamed.state, row)[1]))(network.rows(features, labels))
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Streamed:
         """Streams labelled examples.
 
         Raises:
-            UserError: where targets are real numbers.
+            UserError: targets are real numbers.
         """
-        return self.observe(self.start(state), support.inputs, self._labels()[support.labels])
+        labels = self.spec.target.labels()[support.labels]
+        return self.observe(self.start(state), support.inputs, labels, state.model_state[0])
 
     def predict(self, adapted: Streamed, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
-        surprise = jax.vmap(adapted.network.head.surprise, (None, 0))
-        return -jax.vmap(surprise, (0, None))(self.answer(adapted, inputs), self._labels())
-
-    def _labels(self) -> Float[Array, "way target"]:
-        if self.labels is None:
-            raise UserError("SequenceLearner: real numbers have no classes; use `start`, `observe` and `answer`.")
-        return self.labels
-
-    def evaluate(
-        self, state: LearnerState, episodes: SequenceEpisode, *, key: Key
-    ) -> dict[str, Float[Array, "batch ..."]]:
-        """Figures of each episode.
-
-        Returns:
-            `loss`, nats a step. Of classes also what `named_rightly` tells. Of real numbers also `log_likelihood`,
-            minus the loss, and `surprise`, `[batch, time]`, nats at each step.
-        """
-        outputs, _ = self._outputs(state.params, state.running, episodes)
-        surprise, hits, counted = _judged(state.params.head, outputs, episodes)
-        steps = jnp.sum(counted, axis=1)
-        loss = jnp.sum(surprise, axis=1) / steps
-        if self.labels is None:
-            return {"loss": loss, "log_likelihood": -loss, "surprise": surprise}
-        return {"loss": loss, **named_rightly(hits, episodes, self.instances)}
+        """Log-probability of each class."""
+        nll = jax.vmap(adapted.network.head.nll, (None, 0))
+        return -jax.vmap(nll, (0, None))(self.answer(adapted, inputs), self.spec.target.labels())
 
     def _outputs(
-        self, network: SequenceNetwork, running: PyTree, episodes: SequenceEpisode
-    ) -> tuple[Float[Array, "batch time outputs"], PyTree]:
-        """The distribution's numbers at each step, and the cell's states after the last."""
-        nothing = jnp.zeros_like(episodes.targets[0, 0])
-        rows = jax.vmap(_rows, (0, 0, None))(episodes.inputs, episodes.targets, nothing)
-        states = self._first_states(network, running, rows.shape[0])
-        states, ys = run_batch(network.cell, states, rows)
-        return jax.vmap(jax.vmap(network.head))(ys), states
+        self, network: Network, model_state: tuple[Any, PyTree], episodes: SequenceEpisode, *, training: bool
+    ) -> tuple[Float[Array, "batch time outputs"], Any, PyTree]:
+        """The head's outputs at each step, what the embedding normalised with, and the cell's states at the end."""
+        inputs: Inputs = episodes.inputs
+        batch, time = episodes.mask.shape
+        flat = inputs.x.reshape(batch * time, *inputs.x.shape[2:])
+        features, used = network.embed(flat, None if training else model_state[0])
+        rows = jnp.concatenate([features.reshape(batch, time, -1), inputs.label], axis=2)
+        states = self._first_states(network, model_state[1], batch)
+        states, ys = jax.vmap(partial(unroll, network.cell))(states, rows)
+        return jax.vmap(jax.vmap(network.head))(ys), used, states
 
-    def _first_states(self, network: SequenceNetwork, running: PyTree, batch: int) -> PyTree:
-        """A cell's state before each sequence of a batch: its memory is empty, or one lane after the other."""
-        states = fresh_states(network.cell, batch)
-        if not self.lanes:
+    def _figures(self, network: Network, outputs: Float[Array, "batch time outputs"], episodes: SequenceEpisode) -> Figures:
+        """Loss and scores of each episode, along the labelled axes of the task's metrics, too."""
+        head = network.head
+        scores = jax.vmap(jax.vmap(head.scores))(outputs, episodes.targets)
+        scores["loss"] = jax.vmap(jax.vmap(head.nll))(outputs, episodes.targets)
+        wanted = {metric.key: metric for metric in (LOSS, self.spec.monitor, *self.spec.metrics)}
+        return {k: measured(m, scores[m.name], episodes.mask, episodes.axis_index) for k, m in wanted.items()}
+
+    def _over_batch(self, figures: Figures) -> Figures:
+        """Sums over the episodes of a batch, each label of an axis by itself."""
+        summed = {}
+        for metric in (LOSS, self.spec.monitor, *self.spec.metrics):
+            total, count = (jnp.sum(part, axis=0) for part in (figures[metric.key].total, figures[metric.key].count))
+            if metric.axis is None:
+                summed[metric.key] = Figure(total, count)
+                continue
+            for place, label in enumerate(metric.axis.labels):
+                summed[label_of(metric.name, metric.at(label))] = Figure(total[place], count[place])
+        return summed
+
+    def _first_states(self, network: Network, memories: PyTree, batch: int) -> PyTree:
+        """A cell's state before each sequence of a batch: its memory is the initial one, or that of a batch slot."""
+        states = initial_states(network.cell, batch)
+        if not self.slots:
             return states
-        lane = jnp.arange(batch) % self.lanes
-        return eqx.tree_at(lambda s: s.memory, states, jax.tree.map(lambda leaf: leaf[lane], running))
+        slot = jnp.arange(batch) % self.slots
+        return eqx.tree_at(lambda s: s.memory, states, jax.tree.map(lambda leaf: leaf[slot], memories))
 
 
-def fresh_states(cell: AbstractCell, batch: int) -> PyTree:
-    """A cell's first state, once for each sequence of a batch."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)), cell.init_state())
+def _build(model: AnyModelConfig, spec: TaskSpec, key: Key) -> Network:
+    return model.build(spec, key=key)
 
 
-def run_batch(
-    cell: AbstractCell, states: PyTree, xs: Float[Array, "batch time in"]
-) -> tuple[PyTree, Float[Array, "batch time out"]]:
-    """Runs a batch of sequences, each from a state of its own; gives the last states and all outputs."""
-    if isinstance(cell, AbstractRewindableCell):
-        return unroll_batch(cell, states, xs)
-    return jax.vmap(lambda state, x: unroll(cell, state, x))(states, xs)
+@dataclass(frozen=True)
+class SupervisedConfig:
+    """Whole sequences, a loss at the steps of the loss mask."""
+
+    persistent: bool = False
+    """Whether the memory outlives an episode in training; each episode of a batch has a memory of its own."""
+    kind: Literal["supervised"] = "supervised"
+    """Whole sequences; no weight changes within one."""
+
+    @property
+    def facts(self) -> dict[str, str | int | bool]:
+        """What result rows state of the learner."""
+        return {"protocol": "in-context", "transductive": False}
+
+    def build(
+        self, model: AnyModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+    ) -> SupervisedLearner:
+        """Builds the learner.
+
+        Raises:
+            UserError: a task of other episodes, or a memory that is to persist where there is none.
+        """
+        spec.require("sequence", self.kind)
+        cell = require(model, spec, f"learner {self.kind}", "embed", "cell", "head").cell
+        if self.persistent and not hasattr(eqx.filter_eval_shape(cell.init_state), "memory"):
+            raise bad("persistent", came=True, wanted=f"False, as {type(cell).__name__} has no memory to keep")
+        if self.persistent and spec.padded:
+            raise bad("persistent", came=True, wanted="False where episodes are padded, as padding would be kept")
+        return SupervisedLearner(partial(_build, model, spec), optimizer, spec, batch if self.persistent else 0)
 
 
-def _told(hits: Array, counted: Array, episodes: SequenceEpisode) -> Metrics:
-    """Share of all steps named rightly; and of k-th instances, hits and how many there were in an episode."""
-    kth = of_instance(episodes, max(TRACKED), hits.dtype)
-    told = {"accuracy": jnp.sum(hits) / jnp.sum(counted)}
-    for k in TRACKED:  # apart, since a batch need not hold a k-th instance
-        told[f"hits_{k}"] = jnp.mean(jnp.sum(hits * kth[..., k - 1], axis=1))
-        told[f"seen_{k}"] = jnp.mean(jnp.sum(kth[..., k - 1], axis=1))
-    return told
-
-
-def _rows(
-    inputs: Num[Array, "time ..."], targets: Float[Array, "time target"], shown: Float[Array, " target"]
-) -> Float[Array, "time in"]:
-    """`[x_t; y_{t-1}]`; before the first target comes what was `shown` last."""
-    late = jnp.concatenate([shown[None], targets])[:-1]
-    return jnp.concatenate([inputs.reshape(inputs.shape[0], -1), late], axis=1)
-
-
-def _judged(head: AbstractHead, outputs: Array, episodes: SequenceEpisode) -> tuple[Array, Array, Array]:
-    """Surprise and hits of each step, zero at padding, and a one for each step that counts."""
-    counted = (episodes.instance > 0).astype(outputs.dtype)
-    each = lambda f: jax.vmap(jax.vmap(f))(outputs, episodes.targets) * counted
-    return each(head.surprise), each(head.hit), counted
-
-
-__all__ = ["SequenceLearner", "SequenceNetwork", "Streamed", "fresh_states", "run_batch"]
+__all__ = ["Streamed", "SupervisedConfig", "SupervisedLearner"]

@@ -1,6 +1,9 @@
 """The autoencoder whose bottleneck is what nearest neighbours are looked for by (mann section 4.2, Table 2)."""
 
+import math
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -9,6 +12,7 @@ from jaxtyping import Array, Float
 
 from .._checks import check_positive
 from .._typing import Key, Scalar
+from ..tasks.base import TaskSpec
 
 
 class Autoencoder(eqx.Module):
@@ -67,4 +71,21 @@ def _chain(layers: tuple[eqx.nn.Linear, ...], x: Float[Array, " in"]) -> Float[A
     return layers[-1](x)
 
 
-__all__ = ["Autoencoder"]
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Dense layers to a narrow code and back."""
+
+    hidden: int = 200
+    """Units of each hidden layer."""
+    features: int = 32
+    """Units of the bottleneck, the code."""
+    kind: Literal["autoencoder"] = "autoencoder"
+    """Dense layers to a narrow code and back."""
+
+    def build(self, spec: TaskSpec, *, key: Key) -> Autoencoder:
+        """Builds the autoencoder of a task's inputs.
+
+        Raises:
+            UserError: a size that is not above 0.
+        """
+        return Autoencoder(math.prod(spec.shape), self.hidden, self.features, key=key)

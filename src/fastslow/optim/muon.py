@@ -1,5 +1,6 @@
-"""Muon: steps of weight matrices are made orthogonal before they are taken, an LSTM's gate by gate (Jordan 2024)."""
+"""Muon: the step of a weight matrix is made orthogonal before it is taken (Jordan 2024)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -8,8 +9,6 @@ import optax
 from jaxtyping import PyTree
 from optax.contrib import MuonDimensionNumbers
 
-from ..cells.lstm import LSTM
-
 RMS = 0.2
 """Root mean square of a matrix' step as a share of the learning rate, about that of Adam (Liu and others 2025)."""
 
@@ -17,61 +16,66 @@ RMS = 0.2
 def muon(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
     """Muon for weights with two or more axes, the first one their outputs; for the rest Adam with Nesterov's momentum.
 
-    The weights of an LSTM's four gates are stacked in one matrix, and taken apart here: each gate is a matrix of its
-    own, and four small ones cost a third of what the stack would.
+    A module may stack several matrices in one weight along the first axis, as an LSTM does with its four gates. It
+    says so by a class attribute `stacked`, a mapping from the weight's name to the number of matrices. Each of them is
+    then a matrix of its own; four small ones cost a third of what the stack would.
     """
     inner = optax.contrib.muon(learning_rate, consistent_rms=RMS, muon_weight_dimension_numbers=_axes)
 
     def init(params: Any) -> Any:
-        return inner.init(_apart(params))
+        return inner.init(_unstack(params))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        updates, state = inner.update(_apart(updates), state, _apart(params))
-        return _stacked(updates), state
+        updates, state = inner.update(_unstack(updates), state, _unstack(params))
+        return _stack(updates), state
 
     return optax.GradientTransformation(init, update)
 
 
-def _axes(apart: PyTree) -> PyTree:
+def _axes(unstacked: PyTree) -> PyTree:
     """Which axes of a weight are inputs, and which outputs; None for what is no matrix."""
 
     def of_leaf(leaf: Any) -> MuonDimensionNumbers | None:
         return MuonDimensionNumbers(tuple(range(1, leaf.ndim)), 0) if leaf.ndim > 1 else None
 
-    def of_lstm(node: Any) -> Any:
-        if not isinstance(node, LSTM):
+    def of_stack(weight: Any, matrices: int) -> MuonDimensionNumbers:
+        del matrices
+        return MuonDimensionNumbers(tuple(range(2, weight.ndim)), 1)
+
+    return _map_stacked(unstacked, of_leaf, of_stack)
+
+
+def _unstack(tree: PyTree) -> PyTree:
+    """The tree with `[matrices, out, ...]` in place of each stacked weight `[matrices · out, ...]`."""
+    return _map_stacked(tree, _same, lambda weight, n: weight.reshape(n, weight.shape[0] // n, *weight.shape[1:]))
+
+
+def _stack(tree: PyTree) -> PyTree:
+    """The inverse of `_unstack`."""
+    return _map_stacked(tree, _same, lambda weight, n: weight.reshape(n * weight.shape[1], *weight.shape[2:]))
+
+
+def _map_stacked(tree: PyTree, of_leaf: Any, of_stack: Any) -> PyTree:
+    """Applies `of_stack` to each stacked weight and the number of its matrices, and `of_leaf` to all other leaves."""
+
+    def of_node(node: Any) -> Any:
+        numbers = _stacked(node)
+        if not numbers:
             return of_leaf(node)
-        gates = MuonDimensionNumbers(2, 1)
-        return eqx.tree_at(_weights, jax.tree.map(of_leaf, node), (gates, gates), is_leaf=_is_axes)
+        weights = lambda module: [getattr(module, name) for name in numbers]
+        changed = [of_stack(weight, number) for weight, number in zip(weights(node), numbers.values(), strict=True)]
+        return eqx.tree_at(weights, jax.tree.map(of_leaf, node), changed, is_leaf=_is_axes)
 
-    return jax.tree.map(of_lstm, apart, is_leaf=_is_lstm)
-
-
-def _apart(tree: PyTree) -> PyTree:
-    """The tree with weights `[4, hidden, in]` in place of an LSTM's `[4 hidden, in]`."""
-    return _with_weights(tree, lambda weight, hidden: weight.reshape(4, hidden, -1))
+    return jax.tree.map(of_node, tree, is_leaf=lambda node: bool(_stacked(node)))
 
 
-def _stacked(tree: PyTree) -> PyTree:
-    """The other way round."""
-    return _with_weights(tree, lambda weight, hidden: weight.reshape(4 * hidden, -1))
+def _stacked(node: Any) -> Mapping[str, int]:
+    """The stacked weights of a module, and how many matrices each holds; empty where there is none."""
+    return getattr(type(node), "stacked", {}) if isinstance(node, eqx.Module) else {}
 
 
-def _with_weights(tree: PyTree, reshape: Any) -> PyTree:
-    def of_lstm(node: Any) -> Any:
-        if not isinstance(node, LSTM):
-            return node
-        return eqx.tree_at(_weights, node, tuple(reshape(weight, node.hidden_size) for weight in _weights(node)))
-
-    return jax.tree.map(of_lstm, tree, is_leaf=_is_lstm)
-
-
-def _weights(lstm: LSTM) -> tuple[Any, Any]:
-    return lstm.input_weight, lstm.hidden_weight
-
-
-def _is_lstm(node: Any) -> bool:
-    return isinstance(node, LSTM)
+def _same(leaf: Any) -> Any:
+    return leaf
 
 
 def _is_axes(node: Any) -> bool:

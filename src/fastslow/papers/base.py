@@ -27,7 +27,7 @@ class Run(Protocol):
         Args:
             out: folder for the run folders of its rows and for its figures.
             budget: how much of it.
-            resume: whether to go on with what is in `out`; finished rows are not trained again.
+            resume: whether to continue with what is in `out`; finished rows are not trained again.
             watch: called with each report.
         """
         ...

@@ -4,25 +4,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic
 
-from ..configs.config import AnyConfig, build_tasks
-from ..results.pipeline import Config, Trained, measure, train_run
+from ..configs.config import Config
+from ..configs.json import to_json
+from ..configs.run import Trained, train
+from ..results.measure import measure
 from ..results.row import ResultRow, read_rows, write_rows
-from ..training.config import to_json
-from ..zoo.saved import load_run
+from ..zoo.saved import load_trained
 from .base import Watch
 
 
 @dataclass(frozen=True)
-class Row(Generic[Config]):
+class Row:
     """A row to be trained.
 
     Attributes:
         name: as it stands in the table.
         folder: of its run, inside the experiment's.
-        config: the run.
-        paper: the paper's figures by metric, as shares, where it has any.
+        config: what to train.
+        paper: the paper's figures by what is measured, where it has any; see `results.measure.Paper`.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Row(Generic[Config]):
     paper: Mapping[str, float] | None = None
 
 
-def is_result_of(result: ResultRow, config: AnyConfig, episodes: int) -> bool:
+def is_result_of(result: ResultRow, config: Config, episodes: int) -> bool:
     """Whether a stored row is what training and measuring again would give."""
     same = result.config == json.loads(json.dumps(to_json(config)))
     return same and result.episodes == episodes * len(result.seeds)
@@ -39,28 +39,28 @@ def is_result_of(result: ResultRow, config: AnyConfig, episodes: int) -> bool:
 
 def run_row(
     experiment: str,
-    row: Row[Config],
+    row: Row,
     out: Path,
     *,
     resume: bool,
     watch: Watch,
     episodes: int = 1000,
     grow: bool = False,
-) -> tuple[list[ResultRow], Trained[Config] | None]:
-    """Trains and measures one row, or reads it where it is finished and nothing asks for more.
+) -> tuple[list[ResultRow], Trained | None]:
+    """Trains and measures one row, or reads it where it is finished and nothing more is asked for.
 
     Args:
         experiment: name of the experiment.
         row: what to train.
         out: the experiment's folder.
-        resume: whether to go on with what is there.
+        resume: whether to continue with what is there.
         watch: called with the row's name and each report.
         episodes: test episodes of each seed.
         grow: whether a training may become longer than it was planned. Rows of a table must not: a run of fewer
             updates, made longer, would pass for one of more.
 
     Returns:
-        The row's results, one for each metric, and the training unless it was finished before.
+        The row's results, and the training unless it was finished before.
     """
     folder = out / row.folder
     finished = folder / "result.json"
@@ -69,20 +69,19 @@ def run_row(
         if results and is_result_of(results[0], row.config, episodes):
             # it may have been trained for another experiment, and copied here
             return [replace(result, experiment=experiment) for result in results], None
-    trained = train_run(row.config, folder, resume=resume, grow=grow, watch=lambda report: watch(row.name, report))
+    trained = train(row.config, folder, resume=resume, grow=grow, watch=lambda report: watch(row.name, report))
     results = measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper=row.paper)
     write_rows(finished, results)
     return results, trained
 
 
-def trained_before(folder: Path) -> Trained[AnyConfig]:
-    """A training that was finished in an earlier sitting.
+def trained_before(folder: Path) -> Trained:
+    """A training that was finished at an earlier start.
 
     Raises:
         UserError: there is none in the folder.
     """
-    saved = load_run(folder)
-    return Trained(saved.config, saved.learner, build_tasks(saved.config.task), saved.states, saved.seeds, seconds=0.0)
+    return load_trained(folder)
 
 
 def run_rows(

@@ -1,11 +1,11 @@
-"""The fast path through the network: an identity whose backward pass brings in a synthetic gradient."""
+"""The fast path through the network: an identity whose backward pass adds a synthetic gradient."""
 
 from functools import partial
 
 import jax
 from jaxtyping import Array, Float
 
-from ..cells.nmn import Tap
+from .perturbations import Apply
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -25,15 +25,15 @@ def _backward(keep: bool, synthetic: Array, cotangent: Array) -> tuple[Array, Ar
 _inject.defvjp(_forward, _backward)
 
 
-def injection(keep_true: bool) -> Tap:
-    """A tap that leaves a controller's output as it is and changes what comes back.
+def injection(keep_true: bool) -> Apply:
+    """A perturbation that leaves a controller's output as it is and changes its cotangent.
 
     Args:
         keep_true: whether the synthetic gradient is added to the true one (regime `both`) or stands in its place
             (regime `synthetic`, decoupled as in Jaderberg et al. 2017).
 
     Returns:
-        A tap `(output, synthetic) → output` for `NMN.trace`. What it brings in flows on to all that the output was
-        computed from: its controller, the controllers before it, the feature extractor, earlier steps.
+        `(output, synthetic) → output`, for a cell's `trace`. What it adds reaches all that the output was computed
+        from: its controller, the controllers before it, the feature extractor, earlier steps.
     """
     return lambda output, synthetic: _inject(output, synthetic, keep_true)

@@ -1,42 +1,66 @@
-"""Probes: the true gradient at every controller's output, for every step, from one backward pass."""
+"""Perturbations: the true gradient at every controller's output, for every step, from one backward pass."""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, PyTree
 
-from ..cells.context import Forked, walk
-from ..cells.nmn import NMN, NMNRecord, NMNState, PerController, Tap
+from ..cells.context import ContextAndQueries, walk
+from ..cells.controlled import AbstractControlledCell, Trace
+
+Apply = Callable[[Array, Array], Array]
+"""How a perturbation acts on a controller's output: `(output, perturbation) → output`."""
 
 
-def zero_taps(width: int, inputs: Forked) -> Forked:
-    """A zero for each controller's output at each step of a passage; `inputs` gives the number of steps."""
+def zero_perturbations(cell: AbstractControlledCell, inputs: ContextAndQueries) -> ContextAndQueries:
+    """A zero for each controller's output at each step; added to the output, its gradient is `δL/δc_t`."""
+    row = jax.tree.map(lambda xs: xs[0], joined_shape(inputs))
+    outputs = jax.eval_shape(lambda x: cell.trace(cell.init_state(), x)[1].outputs, row)
 
-    def zeros(xs: jax.Array) -> PerController:
-        zero = jnp.zeros((xs.shape[0], width), xs.dtype)
-        return PerController(input=zero, output=zero, write=zero)
+    def zeros(steps: int) -> PyTree:
+        return jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), outputs)
 
-    return Forked(trunk=zeros(inputs.trunk), branches=zeros(inputs.branches))
+    return ContextAndQueries(context=zeros(inputs.context.shape[0]), queries=zeros(inputs.queries.shape[0]))
+
+
+def joined_shape(inputs: ContextAndQueries) -> PyTree:
+    """The inputs' rows, of whichever part has some."""
+    return inputs.queries if inputs.queries.shape[0] else inputs.context
 
 
 def traced_walk(
-    cell: NMN, state: NMNState, inputs: Forked, taps: Forked | None = None, tap: Tap = jnp.add
-) -> tuple[NMNState, Forked]:
-    """Runs a network over a passage and records every step.
+    cell: AbstractControlledCell,
+    state: Any,
+    inputs: ContextAndQueries,
+    perturbations: ContextAndQueries | None = None,
+    apply: Apply = jnp.add,
+) -> tuple[Any, ContextAndQueries]:
+    """Runs a cell over context and queries and records every step.
 
     Args:
-        cell: the network.
-        state: its state before the trunk.
+        cell: the cell.
+        state: its state before the context.
         inputs: rows of cell inputs.
-        taps: one `PerController` of rows for each part, or `None`.
-        tap: how a tap acts on an output: `jnp.add` makes zeros into probes.
+        perturbations: rows for each controller's output, or `None`.
+        apply: how a perturbation acts on an output; `jnp.add` leaves it alone where the perturbation is zero.
 
     Returns:
-        The state at the fork, and the `NMNRecord` of each step.
+        The state after the context, and the `Trace` of each step.
     """
-    if taps is None:
+    if perturbations is None:
         return walk(lambda s, x: cell.trace(s, x), state, inputs)
-    paired = Forked(trunk=(inputs.trunk, taps.trunk), branches=(inputs.branches, taps.branches))
+    paired = ContextAndQueries(
+        context=(inputs.context, perturbations.context), queries=(inputs.queries, perturbations.queries)
+    )
 
-    def step(state: NMNState, pair: tuple[jax.Array, PerController]) -> tuple[NMNState, NMNRecord]:
-        return cell.trace(state, pair[0], pair[1], tap)
+    def step(state: Any, pair: tuple[Array, Any]) -> tuple[Any, Trace]:
+        return cell.trace(state, pair[0], pair[1], apply)
 
     return walk(step, state, paired)
+
+
+def outputs_of(traces: ContextAndQueries) -> ContextAndQueries:
+    """The controllers' outputs of recorded steps."""
+    return ContextAndQueries(context=traces.context.outputs, queries=traces.queries.outputs)

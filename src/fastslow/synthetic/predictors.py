@@ -1,7 +1,7 @@
 """Synthetic gradients: predictors of the gradient at a controller's output (fast-slow eq. 9, 11)."""
 
 from abc import abstractmethod
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from .._checks import check_choice
 from .._typing import Key, Scalar
-from ..cells.context import Forked, joined, walk
+from ..cells.context import ContextAndQueries, joined, walk
 from ..cells.lstm import LSTM
-from ..cells.nmn import PerController
+from .controllers import each, for_each
 
 PredictorKind = Literal["lstm", "mlp"]
 T = TypeVar("T")
@@ -23,13 +23,13 @@ def _linear(in_size: int, out_size: int, scale: float, *, key: Key) -> eqx.nn.Li
 
 
 class AbstractPredictor(eqx.Module):
-    """Predicts `δL/δc_t` from a controller's outputs `c_t` and the true labels `y_t`, over a passage.
+    """Predicts `δL/δc_t` from a controller's outputs `c_t` and the true labels `y_t`, over a segment.
 
     Which loss `L` is, a sum or a mean over steps, is the learner's to say.
     """
 
     @abstractmethod
-    def __call__(self, outputs_and_labels: Forked) -> Forked:
+    def __call__(self, outputs_and_labels: ContextAndQueries) -> ContextAndQueries:
         """Maps rows `[c_t; y_t]` to rows of `c_t`'s width."""
 
 
@@ -48,7 +48,7 @@ class LSTMPredictor(AbstractPredictor):
         self.recurrence = LSTM(width + labels, hidden, key=key_recurrence)
         self.readout = _linear(hidden, width, scale, key=key_readout)
 
-    def __call__(self, outputs_and_labels: Forked) -> Forked:
+    def __call__(self, outputs_and_labels: ContextAndQueries) -> ContextAndQueries:
         _, hidden = walk(self.recurrence, self.recurrence.init_state(), outputs_and_labels)
         return jax.tree.map(jax.vmap(self.readout), hidden)
 
@@ -64,22 +64,22 @@ class MLPPredictor(AbstractPredictor):
         self.hidden = eqx.nn.Linear(width + labels, hidden, key=key_hidden)
         self.readout = _linear(hidden, width, scale, key=key_readout)
 
-    def __call__(self, outputs_and_labels: Forked) -> Forked:
+    def __call__(self, outputs_and_labels: ContextAndQueries) -> ContextAndQueries:
         return jax.tree.map(jax.vmap(lambda x: self.readout(jax.nn.relu(self.hidden(x)))), outputs_and_labels)
 
 
 class SyntheticGradients(eqx.Module):
-    """One predictor for each controller. The same set may serve several networks of equal width and label size.
+    """One predictor for each controller. The same set may serve several networks of equal widths and label size.
 
     Attributes:
-        predictors: `SG_IC`, `SG_OC`, `SG_WC`.
+        predictors: `SG_IC`, `SG_OC`, `SG_WC`, in a module with a field for each controller.
     """
 
-    predictors: PerController
+    predictors: Any
 
     def __init__(
         self,
-        width: int,
+        controllers: Any,
         labels: int,
         *,
         kind: PredictorKind = "lstm",
@@ -90,7 +90,7 @@ class SyntheticGradients(eqx.Module):
         """Builds the predictors.
 
         Args:
-            width: `k`, size of every controller's output.
+            controllers: a module with a recurrent cell for each controller; their widths are used.
             labels: size of the ground-truth vector `y_t`.
             kind: the paper's LSTM, or an MLP.
             hidden: hidden units of each predictor.
@@ -102,42 +102,46 @@ class SyntheticGradients(eqx.Module):
         """
         check_choice("predictor", kind, ("lstm", "mlp"))
         build = LSTMPredictor if kind == "lstm" else MLPPredictor
-        keys = jax.random.split(key, 3)
-        self.predictors = PerController(*(build(width, labels, hidden, scale, key=k) for k in keys))
+        names = each(controllers)
+        keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
+        keyed = type(controllers)(**keys)
+        self.predictors = for_each(
+            lambda cell, key: build(cell.out_size, labels, hidden, scale, key=key), controllers, keyed
+        )
 
-    def __call__(self, outputs: Forked, labels: Forked) -> Forked:
+    def __call__(self, outputs: ContextAndQueries, labels: ContextAndQueries) -> ContextAndQueries:
         """Predicts the gradient at every controller's output.
 
         Args:
-            outputs: a `PerController` of rows `c_t` for trunk and branches.
-            labels: rows `y_t` for trunk and branches.
+            outputs: rows `c_t` for each controller, for context and queries.
+            labels: rows `y_t` for context and queries.
 
         Returns:
             `SG_C(c_t, y_t)`, shaped as `outputs`                    (fast-slow eq. 9).
         """
-        named = {name: self._one(name, outputs, labels) for name in ("input", "output", "write")}
-        return Forked(
-            trunk=PerController(**{name: g.trunk for name, g in named.items()}),
-            branches=PerController(**{name: g.branches for name, g in named.items()}),
+
+        def predict(predictor: AbstractPredictor, context: Any, queries: Any) -> ContextAndQueries:
+            return predictor(
+                ContextAndQueries(
+                    context=jnp.concatenate([context, labels.context], axis=1),
+                    queries=jnp.concatenate([queries, labels.queries], axis=1),
+                )
+            )
+
+        found = for_each(predict, self.predictors, outputs.context, outputs.queries)
+        return ContextAndQueries(
+            context=for_each(lambda part: part.context, found), queries=for_each(lambda part: part.queries, found)
         )
 
-    def _one(self, name: str, outputs: Forked, labels: Forked) -> Forked:
-        rows = Forked(
-            trunk=jnp.concatenate([getattr(outputs.trunk, name), labels.trunk], axis=1),
-            branches=jnp.concatenate([getattr(outputs.branches, name), labels.branches], axis=1),
-        )
-        return getattr(self.predictors, name)(rows)
 
-
-def regression_loss(predicted: Forked, true: Forked) -> Scalar:
+def regression_loss(predicted: ContextAndQueries, true: ContextAndQueries) -> Scalar:
     """The predictors' own loss, `L_SG = ‖SG_C(c_t, y_t) − δL/δc_t‖²` (fast-slow eq. 11).
 
     Summed over a vector's width and over the controllers, averaged over the steps. No gradient reaches the target.
     """
     predicted_rows, true_rows = joined(predicted), jax.lax.stop_gradient(joined(true))
-    steps = predicted_rows.input.shape[0]
-    squares = jax.tree.map(lambda p, t: jnp.sum((p - t) ** 2), predicted_rows, true_rows)
-    return (squares.input + squares.output + squares.write) / steps
+    squares = jax.tree.map(lambda p, t: jnp.sum((p - t) ** 2) / p.shape[0], predicted_rows, true_rows)
+    return sum(jax.tree.leaves(squares))
 
 
 def detached(tree: T) -> T:

@@ -1,14 +1,20 @@
-"""What a task is: a pure function from a random key to an episode of fixed shape."""
+"""What a task is: a pure function from a random key to an episode of fixed shape, and what it says of itself."""
 
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
+from .._checks import bad
 from .._typing import Key
+from ..metrics import Metric
+from .targets import AbstractTarget
 
 Episode = TypeVar("Episode")
+EpisodeKind = Literal["few-shot", "sequence"]
 
 
 class Examples(eqx.Module):
@@ -30,19 +36,77 @@ class FewShotEpisode(eqx.Module):
     query: Examples
 
 
-class SequenceEpisode(eqx.Module):
-    """One stream of labelled inputs; a learner is shown each label one step late (mann section 2).
+class Inputs(eqx.Module):
+    """All that a network is shown, step by step.
 
     Attributes:
-        inputs: `x_t`: images in [0, 1] with ink = 1, or vectors.
-        targets: `y_t` as the network is to be shown it: one-hot rows, strings of them, or real numbers.
-        instance: how many inputs of this one's class have come, this one included; 0 at a step that is padding and is
-            neither scored nor learned from. Where there are no classes, the number of the step.
+        x: `x_t`: images in [0, 1] with ink = 1, vectors, or class numbers of tokens.
+        label: what it is shown beside `x_t`, such as the previous target `y_{t-1}`; no columns where that is nothing.
     """
 
-    inputs: Float[Array, "time ..."]
-    targets: Float[Array, "time target"]
-    instance: Int[Array, " time"]
+    x: Num[Array, "time ..."]
+    label: Float[Array, "time label"]
+
+
+class SequenceEpisode(eqx.Module):
+    """One sequence of inputs with a target for each.
+
+    Attributes:
+        inputs: what the network is shown.
+        targets: `y_t`, what the head is to predict: one-hot rows, class numbers, or real numbers.
+        mask: the loss mask: true at the steps that are learned from and measured.
+        axis_index: where each step stands on the task's labelled axis (`TaskSpec.axis`), such as how many inputs of its
+            class have been shown, this one included.
+    """
+
+    inputs: Inputs
+    targets: Num[Array, "time ..."]
+    mask: Bool[Array, " time"]
+    axis_index: Int[Array, " time"]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What a model, a learner and a result need to know of a task; it is known before any data is loaded.
+
+    Attributes:
+        kind: the task's name, for messages.
+        episode: what its episodes are.
+        shape: of one input `x_t`; empty for a token.
+        target: the distribution of its targets.
+        label: numbers that a network is shown beside each input.
+        metrics: what its episodes are measured by, in the order of a table.
+        tokens: size of the vocabulary where inputs are class numbers of tokens.
+        padded: whether training episodes may end in padding.
+    """
+
+    kind: str
+    episode: EpisodeKind
+    shape: tuple[int, ...]
+    target: AbstractTarget
+    label: int
+    metrics: tuple[Metric, ...]
+    tokens: int | None = None
+    padded: bool = False
+
+    @property
+    def monitor(self) -> Metric:
+        """The metric by which the best parameters are chosen."""
+        return self.target.monitor
+
+    @property
+    def chance(self) -> float | None:
+        """What guessing gives; None where guessing has no meaning."""
+        return self.target.chance
+
+    def require(self, episode: EpisodeKind, learner: str) -> None:
+        """Refuses a learner of other episodes than the task's.
+
+        Raises:
+            UserError: naming the learner and the task.
+        """
+        if self.episode != episode:
+            raise bad("learner", came=learner, wanted=f"one for {self.episode} episodes, which task {self.kind} has")
 
 
 class AbstractTask(eqx.Module, Generic[Episode]):
@@ -56,3 +120,43 @@ class AbstractTask(eqx.Module, Generic[Episode]):
             key: randomness of this episode alone.
             step: number of the update it is drawn for; serves curricula and rare batches.
         """
+
+    def size(self) -> int | None:
+        """How many episodes there are; None where they are drawn without end."""
+        return None
+
+    def at(self, index: Int[Array, ""]) -> Episode:
+        """The episode of a number, where there is a finite number of them.
+
+        Raises:
+            UserError: the task draws its episodes.
+        """
+        raise bad("at", came=index, wanted=f"a task of finite data; {type(self).__name__} draws its episodes")
+
+
+@dataclass(frozen=True, eq=False)
+class TaskSplits:
+    """Three tasks that share no class, and what names their data in a result file.
+
+    Attributes:
+        train: episodes that parameters are trained on.
+        validation: episodes that a checkpoint or a setting is chosen by.
+        test: episodes that are reported.
+        name: the data set, as in `glyphs` or `omniglot`.
+        split: which split of its classes this is.
+        digest: hexadecimal SHA-256 of its content: of the arrays, or of fixed draws of its generator.
+        scheme: how the digest is taken.
+    """
+
+    train: AbstractTask
+    validation: AbstractTask
+    test: AbstractTask
+    name: str
+    split: str
+    digest: str
+    scheme: Literal["arrays-sha256", "draws-sha256"]
+
+    @property
+    def data(self) -> Mapping[str, str]:
+        """The `data` entry of a result row."""
+        return {"name": self.name, "split": self.split, "digest": self.digest, "scheme": self.scheme}

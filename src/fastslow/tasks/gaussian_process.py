@@ -1,13 +1,11 @@
 """Streams of values of one unknown function, drawn from a Gaussian process whose settings are fixed and known.
 
 The regression of mann section 4.3. The true process is at hand to compare with: `posterior` is what it says of any
-place after some values, `sequential_surprise` what each value of a stream comes as, given those before it.
+place after some values, `sequential_nll` minus the log density of each value of a stream, given those before it.
 """
 
-import hashlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import equinox as eqx
@@ -18,12 +16,16 @@ from jaxtyping import Array, Float, Int
 
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
-from .base import AbstractTask, SequenceEpisode
-from .splits import TaskSplits
+from ..metrics import LOG_LIKELIHOOD, Axis
+from .base import AbstractTask, Inputs, SequenceEpisode, TaskSpec, TaskSplits
+from .digest import digest_of_draws
+from .targets import Gaussian
 
 SPLITS = ("train", "validation", "test")
 SCALES = {1: 0.5, 2: 1.5, 3: 3.0}
 """Length scale of the kernel by the number of dimensions, where none is asked for."""
+SEEN = (0, 10, 20, 50, 99)
+"""Values seen before one is predicted, at which results give the log likelihood."""
 EPSILON = float(jnp.finfo(jnp.float32).eps)
 
 
@@ -49,17 +51,24 @@ class GaussianProcessConfig:
     reach: float = 5.0
     """Inputs are uniform in [-reach, reach] in each dimension."""
     kind: Literal["gaussian-process"] = "gaussian-process"
-    """Tells this task's settings from another's."""
+    """Values of an unknown function, one after the other."""
 
     @property
-    def features(self) -> int:
-        """Size of an input."""
-        return self.dimensions
+    def spec(self) -> TaskSpec:
+        """What is known of the task before it is built."""
+        seen = Axis("seen", tuple(k for k in SEEN if k < self.length))
+        metrics = (LOG_LIKELIHOOD, LOG_LIKELIHOOD.along(seen))
+        return TaskSpec(self.kind, "sequence", (self.dimensions,), Gaussian(), label=1, metrics=metrics)
 
-    @property
-    def target(self) -> int:
-        """Size of a value."""
-        return 1
+    def build(self) -> TaskSplits:
+        """Builds the tasks over three streams of functions.
+
+        Raises:
+            UserError: a size not above 0, dimensions other than 1 to 3, or a jitter too small for the length.
+        """
+        train, validation, test = (GaussianProcessTask(self, split) for split in SPLITS)
+        digest = digest_of_draws(mean_values(task) for task in (train, validation, test))
+        return TaskSplits(train, validation, test, self.kind, "a stream of keys each", digest, "draws-sha256")
 
     @property
     def length_scale(self) -> float:
@@ -93,7 +102,8 @@ class GaussianProcessTask(AbstractTask[SequenceEpisode]):
             step: not used; there is no curriculum.
 
         Returns:
-            Inputs `[time, dimensions]`, targets `[time, 1]`, and the number of each step as its instance.
+            Inputs `[time, dimensions]` with the value before each, zero at first; targets `[time, 1]`; the labelled axis
+            counts the values seen before.
         """
         del step
         config = self.config
@@ -103,7 +113,9 @@ class GaussianProcessTask(AbstractTask[SequenceEpisode]):
         # L n has the covariance L Lᵀ where n is white
         white = jax.random.normal(value_key, (config.length, 1))
         values = jnp.matmul(_factor(config, xs), white, precision=jax.lax.Precision.HIGHEST)
-        return SequenceEpisode(inputs=xs, targets=values, instance=jnp.arange(1, config.length + 1))
+        before = jnp.concatenate([jnp.zeros_like(values[:1]), values[:-1]])
+        steps = jnp.arange(config.length)
+        return SequenceEpisode(Inputs(xs, before), values, mask=steps >= 0, axis_index=steps)
 
 
 def kernel(
@@ -123,7 +135,7 @@ def posterior(
     """What the true process says of other places, each by itself, after some values.
 
     `μ = kᵀ (K + jI)⁻¹ y` and `σ² = v + j − kᵀ (K + jI)⁻¹ k` with variance `v` and jitter `j`. The deviation is that of
-    a value as a stream shows it, noise included, so that minus the log density of such a value is its surprise.
+    a value as a stream shows it, noise included, so that a value of a stream has this density.
 
     Args:
         config: the process.
@@ -147,7 +159,7 @@ def posterior(
     return mean, jnp.sqrt(variance)
 
 
-def sequential_surprise(
+def sequential_nll(
     config: GaussianProcessConfig, xs: Float[Array, "time dimensions"], ys: Float[Array, " time"]
 ) -> Float[Array, " time"]:
     """`−log p(y_t | x_{1:t}, y_{1:t−1})` of the true process at each step, in nats; on average no learner has less.
@@ -193,7 +205,7 @@ def _check(config: GaussianProcessConfig, values: int, *places: Float[Array, "_ 
         check_positive(name, getattr(config, name))
     check_positive("scale", config.length_scale)
     # Rounding moves eigenvalues by about `variance · values · EPSILON`; a few times that keep the factor finite and
-    # surprises right to a hundredth of a nat, however smooth the functions are.
+    # densities right to a hundredth of a nat, however smooth the functions are.
     least = 4 * EPSILON * config.variance * values
     if config.jitter < least:
         wanted = f"at least {least:.2g}, as less leaves the covariance of {values} values singular in single precision"
@@ -203,31 +215,10 @@ def _check(config: GaussianProcessConfig, values: int, *places: Float[Array, "_ 
             raise bad("inputs", came=f"places of {place.shape[1]} numbers", wanted=f"{config.dimensions} numbers each")
 
 
-def gaussian_process_tasks(config: GaussianProcessConfig) -> TaskSplits:
-    """Tasks over three streams of functions.
-
-    Args:
-        config: the process and the stream.
-
-    Returns:
-        The three tasks; `sha256` is that of the generator's code and the process's settings, since there is no data.
-
-    Raises:
-        UserError: a size not above 0, dimensions other than 1 to 3, or a jitter too small for the length.
-    """
-    train, validation, test = (GaussianProcessTask(config, split) for split in SPLITS)
-    process = (config.dimensions, config.length_scale, config.variance, config.jitter, config.reach)
-    digest = hashlib.sha256(repr(process).encode())
-    digest.update(Path(__file__).read_text(encoding="utf-8").encode())
-    name = "gaussian-process"
-    return TaskSplits(train, validation, test, name=name, split="a stream of keys each", sha256=digest.hexdigest())
-
-
 __all__ = [
     "GaussianProcessConfig",
     "GaussianProcessTask",
-    "gaussian_process_tasks",
     "kernel",
     "posterior",
-    "sequential_surprise",
+    "sequential_nll",
 ]

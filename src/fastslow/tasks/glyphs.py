@@ -7,9 +7,7 @@ equal programs by chance: even two strokes hold four uniform numbers of 18 bits 
 odds are below 2**-70. Look-alikes, as `O` and `0` are in our own script, do occur, and are part of the task.
 """
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import equinox as eqx
@@ -19,8 +17,10 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
-from .base import AbstractTask, Examples, FewShotEpisode
-from .splits import TaskSplits
+from ..metrics import ACCURACY
+from .base import AbstractTask, Examples, FewShotEpisode, TaskSpec, TaskSplits
+from .digest import digest_of_draws
+from .targets import Categorical
 from .strokes import MOST_JITTER, SHAKES, SIZE, class_program, draw
 
 SPLITS = ("train", "validation", "test")
@@ -40,7 +40,27 @@ class GlyphsConfig:
     jitter: float = 1.0
     """How much drawings of one class differ, from 0 (not at all) to 1.5."""
     kind: Literal["glyphs"] = "glyphs"
-    """Tells this task's settings from another's."""
+    """Generated characters, few examples of each class."""
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What is known of the task before it is built."""
+        return few_shot_spec(self.kind, self.way)
+
+    def build(self) -> TaskSplits:
+        """Builds the tasks of the three splits.
+
+        Raises:
+            UserError: a size is not above 0, or the jitter is out of range.
+        """
+        train, validation, test = (GlyphsTask(self, split) for split in SPLITS)
+        digest = digest_of_draws(mean_ink(task) for task in (train, validation, test))
+        return TaskSplits(train, validation, test, "glyphs", "2**30 each", digest, "draws-sha256")
+
+
+def few_shot_spec(kind: str, way: int) -> TaskSpec:
+    """What few-shot tasks of 28×28 drawings have in common."""
+    return TaskSpec(kind, "few-shot", (SIZE, SIZE), Categorical(way), label=way, metrics=(ACCURACY,))
 
 
 def class_key(number: UInt32[Array, ""] | int) -> Key:
@@ -110,22 +130,3 @@ def _shuffled(drawings: Float[Array, "way each 28 28"], key: Key) -> Examples:
     way, each = drawings.shape[:2]
     order = jnp.argsort(jax.random.bits(key, (way * each,), dtype=jnp.uint32))
     return Examples(inputs=drawings.reshape(-1, SIZE, SIZE)[order], labels=order // each)
-
-
-def glyph_tasks(config: GlyphsConfig) -> TaskSplits:
-    """Tasks over training, validation and test classes.
-
-    Args:
-        config: sizes of an episode, and how drawings differ.
-
-    Returns:
-        The three tasks; `sha256` is that of the generator's code and jitter, since there is no data to hash.
-
-    Raises:
-        UserError: a size is not above 0, or the jitter is out of range.
-    """
-    digest = hashlib.sha256(f"jitter={config.jitter!r}".encode())
-    for name in ("glyphs.py", "strokes.py"):
-        digest.update(Path(__file__).with_name(name).read_text(encoding="utf-8").encode())
-    train, validation, test = (GlyphsTask(config, split) for split in SPLITS)
-    return TaskSplits(train, validation, test, name="glyphs", split="2**30 each", sha256=digest.hexdigest())

@@ -20,11 +20,13 @@ from .._typing import Key
 from ..datasets.images import to_ink_28
 from ..datasets.omniglot import load_omniglot
 from ..datasets.splits import load_split
-from .base import AbstractTask, Examples, FewShotEpisode
-from .splits import TaskSplits
+from .base import AbstractTask, Examples, FewShotEpisode, TaskSpec, TaskSplits
+from .glyphs import few_shot_spec
 from .warp import warp
 
 ROTATIONS = 4
+MOST_WARP = 5.0
+"""Above it a drawing is turned and moved out of its frame."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,30 @@ class OmniglotConfig:
     data: str | None = None
     """Folder with Omniglot's two zips; without it FASTSLOW_DATA, the cache and a download are tried."""
     kind: Literal["omniglot"] = "omniglot"
-    """Tells this data set's settings from another's."""
+    """Omniglot's characters, few examples of each class."""
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What is known of the task before its data are loaded."""
+        return few_shot_spec(self.kind, self.way)
+
+    def build(self) -> TaskSplits:
+        """Loads Omniglot and builds the tasks of the split.
+
+        Raises:
+            UserError: the data cannot be found, the split is unknown, or a class or drawing too many is asked for.
+        """
+        if not 0 <= self.warp <= MOST_WARP:
+            raise bad("warp", came=self.warp, wanted=f"a number from 0 to {MOST_WARP:g}")
+        split = load_split(self.split)
+        omniglot = load_omniglot(self.data)
+
+        def task(names: Sequence[str], warp: float = 0.0) -> OmniglotTask:
+            images = jnp.asarray(omniglot.select(names))
+            return OmniglotTask(images, self.way, self.shot, self.queries, self.rotations, warp)
+
+        parts = task(split.train, self.warp), task(split.validation), task(split.test)
+        return TaskSplits(*parts, "omniglot", split.name, omniglot.sha256, "arrays-sha256")
 
 
 class OmniglotTask(AbstractTask[FewShotEpisode]):
@@ -149,32 +174,6 @@ def distinct(key: Key, classes: int, count: int) -> Int[Array, " count"]:
 def quarter_turns(image: UInt8[Array, "28 28"], turns: Int[Array, ""]) -> UInt8[Array, "28 28"]:
     """Turns an image anticlockwise by `turns` times 90 degrees, as `numpy.rot90` does."""
     return jnp.stack([jnp.rot90(image, k) for k in range(ROTATIONS)])[turns]
-
-
-def omniglot_tasks(config: OmniglotConfig) -> TaskSplits:
-    """Loads Omniglot and makes the tasks of a split.
-
-    Raises:
-        UserError: if the data cannot be found, the split is unknown, or a class or drawing too many is asked for.
-    """
-    split = load_split(config.split)
-    omniglot = load_omniglot(config.data)
-
-    if not config.warp >= 0:
-        raise bad("warp", came=config.warp, wanted="a number of at least 0")
-
-    def task(names: Sequence[str], warp: float = 0.0) -> OmniglotTask:
-        images = jnp.asarray(omniglot.select(names))
-        return OmniglotTask(images, config.way, config.shot, config.queries, config.rotations, warp)
-
-    return TaskSplits(
-        train=task(split.train, config.warp),
-        validation=task(split.validation),
-        test=task(split.test),
-        name="omniglot",
-        split=split.name,
-        sha256=omniglot.sha256,
-    )
 
 
 def task_from_arrays(

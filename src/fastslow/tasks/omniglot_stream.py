@@ -8,9 +8,8 @@ Deviations: labels that are strings never coincide within an episode; a drawing 
 class have been shown; drawings are turned and shifted at a third of their size, with bilinear interpolation.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import equinox as eqx
@@ -22,20 +21,19 @@ from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from ..datasets.omniglot import LARGE, load_omniglot
 from ..datasets.splits import load_split
-from .base import AbstractTask, SequenceEpisode
+from ..metrics import ACCURACY, Axis
+from .base import AbstractTask, Inputs, SequenceEpisode, TaskSpec, TaskSplits
+from .drawing import SHIFT, SIDE, TURN, bilinear, places
 from .omniglot import ROTATIONS, distinct
-from .splits import TaskSplits
+from .targets import Categorical, MultiCategorical
 
 Labels = Literal["one-hot", "strings"]
-SIDE = 20
-"""Rows and columns of an image as the network sees it."""
-RAW = 105
-TURN, SHIFT = math.pi / 16, 10.0
-"""Largest random rotation in radians, and shift in pixels of the original drawing."""
-LETTERS = PLACES = 5
-"""Of a label that is a string: letters of the alphabet, and letters in a string."""
-LABELS = LETTERS**PLACES
-"""Labels that are strings."""
+STRINGS = MultiCategorical()
+"""Labels that are strings: five letters of five."""
+TABLED, LATE = (1, 2, 3, 4, 5, 10), (20, 50, 100)
+"""Instances of a class whose accuracy is measured: those of mann's tables, and those of longer streams."""
+PER_CLASS = 10
+"""Steps of a stream for each of its classes, where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +59,64 @@ class OmniglotStreamConfig:
     data: str | None = None
     """Folder with Omniglot's two zips; without it FASTSLOW_DATA, the cache and a download are tried."""
     kind: Literal["omniglot-stream"] = "omniglot-stream"
-    """Tells this data set's settings from another's."""
+    """Streams of Omniglot's characters, each label shown one step late."""
 
     @property
-    def features(self) -> int:
-        """Size of an input."""
-        return SIDE * SIDE
+    def spec(self) -> TaskSpec:
+        """What is known of the task before its data are loaded."""
+        target = Categorical(self.classes) if self.labels == "one-hot" else STRINGS
+        metrics = (ACCURACY.along(Axis("instance", (*TABLED, *LATE), optional=LATE)),)
+        return TaskSpec(self.kind, "sequence", (SIDE, SIDE), target, label=target.size, metrics=metrics, padded=self.start > 0)
 
-    @property
-    def target(self) -> int:
-        """Size of a label as the network sees it."""
-        return self.classes if self.labels == "one-hot" else LETTERS * PLACES
+    def build(self) -> TaskSplits:
+        """Loads Omniglot and builds the streams of the split; validation and test drawings are turned and shifted, too.
+
+        Only training has a curriculum; validation and test episodes hold all classes.
+
+        Raises:
+            UserError: the data cannot be found, the split is unknown, or the settings do not fit each other.
+        """
+        split = load_split(self.split)
+        characters = {"train": split.train, "validation": split.validation, "test": split.test}
+        fewest = min(characters, key=lambda part: len(characters[part]))
+        if self.classes > len(characters[fewest]):
+            wanted = f"at most the {len(characters[fewest])} characters there are for {fewest}"
+            raise bad("classes", came=self.classes, wanted=wanted)
+        omniglot = load_omniglot(self.data, LARGE)
+
+        def task(names: Sequence[str], start: int = 0) -> OmniglotStreamTask:
+            images = jnp.asarray(omniglot.select(names))
+            return replace(self, start=start).of_images(images)
+
+        parts = task(split.train, self.start), task(split.validation), task(split.test)
+        return TaskSplits(*parts, "omniglot", split.name, omniglot.sha256, "arrays-sha256")
+
+    def of_images(self, images: UInt8[Array, "characters drawings side side"]) -> "OmniglotStreamTask":
+        """The streams of some characters."""
+        given = (self.classes, self.length, self.labels, self.balanced)
+        return OmniglotStreamTask(images, *given, start=self.start, grow_every=self.grow_every)
+
+    def with_streams(self, classes: int | None = None, examples: int | None = None) -> "OmniglotStreamConfig":
+        """Other streams, to measure a trained network on.
+
+        Args:
+            classes: of a stream; None for as many as now.
+            examples: of a stream, each of a class drawn independently, so that classes have about as many; None for
+                ten of each class in random order.
+
+        Raises:
+            UserError: the labels are as many as the classes now; fewer examples than classes.
+        """
+        if classes is None:
+            classes = self.classes
+        elif self.labels != "strings":
+            wanted = "no number, as the network was not trained on labels that are strings"
+            raise bad("classes", came=classes, wanted=wanted)
+        check_positive("classes", classes)
+        length = PER_CLASS * classes if examples is None else examples
+        if length < classes:
+            raise bad("examples", came=examples, wanted=f"at least one for each of the {classes} classes")
+        return replace(self, classes=classes, length=length, balanced=examples is None, start=0)
 
 
 class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
@@ -101,8 +146,8 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         characters = self.images.shape[0]
         if self.classes > characters:
             raise bad("classes", came=self.classes, wanted=f"at most the {characters} characters there are")
-        if self.labels == "strings" and self.classes > LABELS:
-            raise bad("classes", came=self.classes, wanted=f"at most the {LABELS} labels there are")
+        if self.labels == "strings" and self.classes > STRINGS.strings:
+            raise bad("classes", came=self.classes, wanted=f"at most the {STRINGS.strings} labels there are")
         if self.length < self.classes:
             raise bad(
                 "length",
@@ -130,8 +175,8 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         """Draws one stream; `step` has no effect unless the number of classes grows.
 
         Returns:
-            Inputs float32 `[length, 20, 20]` in [0, 1] with ink = 1; targets `[length, classes]` or `[length, 25]`.
-            Padding, where there is any, stands last and is zero throughout.
+            Inputs float32 `[length, 20, 20]` in [0, 1] with ink = 1, and the label before each; targets
+            `[length, classes]` or `[length, 25]`. Padding, where there is any, stands last and is zero throughout.
         """
         now = jnp.asarray(self.classes)
         if self.start:
@@ -148,13 +193,15 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
             jax.random.split(keys["drawing"], self.classes), drawings
         )
         hand = hands[order, (instance - 1) % drawings]
-        inputs = self._shown(keys["warp"], characters[order], hand, quarters[order])
-        episode = SequenceEpisode(inputs, self._labels(keys["label"])[order], instance)
+        x = self._shown(keys["warp"], characters[order], hand, quarters[order])
+        targets = self._labels(keys["label"])[order]
+        # the input is [x_t; y_{t-1}]; before the first label comes a vector of zeros
+        previous = jnp.concatenate([jnp.zeros_like(targets[:1]), targets[:-1]])
+        mask = jnp.arange(self.length) < now * (self.length // self.classes) if self.start else instance > 0
+        episode = SequenceEpisode(Inputs(x, previous), targets, mask, instance)
         if not self.start:
             return episode
-        counts = jnp.arange(self.length) < now * (self.length // self.classes)
-        blank = lambda leaf: jnp.where(counts.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, 0)
-        return jax.tree.map(blank, episode)
+        return jax.tree.map(lambda leaf: jnp.where(mask.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, jnp.zeros_like(leaf)), episode)
 
     def _order(self, key: Key, now: Int[Array, ""]) -> Int[Array, " time"]:
         """The class of each step."""
@@ -166,7 +213,7 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         """A label for each class, all different."""
         if self.labels == "one-hot":
             return jax.nn.one_hot(jax.random.permutation(key, self.classes), self.classes)
-        return spelled(distinct(key, LABELS, self.classes))
+        return STRINGS.spell(distinct(key, STRINGS.strings, self.classes))
 
     def _shown(
         self, key: Key, character: Int[Array, " time"], hand: Int[Array, " time"], quarter: Int[Array, " time"]
@@ -178,108 +225,3 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         rows, columns = jax.vmap(lambda t, s, q: places(t, s, q, side))(turn, shift, quarter)
         number = character * self.images.shape[1] + hand
         return bilinear(self.images, number, rows, columns) / 255
-
-
-def spelled(numbers: Int[Array, " labels"]) -> Float[Array, "labels target"]:
-    """Labels that are strings, by their numbers below `LABELS`: the one-hot rows of their letters."""
-    letters = jnp.stack([numbers // LETTERS**place % LETTERS for place in range(PLACES)], axis=1)
-    return jax.nn.one_hot(letters, LETTERS).reshape(numbers.shape[0], -1)
-
-
-def places(
-    turn: Float[Array, ""], shift: Float[Array, "2"], quarter: Int[Array, ""], side: int
-) -> tuple[Float[Array, "height columns"], Float[Array, "height columns"]]:
-    """Where each pixel of a shown image lies in the drawing it is made from.
-
-    Args:
-        turn: rotation of the drawing, anticlockwise in radians.
-        shift: of the turned drawing, down and to the right, in pixels of the original.
-        quarter: quarter turns anticlockwise, last of all.
-        side: rows of the drawing as it is kept.
-
-    Returns:
-        Rows and columns, `[20, 20]` each, in pixels of the kept drawing.
-    """
-    steps = (jnp.arange(SIDE, dtype=turn.dtype) - (SIDE - 1) / 2) * (RAW / SIDE)
-    down, right = jnp.meshgrid(steps, steps, indexing="ij")
-    # undone in reverse: quarter turns, shift, turn
-    turned = ((down, right), (right, -down), (-down, -right), (-right, down))
-    down = jnp.stack([pair[0] for pair in turned])[quarter] - shift[0]
-    right = jnp.stack([pair[1] for pair in turned])[quarter] - shift[1]
-    down, right = (
-        jnp.cos(turn) * down + jnp.sin(turn) * right,
-        jnp.cos(turn) * right - jnp.sin(turn) * down,
-    )
-    middle, scale = (side - 1) / 2, side / RAW
-    return down * scale + middle, right * scale + middle
-
-
-def bilinear(
-    images: UInt8[Array, "characters drawings side side"],
-    number: Int[Array, " time"],
-    rows: Float[Array, "time height columns"],
-    columns: Float[Array, "time height columns"],
-) -> Float[Array, "time height columns"]:
-    """Values between pixels, taken from the whole array at once so that no drawing is copied; paper beyond the edge.
-
-    Args:
-        images: all drawings.
-        number: of the drawing for each step, counted over characters and drawings.
-        rows: where to look, in pixels of the kept drawing.
-        columns: likewise.
-    """
-    side = images.shape[-1]
-    flat = images.reshape(-1)
-    top, left = jnp.floor(rows), jnp.floor(columns)
-    below, beside = rows - top, columns - left
-    first = number[:, None, None] * (side * side)
-
-    def at(row: Array, column: Array) -> Array:
-        inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
-        place = first + jnp.clip(row, 0, side - 1) * side + jnp.clip(column, 0, side - 1)
-        return jnp.where(inside, flat[place].astype(rows.dtype), 0)
-
-    top, left = top.astype(jnp.int32), left.astype(jnp.int32)
-    above = at(top, left) * (1 - beside) + at(top, left + 1) * beside
-    under = at(top + 1, left) * (1 - beside) + at(top + 1, left + 1) * beside
-    return above * (1 - below) + under * below
-
-
-def as_shown(images: UInt8[Array, "items side side"]) -> Float[Array, "items height columns"]:
-    """Drawings as a stream shows them, 20×20 with ink = 1, neither turned nor shifted."""
-    zero = jnp.zeros((), jnp.float32)
-    rows, columns = places(zero, jnp.zeros(2, jnp.float32), jnp.zeros((), jnp.int32), images.shape[-1])
-    number = jnp.arange(images.shape[0])
-    everywhere = lambda place: jnp.broadcast_to(place, (images.shape[0], *place.shape))
-    return bilinear(images[:, None], number, everywhere(rows), everywhere(columns)) / 255
-
-
-def omniglot_stream_tasks(config: OmniglotStreamConfig) -> TaskSplits:
-    """Loads Omniglot and makes the streams of a split; validation and test drawings are turned and shifted as well.
-
-    Only training has a curriculum; validation and test episodes hold all classes.
-
-    Raises:
-        UserError: if the data cannot be found, the split is unknown, or the settings do not fit each other.
-    """
-    split = load_split(config.split)
-    there = {"train": split.train, "validation": split.validation, "test": split.test}
-    fewest = min(there, key=lambda part: len(there[part]))
-    if config.classes > len(there[fewest]):
-        wanted = f"at most the {len(there[fewest])} characters there are for {fewest}"
-        raise bad("classes", came=config.classes, wanted=wanted)
-    omniglot = load_omniglot(config.data, LARGE)
-
-    def task(names: Sequence[str], start: int = 0) -> OmniglotStreamTask:
-        images = jnp.asarray(omniglot.select(names))
-        given = (config.classes, config.length, config.labels, config.balanced)
-        return OmniglotStreamTask(images, *given, start=start, grow_every=config.grow_every)
-
-    return TaskSplits(
-        train=task(split.train, config.start),
-        validation=task(split.validation),
-        test=task(split.test),
-        name="omniglot",
-        split=split.name,
-        sha256=omniglot.sha256,
-    )

@@ -1,16 +1,10 @@
-"""How long and how often: the settings of one training run, and configurations as JSON."""
+"""How long and how often: the settings of one training run."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Literal
 
-from cattrs import ClassValidationError, transform_error
-from cattrs.errors import ForbiddenExtraKeysError
-from cattrs.preconf.json import make_converter
+from .._checks import bad, check_choice, check_positive
 
-from .._checks import UserError, bad, check_choice, check_positive
-
-T = TypeVar("T")
 OverSeeds = Literal["auto", "unroll", "vmap"]
 
 
@@ -54,54 +48,3 @@ class TrainingConfig:
     def seed_numbers(self) -> tuple[int, ...]:
         """The seeds of the run."""
         return tuple(range(self.seed, self.seed + self.seeds))
-
-
-def _exactly(kind: type) -> Any:
-    """A reader that takes JSON values of one type as they are, where cattrs would convert `3.7` to 3."""
-    accepted = (int, float) if kind is float else (kind,)
-
-    def read(value: Any, _: Any) -> Any:
-        if type(value) not in accepted:
-            raise TypeError(f"got {value!r}, wanted {kind.__name__}")
-        return kind(value)
-
-    return read
-
-
-_converter = make_converter(forbid_extra_keys=True)
-for _kind in (bool, int, float, str):
-    _converter.register_structure_hook(_kind, _exactly(_kind))
-
-
-def to_json(config: Any) -> dict[str, Any]:
-    """A configuration as plain values that `json.dumps` takes."""
-    return _converter.unstructure(config)
-
-
-def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
-    """Rebuilds a configuration from plain values; the inverse of `to_json`.
-
-    Args:
-        kind: dataclass of the configuration; its fields may be dataclasses again.
-        data: what `to_json` gave.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        UserError: where a field is unknown, missing, or holds a value of the wrong type; the field is named.
-    """
-    try:
-        return _converter.structure(data, kind)
-    except ClassValidationError as error:
-        raise UserError(f"{kind.__name__}: {'; '.join(transform_error(error, format_exception=_reason))}.") from error
-
-
-def _reason(error: BaseException, kind: Any) -> str:
-    if isinstance(error, ForbiddenExtraKeysError):
-        return f"unknown field {', '.join(sorted(map(repr, error.extra_fields)))}"
-    if isinstance(error, KeyError):
-        return f"field {error.args[0]!r} is missing"
-    if get_origin(kind) is Literal:
-        return f"wanted one of {', '.join(map(str, get_args(kind)))}"
-    return str(error).removesuffix(".")

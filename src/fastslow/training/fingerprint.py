@@ -1,12 +1,16 @@
-"""Names and checksums of arrays: what a checkpoint stores them under, and what tells two sets of them apart."""
+"""Names and digests of arrays: what a checkpoint stores them under, and what tells two sets of them apart."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable
+from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import PyTree
+
+SCHEME = "leaves-sha256"
+"""Types, shapes and bytes of all arrays in tree order."""
 
 
 def is_data(leaf: object) -> bool:
@@ -29,16 +33,20 @@ def named_arrays(tree: PyTree) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path, simple=True, separator="."): np.array(leaf) for path, leaf in leaves}
 
 
-def arrays_sha256(arrays: Mapping[str, np.ndarray]) -> str:
-    """Checksum over names, types, shapes and bytes of arrays, in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name}|{array.dtype.name}|{arrays[name].shape}|".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+def digest(arrays: Iterable[np.ndarray]) -> str:
+    """SHA-256 over types, shapes and bytes of arrays, in their order; names are no part of it."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype.name}|{array.shape}|".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
-def params_sha256(params: PyTree) -> str:
-    """Checksum of parameters: equal exactly when names, types, shapes and every bit are equal."""
-    return arrays_sha256(named_arrays(params))
+def tree_digest(tree: PyTree) -> str:
+    """SHA-256 of a tree's arrays in tree order: equal exactly when types, shapes and every bit are equal."""
+    return digest(named_arrays(tree).values())
+
+
+def params_digest(each: Iterable[PyTree]) -> dict[str, Any]:
+    """The `params_digest` of a result row: the scheme's name, and a digest for each seed's parameters."""
+    return {"scheme": SCHEME, "values": [tree_digest(params) for params in each]}

@@ -1,6 +1,6 @@
 """Trained models on disk: a run folder, or a release, which is a small folder that ships with the package.
 
-A release holds `config.json` (the run's configuration), `params.npz` (parameters and running statistics of one seed by
+A release holds `config.json` (the run's configuration), `params.npz` (parameters and model state of one seed by
 their names, the seed, and a checksum over them) and `card.md`. Nothing is ever unpickled.
 """
 
@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +18,13 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .._checks import UserError, bad, check_choice
-from ..configs.config import AnyConfig, build_any_learner, read_config
-from ..learners.base import AbstractLearner, LearnerState
-from ..results.pipeline import Config
+from ..configs.config import Config, read_config
+from ..configs.json import to_json
+from ..configs.run import Trained
+from ..learners.base import LearnerState, Trainable
 from ..training.checkpoint import Checkpoints
-from ..training.config import to_json
 from ..training.files import replace_text, writing
-from ..training.fingerprint import arrays_sha256, named_arrays, params_sha256
+from ..training.fingerprint import digest, named_arrays, tree_digest
 from ..training.folder import read_json
 from ..training.state import NEVER, Best, TrainState, best_learner
 
@@ -37,17 +37,17 @@ _FOLDER = Path(str(files("fastslow"))) / "zoo" / "releases"
 
 
 @dataclass(frozen=True, eq=False)
-class Saved(Generic[Config]):
+class Saved:
     """A trained model.
 
     Attributes:
         name: the release's name, or the folder it was read from.
         config: what was trained.
         learner: what learned; `learner.adapt` and `learner.predict` meet a new task.
-        states: each seed's state, every array with a leading axis `seeds`; without the optimiser's, which only a
+        states: each seed's state, every array with a leading axis `seeds`; without the optimizer's, which only a
             resumed run needs.
         seeds: the seed of each; one that stopped being finite is left out, unless all of them did.
-        sha256: checksum of each seed's parameters, as in a result file.
+        digests: of each seed's parameters, as in a result file.
         which: `best`, the parameters chosen on validation classes, or `last`.
         notices: sentences for the user, such as about a damaged checkpoint that was passed over.
     """
@@ -57,7 +57,7 @@ class Saved(Generic[Config]):
     learner: Any
     states: LearnerState
     seeds: tuple[int, ...]
-    sha256: tuple[str, ...]
+    digests: tuple[str, ...]
     which: Which
     notices: tuple[str, ...] = ()
 
@@ -96,7 +96,7 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
     if not (path / CONFIG).is_file():
         raise bad("run", came=str(path), wanted=f"a run folder, which holds {CONFIG}")
     config = read_config(read_json(path / CONFIG))
-    learner = build_any_learner(config)
+    learner = config.build()
     state, notices = Checkpoints(path / "checkpoints").load(_shapes(learner, config))
     if state is None:
         raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
@@ -108,6 +108,29 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
     chosen = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[alive]), chosen)
     seeds = tuple(config.training.seed_numbers[index] for index in alive)
     return _saved(str(path), config, learner, chosen, seeds, which, notices)
+
+
+def with_tasks(saved: Saved, config: Config | None = None) -> Trained:
+    """Joins a trained model and its data, to be measured.
+
+    Args:
+        saved: the model.
+        config: the configuration to measure it with, such as one with other statistics; None for its own.
+
+    Raises:
+        UserError: the data cannot be found.
+    """
+    config = saved.config if config is None else config
+    return Trained(config, config.build(), config.task.build(), saved.states, saved.seeds, seconds=0.0)
+
+
+def load_trained(path: Path) -> Trained:
+    """A training that was finished at an earlier start, with its data.
+
+    Raises:
+        UserError: there is none in the folder, or its data cannot be found.
+    """
+    return with_tasks(load_run(path))
 
 
 def release_names() -> tuple[str, ...]:
@@ -140,7 +163,7 @@ def write_release(saved: Saved, folder: Path, card: str, index: int = 0) -> None
     """
     arrays = _named(saved.state(index))
     data = io.BytesIO()
-    checked = {_SEED: np.asarray(saved.seeds[index]), _SHA256: np.asarray(arrays_sha256(arrays))}
+    checked = {_SEED: np.asarray(saved.seeds[index]), _SHA256: np.asarray(digest(arrays.values()))}
     np.savez_compressed(data, allow_pickle=False, **arrays, **checked)
     config = to_json(saved.config)
     if "data" in config["task"]:
@@ -158,10 +181,10 @@ def write_release(saved: Saved, folder: Path, card: str, index: int = 0) -> None
 
 def _load_release(folder: Path, name: str) -> Saved:
     config = read_config(read_json(folder / CONFIG))
-    learner = build_any_learner(config)
+    learner = config.build()
     arrays, seed = _read(folder / PARAMS)
     like = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
-    wanted = LearnerState(params=like.params, optimiser=(), running=like.running)
+    wanted = LearnerState(params=like.params, opt_state=(), model_state=like.model_state)
     state = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], _rebuild(wanted, arrays, folder / PARAMS))
     return _saved(name, config, learner, state, (seed,), "best", ())
 
@@ -169,15 +192,15 @@ def _load_release(folder: Path, name: str) -> Saved:
 def _saved(
     name: str,
     config: Config,
-    learner: AbstractLearner,
+    learner: Trainable,
     states: LearnerState,
     seeds: tuple[int, ...],
     which: Which,
     notices: tuple[str, ...],
-) -> Saved[Config]:
-    states = LearnerState(params=states.params, optimiser=(), running=states.running)
-    sha256 = tuple(params_sha256(_one_seed(states.params, index)) for index in range(len(seeds)))
-    return Saved(name, config, learner, states, seeds, sha256, which, notices)
+) -> Saved:
+    states = LearnerState(params=states.params, opt_state=(), model_state=states.model_state)
+    digests = tuple(tree_digest(_one_seed(states.params, index)) for index in range(len(seeds)))
+    return Saved(name, config, learner, states, seeds, digests, which, notices)
 
 
 def _one_seed(states: PyTree, index: int) -> PyTree:
@@ -185,18 +208,18 @@ def _one_seed(states: PyTree, index: int) -> PyTree:
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[index]), states)
 
 
-def _shapes(learner: AbstractLearner, config: AnyConfig) -> TrainState:
-    """Shapes of what is read of a checkpoint: all but the optimiser's state and the sums for the next report."""
+def _shapes(learner: Trainable, config: Config) -> TrainState:
+    """Shapes of what is read of a checkpoint: all but the optimizer's state and the sums for the next report."""
     seeds = config.training.seeds
 
     def build() -> TrainState:
         keys = jax.random.split(jax.random.key(0), seeds)
         state = jax.vmap(lambda key: learner.init(key=key))(keys)
-        state = LearnerState(params=state.params, optimiser=(), running=state.running)
+        state = LearnerState(params=state.params, opt_state=(), model_state=state.model_state)
         numbers = jnp.full(seeds, NEVER, jnp.int32)
         return TrainState(
             learner=state,
-            best=Best(state.params, state.running, jnp.zeros(seeds), numbers),
+            best=Best(state.params, state.model_state, jnp.zeros(seeds), numbers),
             totals={},
             keys=jax.random.key_data(keys),
             step=jnp.zeros((), jnp.int32),
@@ -208,7 +231,7 @@ def _shapes(learner: AbstractLearner, config: AnyConfig) -> TrainState:
 
 
 def _named(state: LearnerState) -> dict[str, np.ndarray]:
-    return named_arrays({"params": state.params, "running": state.running})
+    return named_arrays({"params": state.params, "model_state": state.model_state})
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], int]:
@@ -221,7 +244,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], int]:
         raise UserError(
             f"{path}: cannot be read ({error}); install the package again, or make the release anew."
         ) from error
-    if arrays_sha256(arrays) != sha256:
+    if digest(arrays.values()) != sha256:
         raise UserError(
             f"{path}: its contents do not match their checksum; install the package again, or make the release anew."
         )
@@ -229,7 +252,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], int]:
 
 
 def _rebuild(like: LearnerState, arrays: dict[str, np.ndarray], path: Path) -> LearnerState:
-    names = {"params": like.params, "running": like.running}
+    names = {"params": like.params, "model_state": like.model_state}
     leaves, structure = jax.tree_util.tree_flatten_with_path(names)
     found = {jax.tree_util.keystr(keys, simple=True, separator="."): leaf for keys, leaf in leaves}
     for name in sorted(found.keys() | arrays.keys()):
@@ -237,7 +260,7 @@ def _rebuild(like: LearnerState, arrays: dict[str, np.ndarray], path: Path) -> L
         if wanted != came:
             raise UserError(f"{path}: holds {came} for {name}, wanted {wanted}; it does not belong to its {CONFIG}.")
     tree = jax.tree_util.tree_unflatten(structure, [arrays[name] for name in found])
-    return LearnerState(params=tree["params"], optimiser=(), running=tree["running"])
+    return LearnerState(params=tree["params"], opt_state=(), model_state=tree["model_state"])
 
 
 def _told(leaf: PyTree) -> str:
@@ -249,4 +272,4 @@ def _unknown(came: str) -> UserError:
     return bad("model", came=came, wanted=f"the path of a run folder, or the name of a released model ({known})")
 
 
-__all__ = ["Saved", "load", "load_release", "load_run", "release_names", "write_release"]
+__all__ = ["Saved", "load", "load_release", "load_run", "load_trained", "release_names", "with_tasks", "write_release"]

@@ -4,55 +4,55 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...baselines.pixel_neighbours import PixelNeighbours
-from ...configs.config import RunConfig
+from ...configs.config import Config
+from ...configs.json import to_json
 from ...configs.presets import GLYPHS, SMOKE
-from ...results.figures import draw_figures
-from ...results.pipeline import measure_untrained
+from ...results.measure import measure_baseline
 from ...results.row import ResultRow, write_rows
-from ...tasks.splits import TaskSplits
-from ...training.config import to_json
+from ...tasks.base import TaskSplits
 from ..base import Budget, Experiment, Watch
+from ...results.figures import draw_figures
 from ..rows import Row, run_row, trained_before
+from .regimes import with_regime
 
 NAME = "fast-slow/main"
 FAST, SLOW, PIXELS = "NMN + SG, regime meta", "the same network, regime true", "pixel nearest neighbour"
 
 
-def pixel_row(config: RunConfig, tasks: TaskSplits, *, experiment: str, episodes: int) -> ResultRow:
+def pixel_row(config: Config, tasks: TaskSplits, *, experiment: str, episodes: int) -> ResultRow:
     """Nearest neighbour on raw pixels, on the episodes that the networks are measured on."""
-    (found,) = measure_untrained(
-        PixelNeighbours(way=config.task.way),
+    spec = config.task.spec
+    (found,) = measure_baseline(
+        PixelNeighbours(way=spec.label),
         tasks,
-        lambda figures: {"accuracy": figures["accuracy"]},
-        episodes=episodes,
         experiment=experiment,
         row=PIXELS,
-        chance=1 / config.task.way,
+        chance=spec.chance,
         config={"task": to_json(config.task)},
+        episodes=episodes,
     )
     return found
 
 
 def run_main(
-    out: Path, config: RunConfig, *, resume: bool, watch: Watch, episodes: int = 600, grow: bool = False
+    out: Path, config: Config, *, resume: bool, watch: Watch, episodes: int = 600, grow: bool = False
 ) -> list[ResultRow]:
     """Trains a network and its baseline, measures both and the pixels, draws the figures.
 
     Args:
         out: run folder of the network with synthetic gradients; the baseline's lies in it as `baseline`.
         config: the network's run; the baseline differs from it in its regime alone.
-        resume: whether to go on with what is in `out`.
+        resume: whether to continue with what is in `out`.
         watch: called with the row's name and each report.
         episodes: test episodes of each seed.
         grow: whether the trainings may become longer than they were planned.
     """
-    baseline = replace(config, feedback=replace(config.feedback, regime="true", regression=0.0, reach="local"))
-    name = FAST if config.feedback.regime == "meta" else f"NMN, regime {config.feedback.regime}"
-    rows = Row(name, ".", config), Row(SLOW, "baseline", baseline)
+    name = FAST if config.learner.facts.get("regime") == "meta" else config.describe()
+    rows = Row(name, ".", config), Row(SLOW, "baseline", with_regime(config, "true"))
     (fast, trained), (slow, _) = (
         run_row(NAME, row, out, resume=resume, watch=watch, episodes=episodes, grow=grow) for row in rows
     )
-    if trained is None:  # finished in an earlier sitting, which may have ended before its figures
+    if trained is None:  # finished at an earlier start, which may have ended before its figures
         trained = trained_before(out)
     pixels = pixel_row(config, trained.tasks, experiment=NAME, episodes=episodes)
     results = [*fast, *slow, pixels]

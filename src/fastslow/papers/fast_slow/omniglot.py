@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...configs.presets import PRESETS, SMOKE
-from ...learners.regimes import FeedbackConfig
 from ...results.row import ResultRow
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, run_rows
+from .regimes import with_regime
 
 NAME = "fast-slow/omniglot"
 
@@ -28,7 +28,7 @@ def rows(budget: Budget) -> list[Row]:
         config = PRESETS[preset].config if budget != "smoke" else SMOKE
         if budget == "paper":
             config = replace(config, training=replace(config.training, seeds=3, steps=10 * config.training.steps))
-        true = replace(config, feedback=FeedbackConfig(regime="true"))
+        true = with_regime(config, "true")
         found.append(Row(f"NMN + SG, regime meta, {column}", preset, config, {"accuracy": proposed}))
         found.append(Row(f"NMN, regime true, {column}", f"{preset}-true", true))
         if budget == "smoke":

@@ -1,25 +1,25 @@
 """The four feedback regimes on one network, Omniglot 5-way 1-shot (fast-slow section 5.1, first claim).
 
 The paper says of synthetic gradients: about 20 % more accuracy, all else equal. Here network, episodes, updates and
-seeds are the same; predictors and α are those that each regime is meant for. The regime governs the fast steps on the
-support set; every row learns its initial weights and rates slowly, by backpropagating the query loss through those
-steps.
+seeds are the same; predictors and α are those that each regime is meant for. The regime governs the inner steps on the
+support set; every row learns its initial weights and inner learning rates by backpropagating the query loss through
+those steps.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from ...configs.config import RunConfig
+from ...configs.config import Config
 from ...configs.presets import SMOKE, omniglot
-from ...learners.regimes import AdaptConfig, FeedbackConfig, Reach, Regime
 from ...results.row import ResultRow
+from ...synthetic.regimes import FeedbackConfig, Reach, Regime
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, run_rows
 
 NAME = "fast-slow/regimes"
 
 
-def network(budget: Budget) -> RunConfig:
+def network(budget: Budget) -> Config:
     """The network and the amount of training that all rows share."""
     if budget == "smoke":
         return replace(SMOKE, training=replace(SMOKE.training, seeds=2))
@@ -31,28 +31,29 @@ def network(budget: Budget) -> RunConfig:
 def feedback(base: FeedbackConfig, regime: Regime, reach: Reach = "local") -> FeedbackConfig:
     """A regime's feedback: predictors as the paper has them where eq. 11 trains them, none in regime `true`."""
     if regime == "true":
-        return replace(base, regime="true", regression=0.0)
+        return replace(base, regime="true", regression=0.0, reach="local")
     if regime == "meta":
         return base
     return replace(base, regime=regime, reach=reach, alpha=1.0, predictor="lstm", regression=1.0)
 
 
+def with_regime(config: Config, regime: Regime, reach: Reach = "local") -> Config:
+    """The same training with another regime of its inner steps."""
+    learner = config.learner
+    return replace(config, learner=replace(learner, feedback=feedback(learner.feedback, regime, reach)))
+
+
 def rows(budget: Budget) -> list[Row]:
     """The rows of the table."""
     base = network(budget)
-
-    def row(name: str, folder: str, path: FeedbackConfig, adapt: AdaptConfig = base.adapt) -> Row:
-        return Row(name, folder, replace(base, feedback=path, adapt=adapt))
-
-    streamed = replace(base.adapt, support_order="stream", query_memory="post-support")
-    meta = feedback(base.feedback, "meta")
+    streamed = replace(base, learner=replace(base.learner, support_order="stream", query_memory="post-support"))
     return [
-        row("true: backpropagation", "true", feedback(base.feedback, "true")),
-        row("both, local", "both-local", feedback(base.feedback, "both")),
-        row("both, through", "both-through", feedback(base.feedback, "both", "through")),
-        row("synthetic, local", "synthetic", feedback(base.feedback, "synthetic")),
-        row("meta", "meta", meta),
-        row("meta, support set streamed through the memory", "meta-stream", meta, streamed),
+        Row("true: backpropagation", "true", with_regime(base, "true")),
+        Row("both, local", "both-local", with_regime(base, "both")),
+        Row("both, through", "both-through", with_regime(base, "both", "through")),
+        Row("synthetic, local", "synthetic", with_regime(base, "synthetic")),
+        Row("meta", "meta", base),
+        Row("meta, support set streamed through the memory", "meta-stream", streamed),
     ]
 
 

@@ -8,34 +8,36 @@ below the paper; there the rows change the width of the code and the length of t
 from dataclasses import replace
 from pathlib import Path
 
-from ...configs.streams import StreamConfig
-from ...optim.config import OptimiserConfig
+from ...configs.presets import sharp
+from ...models.autoencoder import AutoencoderConfig
+from ...optim.config import RMSPropConfig
+from ...optim.schedules import ConstantConfig
 from ...results.row import ResultRow, read_rows, write_rows
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, run_row
 from . import table2
-from .neighbours import CODE, neighbour_rows, train_autoencoder
-from .settings import AS_MANY, network, sharp, test_episodes
+from .neighbours import autoencoder_config, neighbour_rows, train_autoencoder
+from .settings import AS_MANY, network, test_episodes, with_cell
 
 NAME = "mann/ablations"
 CONTROLLER = "MANN, feed-forward controller"
-CODES = ((CODE, 1_000), (CODE, 10_000), (16, 10_000), (64, 10_000), (128, 10_000))
-"""Width of the code and updates of each autoencoder."""
+CODES = ((32, 1_000), (32, 10_000), (16, 10_000), (64, 10_000), (128, 10_000))
+"""Width of the code and updates of each autoencoder; 32 is the paper's."""
 
 
-def rows(budget: Budget) -> list[Row[StreamConfig]]:
+def rows(budget: Budget) -> list[Row]:
     """Our network, and the same with one thing less, then with all four; five classes, string labels."""
     block = table2.blocks(budget)[0]
-    plain = network(block.streams, budget, AS_MANY)
-    plain = replace(plain, model=replace(plain.model, controller="feed-forward"))
-    ours, printed = sharp(plain), OptimiserConfig("rmsprop", learning_rate=1e-4, final=1.0)
+    plain = replace(block, base=network(block.streams, budget, AS_MANY)).with_feed_forward()
+    ours, printed = sharp(plain), RMSPropConfig(learning_rate=1e-4, schedule=ConstantConfig())
+    one_head = lambda config: with_cell(config, memory=replace(config.model.cell.memory, heads=1))
     changed = {
         "nothing": ours,
         "strength and own vectors": plain,
-        "Muon: RMSProp as printed": replace(ours, optimiser=printed),
-        "the previous read": replace(ours, model=replace(ours.model, previous_read=False)),
-        "three of four heads": replace(ours, model=replace(ours.model, heads=1)),
-        "all of these": replace(plain, optimiser=printed, model=replace(plain.model, heads=1, previous_read=False)),
+        "Muon: RMSProp as printed": replace(ours, optimizer=printed),
+        "the previous read": with_cell(ours, previous_read=False),
+        "three of four heads": one_head(ours),
+        "all of these": replace(with_cell(one_head(plain), previous_read=False), optimizer=printed),
     }
     return [
         Row(
@@ -57,8 +59,8 @@ def autoencoders(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> li
         finished = folder / "result.json"
         if not (resume and finished.is_file()):
             training = many.base.training if budget == "smoke" else replace(many.base.training, steps=steps)
-            given = {"resume": resume, "watch": watch, "features": features}
-            trained = train_autoencoder(folder, many.streams, training, **given)
+            config = autoencoder_config(many.streams, training, AutoencoderConfig(features=features))
+            trained = train_autoencoder(folder, config, resume=resume, watch=watch)
             name = few.name(f"{table2.DEEP}, code of {features}, {steps:,} updates")
             given = {"episodes": test_episodes(budget), "paper": few.paper(table2.DEEP), "autoencoder": trained}
             write_rows(finished, neighbour_rows(NAME, name, few.streams, **given))

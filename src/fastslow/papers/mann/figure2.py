@@ -1,14 +1,13 @@
 """Figure 2: accuracy of each instance over training, LSTM beside MANN (mann section 4.2).
 
-The four trainings are rows of Tables 1 and 2. A finished row's folder may be copied here and gone on from with
-`--resume`: by the same code on the same devices it would come out the same bit for bit.
+The four trainings are rows of Tables 1 and 2. A finished row's folder may be copied here and resumed: by the
+same code on the same devices it would give the same bits.
 """
 
 from pathlib import Path
 
-from ...configs.streams import StreamConfig
-from ...plotting import figures as plots
 from ...plotting import streams as stream_plots
+from ...plotting.style import save
 from ...results.figures import instance_curves
 from ...results.row import ResultRow
 from ..base import Budget, Experiment, Watch
@@ -19,7 +18,7 @@ from .settings import test_episodes
 NAME = "mann/figure2"
 
 
-def rows(budget: Budget) -> list[Row[StreamConfig]]:
+def rows(budget: Budget) -> list[Row]:
     """One-hot labels, 5 classes; strings, 15 classes."""
     few = {row.folder: row for row in table1.rows(budget)}
     many = {row.folder: row for row in table2.rows(table2.blocks(budget)[1])}
@@ -41,7 +40,7 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
     panels = {
         title: instance_curves(out / row.folder / "metrics.jsonl") for title, row in zip(TITLES, planned, strict=True)
     }
-    plots.save(stream_plots.over_training(panels), out / "figures" / "instances.png")
+    save(stream_plots.over_training(panels), out / "figures" / "instances.png")
     return results
 
 

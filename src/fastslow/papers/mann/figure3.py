@@ -7,25 +7,25 @@ a memory as training left it.
 from dataclasses import replace
 from pathlib import Path
 
-from ...configs.streams import StreamConfig
-from ...plotting import figures as plots
+from ...configs.presets import sharp
 from ...plotting import streams as stream_plots
+from ...plotting.style import save
 from ...results.figures import instance_curves
 from ...results.row import ResultRow
 from ...tasks.omniglot_stream import OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, run_rows
-from .settings import AS_MANY, network, sharp, test_episodes
+from .settings import AS_MANY, network, test_episodes
 
 NAME = "mann/figure3"
 
 
-def rows(budget: Budget) -> list[Row[StreamConfig]]:
+def rows(budget: Budget) -> list[Row]:
     """Five classes at length 50, ten at length 75; kept and wiped."""
     planned = []
     for classes, length in ((5, 50), (10, 75)):
         wiped = sharp(network(OmniglotStreamConfig(classes=classes, length=length), budget, AS_MANY))
-        kept = replace(wiped, model=replace(wiped.model, persistent=True))
+        kept = replace(wiped, learner=replace(wiped.learner, persistent=True))
         planned += [
             Row(f"{classes} classes, memory kept", f"{classes}-kept", kept),
             Row(f"{classes} classes, memory wiped", f"{classes}-wiped", wiped),
@@ -38,7 +38,7 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
     planned = rows(budget)
     results = run_rows(NAME, planned, out, resume=resume, watch=watch, episodes=test_episodes(budget))
     panels = {row.name: instance_curves(out / row.folder / "metrics.jsonl") for row in planned}
-    plots.save(stream_plots.over_training(panels), out / "figures" / "instances.png")
+    save(stream_plots.over_training(panels), out / "figures" / "instances.png")
     return results
 
 

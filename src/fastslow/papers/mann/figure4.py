@@ -10,23 +10,26 @@ from pathlib import Path
 
 import numpy as np
 
-from ...configs.streams import PER_CLASS, StreamConfig
-from ...plotting import figures as plots
+from ...configs.presets import sharp
 from ...plotting import streams as stream_plots
-from ...results.figures import ORDINALS, instance_curves
-from ...results.pipeline import measure, on_streams
+from ...plotting.style import save
+from ...results.figures import instance_curves
+from ...results.measure import measure
 from ...results.row import ResultRow
-from ...tasks.omniglot_stream import OmniglotStreamConfig
+from ...results.streams import on_streams
+from ...tasks.omniglot_stream import PER_CLASS, OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, run_row, trained_before
-from .settings import AS_MANY, network, sharp, test_episodes
+from .settings import AS_MANY, network, test_episodes
 
 NAME = "mann/figure4"
 FIRST, LAST = 15, 25
 TESTED = tuple(range(50, 101, 5))
+DRAWN = (1, 2, 5, 10)
+"""Instances whose accuracy is drawn."""
 
 
-def row(budget: Budget) -> Row[StreamConfig]:
+def row(budget: Budget) -> Row:
     """The training."""
     first, last = (2, 4) if budget == "smoke" else (FIRST, LAST)
     task = OmniglotStreamConfig(classes=last, length=PER_CLASS * last, labels="strings", start=first)
@@ -53,10 +56,10 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
 
 def _draw(out: Path, folder: str, many: dict[int, list[ResultRow]]) -> None:
     training = stream_plots.over_training({"training": instance_curves(out / folder / "metrics.jsonl")}, columns=1)
-    plots.save(training, out / "figures" / "training.png")
-    value = lambda results, k: next((r.value for r in results if r.axis.get("instance") == k), np.nan)
-    shares = {name: np.array([value(results, k) for results in many.values()]) for k, name in ORDINALS.items()}
-    plots.save(stream_plots.by_classes(np.array(list(many)), shares), out / "figures" / "classes.png")
+    save(training, out / "figures" / "training.png")
+    value = lambda results, k: next((r.value for r in results if r.axis == {"instance": k}), np.nan)
+    shares = {f"instance {k}": np.array([value(results, k) for results in many.values()]) for k in DRAWN}
+    save(stream_plots.by_classes(np.array(list(many)), shares), out / "figures" / "classes.png")
 
 
 EXPERIMENT = Experiment(

@@ -1,17 +1,17 @@
-"""What Figures 5 and 6 share: trainings on functions drawn from a Gaussian process, the true process beside them."""
+"""What Figures 5 and 6 share: trainings on functions drawn from a Gaussian process, the GP oracle beside them."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from ...baselines.gp_oracle import TrueProcess
-from ...configs.streams import StreamConfig
-from ...results.pipeline import Trained, by_seen, measure_untrained
+from ...baselines.gp_oracle import GPOracle
+from ...configs.json import to_json
+from ...configs.presets import sharp
+from ...configs.run import Trained
+from ...results.measure import measure_baseline
 from ...results.row import ResultRow
-from ...tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks
-from ...training.config import to_json
+from ...tasks.gaussian_process import GaussianProcessConfig
 from ..base import Budget, Watch
 from ..rows import Row, run_row, trained_before
-from .settings import AS_MANY, network, sharp, test_episodes
+from .settings import AS_MANY, network, test_episodes, without_memory
 
 
 def process(dimensions: int, budget: Budget) -> GaussianProcessConfig:
@@ -19,20 +19,19 @@ def process(dimensions: int, budget: Budget) -> GaussianProcessConfig:
     return GaussianProcessConfig(dimensions=dimensions, length=12 if budget == "smoke" else 100)
 
 
-def rows(dimensions: int, budget: Budget) -> list[Row[StreamConfig]]:
+def rows(dimensions: int, budget: Budget) -> list[Row]:
     """MANN and LSTM on functions of so many dimensions."""
     base = network(process(dimensions, budget), budget, AS_MANY)
-    lstm = replace(base, model=replace(base.model, cell="lstm"))
     return [
         Row(f"{dimensions}-D: MANN", f"mann-{dimensions}", sharp(base)),
-        Row(f"{dimensions}-D: LSTM", f"lstm-{dimensions}", lstm),
+        Row(f"{dimensions}-D: LSTM", f"lstm-{dimensions}", without_memory(base)),
     ]
 
 
 def run_regression(
     experiment: str, dimensions: int, out: Path, budget: Budget, *, resume: bool, watch: Watch
-) -> tuple[list[ResultRow], dict[str, Trained[StreamConfig]]]:
-    """Trains and measures both networks, and measures the true process on the same streams.
+) -> tuple[list[ResultRow], dict[str, Trained]]:
+    """Trains and measures both networks, and measures the GP oracle on the same streams.
 
     Returns:
         The results, and the trained networks by the names of their cells.
@@ -41,22 +40,21 @@ def run_regression(
     for row in rows(dimensions, budget):
         found, trained = run_row(experiment, row, out, resume=resume, watch=watch, episodes=episodes)
         results += found
-        networks[row.config.model.cell] = trained if trained is not None else trained_before(out / row.folder)
-    return [*results, *truth(experiment, process(dimensions, budget), episodes)], networks
+        networks[row.config.model.cell.kind] = trained if trained is not None else trained_before(out / row.folder)
+    return [*results, *oracle(experiment, process(dimensions, budget), episodes)], networks
 
 
-def truth(experiment: str, config: GaussianProcessConfig, episodes: int) -> list[ResultRow]:
-    """What the true process makes of the test streams."""
-    return measure_untrained(
-        TrueProcess(config),
-        gaussian_process_tasks(config),
-        by_seen,
-        episodes=episodes,
+def oracle(experiment: str, config: GaussianProcessConfig, episodes: int) -> list[ResultRow]:
+    """What the GP oracle makes of the test streams."""
+    return measure_baseline(
+        GPOracle(config, config.spec.metrics),
+        config.build(),
         experiment=experiment,
-        row=f"{config.dimensions}-D: true process",
+        row=f"{config.dimensions}-D: GP oracle",
         chance=None,
         config={"task": to_json(config)},
+        episodes=episodes,
     )
 
 
-__all__ = ["process", "rows", "run_regression", "truth"]
+__all__ = ["oracle", "process", "rows", "run_regression"]

@@ -3,13 +3,27 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ...configs.streams import CellKind, StreamConfig
-from ...optim.config import OptimiserConfig
+from ...cells.feedforward import FeedForwardConfig
+from ...configs.config import Config
+from ...configs.presets import sharp
+from ...optim.config import RMSPropConfig
+from ...optim.schedules import ConstantConfig
 from ...results.row import ResultRow
 from ...tasks.omniglot_stream import OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, run_rows
-from .settings import EPISODES, MOST, PRINTED, SHARP, by_metric, network, sharp, test_episodes, with_as_many
+from .settings import (
+    EPISODES,
+    MOST,
+    PRINTED,
+    SHARP,
+    by_instance,
+    network,
+    test_episodes,
+    with_as_many,
+    with_cell,
+    without_memory,
+)
 
 NAME = "mann/table1"
 
@@ -22,40 +36,30 @@ PAPER = {
 70.1, 71.8, 81.4 and 92.4 %.)"""
 
 
-def rows(budget: Budget) -> list[Row[StreamConfig]]:
+def rows(budget: Budget) -> list[Row]:
     """The rows of the table, each network after the paper's number of episodes, too."""
     once = network(OmniglotStreamConfig(), budget, MOST, seeds=3 if budget == "paper" else 1)
     thrice = network(OmniglotStreamConfig(), budget, MOST, seeds=3)
-    planned: list[tuple[str, str, StreamConfig, CellKind]] = [
-        (SHARP, "mann-sharp", sharp(thrice), "mann"),
-        (PRINTED, "mann", once, "mann"),
-        ("LSTM", "lstm", once, "lstm"),
-        ("feed-forward", "feed-forward", once, "feed-forward"),
-    ]
+    feed_forward = with_cell(once, controller=FeedForwardConfig(hidden=once.model.cell.controller.hidden))
     found = with_as_many(
-        Row(name, folder, replace(config, model=replace(config.model, cell=cell)), by_metric(PAPER[cell]))
-        for name, folder, config, cell in planned
+        [
+            Row(SHARP, "mann-sharp", sharp(thrice), by_instance(PAPER["mann"])),
+            Row(PRINTED, "mann", once, by_instance(PAPER["mann"])),
+            Row("LSTM", "lstm", without_memory(once), by_instance(PAPER["lstm"])),
+            Row("feed-forward", "feed-forward", without_memory(feed_forward), by_instance(PAPER["feed-forward"])),
+        ]
     )
-    return [*found, *([] if budget == "smoke" else long_rows(once))]
+    return found if budget == "smoke" else [*found, *long_rows(once)]
 
 
-def long_rows(base: StreamConfig) -> list[Row[StreamConfig]]:
-    """The LSTM, and the network with equations and optimiser as printed, after 100,000 updates of 16 episodes."""
+def long_rows(base: Config) -> list[Row]:
+    """The LSTM, and the network with equations and optimizer as printed, after 100,000 updates of 16 episodes."""
     longer = replace(base, training=replace(base.training, steps=EPISODES, seeds=1))
-    printed = OptimiserConfig("rmsprop", learning_rate=1e-4, final=1.0)
+    printed = replace(longer, optimizer=RMSPropConfig(learning_rate=1e-4, schedule=ConstantConfig()))
+    lstm, mann = by_instance(PAPER["lstm"]), by_instance(PAPER["mann"])
     return [
-        Row(
-            f"LSTM, {EPISODES:,} updates",
-            f"lstm-{EPISODES}",
-            replace(longer, model=replace(base.model, cell="lstm")),
-            by_metric(PAPER["lstm"]),
-        ),
-        Row(
-            f"MANN, equations and RMSProp as printed, {EPISODES:,} updates",
-            "mann-printed-rmsprop",
-            replace(longer, optimiser=printed),
-            by_metric(PAPER["mann"]),
-        ),
+        Row(f"LSTM, {EPISODES:,} updates", f"lstm-{EPISODES}", without_memory(longer), lstm),
+        Row(f"MANN, equations and RMSProp as printed, {EPISODES:,} updates", "mann-printed-rmsprop", printed, mann),
     ]
 
 

@@ -4,15 +4,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from ...configs.streams import StreamConfig
+from ...cells.feedforward import FeedForwardConfig
+from ...configs.config import Config
+from ...configs.json import to_json
+from ...configs.presets import sharp
+from ...memory.ntm import NTMConfig
 from ...results.row import ResultRow, read_rows, write_rows
 from ...tasks.omniglot_stream import OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, run_row
 from .neighbours import FEATURES, autoencoder_config, neighbour_rows, train_autoencoder
-from .settings import MORE, as_many, by_metric, network, sharp, test_episodes, with_as_many
+from .settings import MORE, as_many, by_instance, network, test_episodes, with_as_many, with_cell, without_memory
 
 NAME = "mann/table2"
 LENGTHS = {5: 50, 15: 100}
@@ -49,7 +52,7 @@ class Block:
 
     classes: int
     streams: OmniglotStreamConfig
-    base: StreamConfig
+    base: Config
 
     def name(self, row: str) -> str:
         """Name of a row in the whole table."""
@@ -57,11 +60,18 @@ class Block:
 
     def paper(self, row: str) -> Mapping[str, float]:
         """The paper's figures of a row."""
-        return by_metric(PAPER[self.classes][row])
+        return by_instance(PAPER[self.classes][row.removesuffix(START)])
 
-    def model(self, **choices: Any) -> StreamConfig:
-        """The network with other choices."""
-        return replace(self.base, model=replace(self.base.model, **choices))
+    def with_ntm(self, **choices: str) -> Config:
+        """The network with the neural Turing machine's access."""
+        memory = self.base.model.cell.memory
+        ntm = NTMConfig(slots=memory.slots, width=memory.width, heads=memory.heads, **choices)
+        return with_cell(self.base, memory=ntm)
+
+    def with_feed_forward(self) -> Config:
+        """The network with a feed-forward controller."""
+        controller = FeedForwardConfig(hidden=self.base.model.cell.controller.hidden)
+        return with_cell(self.base, controller=controller, key_source="hidden")
 
 
 def blocks(budget: Budget) -> list[Block]:
@@ -70,23 +80,22 @@ def blocks(budget: Budget) -> list[Block]:
     return [Block(n, task, network(task, budget, MORE)) for n, task in tasks.items()]
 
 
-def rows(block: Block) -> list[Row[StreamConfig]]:
+def rows(block: Block) -> list[Row]:
     """The rows of a block that are trained, its headline first; each after the paper's number of episodes, too."""
-    mann = sharp(block.base)
     planned = {
-        "MANN, LSTM controller": mann,
-        "MANN, feed-forward controller": replace(mann, model=replace(mann.model, controller="feed-forward")),
-        "LSTM": block.model(cell="lstm"),
-        "feed-forward": block.model(cell="feed-forward"),
-        "MANN, NTM access": block.model(memory="tape"),
-        IN_ORDER: block.model(memory="tape", write_start="in-order"),
+        "MANN, LSTM controller": sharp(block.base),
+        "MANN, feed-forward controller": sharp(block.with_feed_forward()),
+        "LSTM": without_memory(block.base),
+        "feed-forward": without_memory(block.with_feed_forward()),
+        "MANN, NTM access": block.with_ntm(),
+        IN_ORDER: block.with_ntm(write_start="in-order"),
     }
     return with_as_many(
         Row(
             block.name(row),
             f"{block.classes}-{row.lower().replace(', ', '-').replace(' ', '-')}",
             config,
-            block.paper(row.removesuffix(START)),
+            block.paper(row),
         )
         for row, config in planned.items()
         if row.removesuffix(START) in PAPER[block.classes]
@@ -97,11 +106,11 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
     """Trains and measures all rows, in the order of the paper's table."""
     found: dict[str, list[ResultRow]] = {}
     episodes = test_episodes(budget)
-    for block in blocks(budget):
+    both = blocks(budget)
+    for block in both:
         for row in rows(block):
             found[row.name] = run_row(NAME, row, out, resume=resume, watch=watch, episodes=episodes)[0]
     found |= _neighbours(out, budget, resume=resume, watch=watch, episodes=episodes)
-    both = blocks(budget)
     order = [block.name(row) for block in both for row in PAPER[block.classes]] + [both[-1].name(IN_ORDER)]
     return [result for name in order for result in [*found[name], *found.get(as_many(name), [])]]
 
@@ -110,14 +119,14 @@ def _neighbours(out: Path, budget: Budget, *, resume: bool, watch: Watch, episod
     """The rows of nearest neighbours, with one autoencoder for both halves; all of them again unless all are there."""
     finished = out / FEATURES / "result.json"
     both = blocks(budget)
-    streams, training = both[-1].streams, both[-1].base.training
-    thrice = replace(training, steps=3 * training.steps)
+    training = both[-1].base.training
+    config = autoencoder_config(both[-1].streams, replace(training, steps=3 * training.steps))
     if resume and finished.is_file():
         results = read_rows(finished)
-        same = results[-1].config[FEATURES] == json.loads(json.dumps(autoencoder_config(streams, thrice)))
+        same = results[-1].config[FEATURES] == json.loads(json.dumps(to_json(config)))
         if same and results[-1].episodes == episodes:
             return {name: [r for r in results if r.row == name] for name in dict.fromkeys(r.row for r in results)}
-    trained = train_autoencoder(out / FEATURES, streams, thrice, resume=resume, watch=watch)
+    trained = train_autoencoder(out / FEATURES, config, resume=resume, watch=watch)
     found = {}
     for block in both:
         for row, autoencoder in ((PIXELS, None), (DEEP, trained)):

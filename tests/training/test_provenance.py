@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.results.rows import ROW
 
-from fastslow.results.environment import commit, environment, hardware, loaded_commit, versions
+from fastslow.training.provenance import commit, environment, hardware, loaded_commit, versions
 
 
 def git(folder: Path, *words: str) -> str:
@@ -37,7 +37,7 @@ def test_commit_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.smoke
 def test_a_commit_made_meanwhile_is_not_that_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["a" * 40, "b" * 40])
-    monkeypatch.setattr("fastslow.results.environment.commit", lambda: next(answers))
+    monkeypatch.setattr("fastslow.training.provenance.commit", lambda: next(answers))
     loaded_commit.cache_clear()
     assert [loaded_commit(), environment()["commit"]] == ["a" * 40] * 2
     loaded_commit.cache_clear()

@@ -1,12 +1,17 @@
 """The feature extractor `f_E`: convolution blocks over images, with batch statistics that are named, never implied."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_positive
+from .._checks import bad, check_positive
 from .._typing import Key
+from ..tasks.base import TaskSpec
+from .embedding import AbstractEmbedding
 
 EPSILON = 1e-5
 
@@ -77,7 +82,7 @@ class ConvBlock(eqx.Module):
         return jax.nn.relu(normal), (mean, variance)
 
 
-class ConvEmbedding(eqx.Module):
+class ConvEmbedding(AbstractEmbedding[Statistics]):
     """Convolution blocks, then one linear layer, then normalisation to length √features.
 
     The paper flattens the last block and hands it on; the linear layer (576 → `features`) and the fixed length are
@@ -99,19 +104,23 @@ class ConvEmbedding(eqx.Module):
         self.blocks = tuple(ConvBlock(1 if i == 0 else channels, channels, key=k) for i, k in enumerate(keys))
         self.project = eqx.nn.Linear((size >> blocks) ** 2 * channels, features, key=key_project)
 
+    @property
+    def out_size(self) -> int:
+        return self.project.bias.shape[0]
+
     def __call__(
-        self, images: Float[Array, "images height columns"], given: Statistics | None
+        self, x: Float[Array, "images height columns"], given: Statistics | None
     ) -> tuple[Float[Array, "images features"], Statistics]:
         """Embeds a batch of images.
 
         Args:
-            images: ink = 1, paper = 0.
+            x: the images, ink = 1, paper = 0.
             given: statistics to normalise with; `None` takes those of these very images.
 
         Returns:
             The features `x_t` (fast-slow eq. 1), and the statistics used.
         """
-        x = images[..., None]
+        x = x[..., None]
         used = []
         for i, block in enumerate(self.blocks):
             x, statistics = block(x, None if given is None else (given.means[i], given.variances[i]))
@@ -124,3 +133,29 @@ class ConvEmbedding(eqx.Module):
         """Statistics of no batch: mean 0, variance 1."""
         channels = [block.scale.shape[0] for block in self.blocks]
         return Statistics(tuple(jnp.zeros(c) for c in channels), tuple(jnp.ones(c) for c in channels))
+
+
+@dataclass(frozen=True)
+class ConvConfig:
+    """Convolution blocks over images."""
+
+    features: int = 64
+    """Size of an embedding, `x_t`."""
+    channels: int = 64
+    """Filters of each convolution block."""
+    blocks: int = 3
+    """Convolution blocks; each halves the image."""
+    kind: Literal["conv"] = "conv"
+    """Images through convolution blocks."""
+
+    def build(self, spec: TaskSpec, *, key: Key) -> ConvEmbedding:
+        """Builds the embedding of a task's images.
+
+        Raises:
+            UserError: the inputs are no square images, or too small for so many blocks.
+        """
+        if spec.tokens is not None or len(spec.shape) != 2 or spec.shape[0] != spec.shape[1]:
+            raise bad("embed", came=self.kind, wanted=f"flatten or lookup, as task {spec.kind} has no square images")
+        if spec.shape[0] >> self.blocks == 0:
+            raise bad("blocks", came=self.blocks, wanted=f"fewer, as images have {spec.shape[0]} rows")
+        return ConvEmbedding(self.features, self.channels, self.blocks, spec.shape[0], key=key)

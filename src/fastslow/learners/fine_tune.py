@@ -1,0 +1,220 @@
+"""Fine-tuning: a few inner steps on the support set, through which the query loss is backpropagated."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Num, PyTree
+
+from .._checks import UserError, bad, check_choice, check_positive
+from .._typing import Key, Scalar
+from ..metrics import Metric
+from ..synthetic.predictors import SyntheticGradients
+from ..synthetic.regimes import FeedbackConfig
+from ..tasks.base import Examples, FewShotEpisode, TaskSpec
+from .adapted import (
+    AdaptedModel,
+    Parameters,
+    QueryMemory,
+    SupportOrder,
+    adapt_inner,
+    fast_weights,
+    gradients_met,
+    read_queries,
+)
+from .base import Adaptable, Figures, LearnerState, Trainable, initial_state, norm, one, outer_step
+from .few_shot import (
+    Statistics,
+    check_statistics,
+    embed_episodes,
+    over_batch,
+    query_figures,
+    statistics_alone,
+    track,
+)
+from .inner_loop import inner_rates
+from .inspect import Inspectable, Inspection, inspection
+from .structure import AnyModelConfig, require_controllers
+
+
+class Adapted(eqx.Module):
+    """A learner that has met a support set. Attributes: `model`; `statistics`, what normalises its queries."""
+
+    model: AdaptedModel
+    statistics: Any
+
+
+class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
+    """Trains a network with controllers over episodes; inner steps adapt it within one.
+
+    The regime governs the inner steps on the support set; the query loss is backpropagated through them into the
+    initial weights, the predictors and the inner learning rates.
+
+    Attributes:
+        build: `key → Parameters`, the network as configured.
+        optimizer: of the outer loop.
+        config: protocol and regime.
+        spec: the task.
+    """
+
+    build: Any = eqx.field(static=True)
+    optimizer: optax.GradientTransformation = eqx.field(static=True)
+    config: "FineTuneConfig" = eqx.field(static=True)
+    spec: TaskSpec = eqx.field(static=True)
+
+    @property
+    def monitor(self) -> Metric:
+        return self.spec.monitor
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return self.spec.metrics
+
+    def init(self, *, key: Key) -> LearnerState:
+        params = self.build(key)
+        return initial_state(self.optimizer, params, params.network.embed.neutral())
+
+    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
+        gradients, (figures, used) = eqx.filter_grad(self._loss, has_aux=True)(state.params, episodes)
+        after = outer_step(self.optimizer, state, gradients, track(state.model_state, used))
+        return after, {**figures, "gradient_norm": norm(gradients)}
+
+    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
+        return self._measured(state.params, state.model_state, episodes)[0]
+
+    def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Adapted:
+        """Takes inner steps on one support set.
+
+        Raises:
+            UserError: statistics of whole episodes, which need the queries beside the support set.
+        """
+        given = statistics_alone(self.config.statistics, state.model_state)
+        features, used = state.params.network.embed(support.inputs, given)
+        return Adapted(self._adapt(state.params, features, self._labels(support.labels)), used)
+
+    def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
+        features, _ = adapted.model.network.embed(inputs, adapted.statistics)
+        return jax.nn.log_softmax(read_queries(adapted.model, features))
+
+    def inspect(self, state: LearnerState, episode: FewShotEpisode) -> Inspection:
+        params, config = state.params, self.config
+        batch = jax.tree.map(lambda leaf: leaf[None], episode)
+        support, query, _ = embed_episodes(params.network.embed, state.model_state, batch, config.statistics)
+        labels = self._labels(episode.support.labels)
+        gradients = gradients_met(params, support[0], labels, config.feedback, config.support_order)
+        adapted = self._adapt(params, support[0], labels)
+        streamed = config.query_memory == "post-support"
+        return inspection(adapted.network, support[0], labels, query[0], gradients, streamed=streamed)
+
+    def _adapt(self, params: Parameters, features: Array, labels: Array) -> AdaptedModel:
+        config = self.config
+        return adapt_inner(params, features, labels, config.feedback, config.support_order, config.query_memory)
+
+    def _labels(self, numbers: Array) -> Array:
+        return self.spec.target.labels()[numbers]
+
+    def _measured(
+        self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode
+    ) -> tuple[Figures, AdaptedModel, Any]:
+        """Figures of each episode, its adapted model, and the statistics used; `model_state=None` is training."""
+        statistics = self.config.statistics
+        support, query, used = embed_episodes(params.network.embed, model_state, episodes, statistics)
+        labels = self._labels(episodes.support.labels)
+        adapted = jax.vmap(lambda x, y: self._adapt(params, x, y))(support, labels)
+        outputs = jax.vmap(read_queries)(adapted, query)
+        figures = query_figures(params.network.head, outputs, self._labels(episodes.query.labels))
+        return figures, adapted, used
+
+    def _loss(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Scalar, tuple[Figures, Any]]:
+        figures, adapted, used = self._measured(params, None, episodes)
+        figures = over_batch(figures)
+        regression = jnp.mean(adapted.regression)
+        figures |= {"support_loss": one(jnp.mean(adapted.loss)), "regression": one(regression)}
+        loss = figures["loss"].total / figures["loss"].count
+        return loss + self.config.feedback.regression * regression, (figures, used)
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """Inner steps on the support set, learned through by the outer loop."""
+
+    feedback: FeedbackConfig = field(default_factory=lambda: FeedbackConfig(regime="meta"))
+    """Which gradients the controllers' inner steps follow."""
+    steps: int = 5
+    """Inner steps on the support set."""
+    rate: float = 0.4
+    """Inner learning rate before training; each tensor and each step then learns its own."""
+    support_order: SupportOrder = "independent"
+    """During inner steps. stream: one item after the other through one memory; independent: each from the initial
+    memory and fresh controllers."""
+    query_memory: QueryMemory = "initial"
+    """The memory a query is read from. post-support: after the support set was streamed through the adapted network;
+    initial: as it was before."""
+    statistics: Statistics = "running"
+    """What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the
+    support set; episode: those of support and queries together, which is transductive."""
+    kind: Literal["fine-tune"] = "fine-tune"
+    """Inner gradient steps on the support set, true or synthetic."""
+
+    @property
+    def facts(self) -> dict[str, str | int | bool]:
+        """What result rows state of the learner."""
+        return {
+            "protocol": self.kind,
+            "regime": self.feedback.regime,
+            "transductive": self.statistics == "episode",
+            "inner steps": self.steps,
+        }
+
+    def build(
+        self, model: AnyModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+    ) -> FineTuneLearner:
+        """Builds the learner.
+
+        Raises:
+            UserError: choices that do not go together, a task without support sets, or a cell without controllers.
+        """
+        del batch
+        self._check()
+        spec.require("few-shot", self.kind)
+        cell = require_controllers(model, spec, f"learner {self.kind}")
+        self._check_label(cell.label_input)
+        return FineTuneLearner(partial(self._parameters, model, spec), optimizer, self, spec)
+
+    def _parameters(self, model: AnyModelConfig, spec: TaskSpec, key: Key) -> Parameters:
+        key_model, key_predictors = jax.random.split(key)
+        network = model.build(spec, key=key_model)
+        predictors, path = None, self.feedback
+        if path.predicts:
+            predictors = SyntheticGradients(
+                network.cell.controllers, spec.target.size, kind=path.predictor, hidden=path.hidden, key=key_predictors
+            )
+        return Parameters(network, predictors, inner_rates(fast_weights(network), self.steps, self.rate))
+
+    def _check(self) -> None:
+        self.feedback.check()
+        check_choice("support_order", self.support_order, ("stream", "independent"))
+        check_choice("query_memory", self.query_memory, ("post-support", "initial"))
+        check_statistics(self.statistics)
+        check_positive("steps", self.steps)
+        if not 0 <= self.rate < float("inf"):
+            raise bad("rate", came=self.rate, wanted="a finite number of at least 0")
+
+    def _check_label(self, label_input: str) -> None:
+        if label_input == "input":
+            raise UserError(
+                "learner fine-tune with label input input: the inner steps would be measured on answers they are "
+                "shown; use label input none or write."
+            )
+        if label_input == "write" and self.support_order == "independent" and self.query_memory == "initial":
+            raise UserError(
+                "label input write with support order independent and query memory initial: what is written is never "
+                "read; use label input none, or query memory post-support."
+            )
+
+
+__all__ = ["Adapted", "FineTuneConfig", "FineTuneLearner"]

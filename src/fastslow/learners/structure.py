@@ -1,0 +1,58 @@
+"""What a learner asks of a model before it is built: its structure, found without computing a number."""
+
+from typing import Any, Protocol
+
+import equinox as eqx
+import jax
+
+from .._checks import bad
+from .._typing import Key
+from ..cells.controlled import AbstractControlledCell
+from ..tasks.base import TaskSpec
+
+
+class AnyModelConfig(Protocol):
+    """A configuration that builds a model of a task."""
+
+    @property
+    def kind(self) -> str:
+        """Its name."""
+        ...
+
+    def build(self, spec: TaskSpec, *, key: Key) -> Any:
+        """Builds the model."""
+        ...
+
+
+def structure(model: AnyModelConfig, spec: TaskSpec) -> Any:
+    """The model with shapes in place of arrays.
+
+    Raises:
+        UserError: it does not fit the task.
+    """
+    return eqx.filter_eval_shape(lambda: model.build(spec, key=jax.random.key(0)))
+
+
+def require(model: AnyModelConfig, spec: TaskSpec, learner: str, *parts: str) -> Any:
+    """The model's structure, if it has all the parts that a learner works with.
+
+    Raises:
+        UserError: a part is missing, or the model does not fit the task.
+    """
+    built = structure(model, spec)
+    missing = [part for part in parts if not hasattr(built, part)]
+    if missing:
+        raise bad("model", came=model.kind, wanted=f"one with {' and '.join(parts)}, which {learner} works with")
+    return built
+
+
+def require_controllers(model: AnyModelConfig, spec: TaskSpec, learner: str) -> AbstractControlledCell:
+    """The structure of the model's cell, if it has controllers that a synthetic gradient can be given to.
+
+    Raises:
+        UserError: it has none, or the model does not fit the task.
+    """
+    cell = require(model, spec, learner, "embed", "cell", "head").cell
+    if not isinstance(cell, AbstractControlledCell):
+        raise bad("cell", came=type(cell).__name__, wanted=f"a cell with controllers, such as nmn, for {learner}")
+    return cell

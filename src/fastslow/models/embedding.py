@@ -1,0 +1,36 @@
+"""What an embedding is: inputs of any kind to vectors, all items of a batch in one call."""
+
+from abc import abstractmethod
+from typing import Generic, TypeVar
+
+import equinox as eqx
+from jaxtyping import Array, Float, Num
+
+ModelState = TypeVar("ModelState")
+
+
+class AbstractEmbedding(eqx.Module, Generic[ModelState]):
+    """Maps the inputs of many items to features. A convolution is fast over many images and slow inside a scan."""
+
+    @property
+    @abstractmethod
+    def out_size(self) -> int:
+        """Numbers of an item's features."""
+
+    @abstractmethod
+    def __call__(
+        self, x: Num[Array, "items ..."], given: ModelState | None
+    ) -> tuple[Float[Array, "items features"], ModelState]:
+        """Embeds items.
+
+        Args:
+            x: the inputs.
+            given: what is tracked without a gradient, such as running statistics; `None` takes that of these items.
+
+        Returns:
+            The features, and what they were normalised with.
+        """
+
+    @abstractmethod
+    def neutral(self) -> ModelState:
+        """What is tracked, before any batch."""

@@ -1,0 +1,24 @@
+"""A network that was trained on streams, measured on other streams."""
+
+from dataclasses import replace
+
+from .._checks import bad
+from ..configs.run import Trained
+
+
+def on_streams(trained: Trained, classes: int | None = None, examples: int | None = None) -> Trained:
+    """The same network with another test task, see `OmniglotStreamConfig.with_streams`.
+
+    There may be more classes than there are to train or to validate on.
+
+    Raises:
+        UserError: the network's task has no streams of characters, or its labels are too few.
+    """
+    task = trained.config.task
+    if not hasattr(task, "with_streams"):
+        raise bad("streams", came=f"a network for task {task.kind}", wanted="one that was trained on omniglot-stream")
+    wanted = task.with_streams(classes, examples)
+    test = wanted.of_images(trained.tasks.test.images)
+    return replace(
+        trained, config=replace(trained.config, task=wanted), tasks=replace(trained.tasks, test=test), seconds=0.0
+    )

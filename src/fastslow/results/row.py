@@ -55,7 +55,7 @@ class ResultRow:
     episodes: int
     seeds: tuple[int, ...]
     paper_value: float | None
-    facts: Mapping[str, str | float | bool | None]
+    facts: Mapping[str, str | int | float | bool | None]
     config: Mapping[str, Any]
     params_digest: Mapping[str, Any]
     data: Mapping[str, str | None]

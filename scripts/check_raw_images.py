@@ -18,6 +18,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from fastslow.results.pipeline import NAMES_SHA256, data_of, facts_of
+from fastslow.tasks.splits import TaskSplits
 from jaxtyping import Float
 
 from fastslow._checks import UserError, bad
@@ -25,13 +27,14 @@ from fastslow.configs.config import build_tasks
 from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import FewShotClassifier
-from fastslow.results.row import ResultRow, environment, write_rows
+from fastslow.metrics import ACCURACY
+from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.statistics import interval
 from fastslow.tasks.base import Examples
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
-from fastslow.tasks.splits import TaskSplits
 from fastslow.training.config import to_json
 from fastslow.training.evaluate import EVALUATION_SEED, evaluate
+from fastslow.training.provenance import environment
 from fastslow.training.state import draw
 from fastslow.zoo.saved import Saved, load
 
@@ -104,25 +107,24 @@ def on_raw_images(model: str | Path, config: OmniglotConfig, episodes: int) -> F
 
 def row(name: str, saved: Saved, tasks: TaskSplits, found: np.ndarray, seconds: float) -> ResultRow:
     """The result row of one way."""
-    value, low, high = interval(found[None].astype(np.float64))
+    value, low, high = interval(found[None].astype(np.float64), bounds=ACCURACY.bounds)
     config = saved.config
     return ResultRow(
         experiment=EXPERIMENT,
         row=name,
-        metric="accuracy",
+        metric=ACCURACY.name,
+        unit=ACCURACY.unit,
+        axis={},
         value=value,
         ci95=(low, high),
-        chance=1 / config.task.way,
         episodes=len(found),
         seeds=saved.seeds[:1],
-        protocol=config.adapt.protocol,
-        regime=config.feedback.regime,
-        transductive=config.adapt.statistics == "episode",
         paper_value=None,
         config=to_json(config),
-        params_sha256=saved.sha256[:1],
-        data=tasks.data,
+        params_digest={"scheme": NAMES_SHA256, "values": saved.sha256[:1]},
+        data=data_of(tasks),
         seconds=seconds,
+        **facts_of(config),
         **environment(),
     )
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from fastslow.configs.streams import StreamConfig
+
 from fastslow._checks import UserError, bad
 from fastslow.configs.config import RunConfig
 from fastslow.configs.presets import PRESETS
-from fastslow.configs.streams import StreamConfig
 from fastslow.results.row import ResultRow, read_rows
 from fastslow.results.tables import table
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig

@@ -1,6 +1,9 @@
-"""The rooms of the package: imports go only up the list, and library code keeps out of the user's terminal."""
+"""The layers of the package: imports go only down the list, and library code does not write to the user's terminal."""
 
 import ast
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,31 +12,38 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "fastslow"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-# A room may import the rooms named beside it, and itself. Files beside the rooms that begin with `_` are open to all.
-MAY_IMPORT: dict[str, set[str]] = {
-    "memory": set(),
-    "cells": {"memory"},
-    "feedback": {"memory", "cells"},
-    "models": {"memory", "cells"},
-    "datasets": set(),
-    "tasks": {"datasets"},
-    "learners": {"memory", "cells", "feedback", "models", "tasks"},
-}
-MAY_IMPORT["training"] = {"learners"} | MAY_IMPORT["learners"] | {"datasets"}
-MAY_IMPORT["experiments"] = {"training"} | MAY_IMPORT["training"]
-MAY_IMPORT["estimators"] = {"experiments"} | MAY_IMPORT["experiments"]
-MAY_IMPORT["cli"] = {"estimators"} | MAY_IMPORT["estimators"]
-MAY_IMPORT["app"] = {"estimators"} | MAY_IMPORT["estimators"]
+# From the top down. A layer may import itself and those below it; layers that share a line may not import each other.
+LAYERS: list[set[str]] = [
+    {"estimators", "cli", "app"},
+    {"papers"},
+    {"zoo"},
+    {"results"},
+    {"configs"},
+    {"plotting"},
+    {"training"},
+    {"learners"},
+    {"baselines"},
+    {"synthetic"},
+    {"optim"},
+    {"models"},
+    {"tasks", "envs"},
+    {"cells"},
+    {"memory"},
+    {"datasets"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 SHELLS = {"cli", "app"}
-SETTLED = {"memory", "cells", "feedback", "models", "datasets", "tasks", "learners", "training"}
+# Files beside the folders; they are open to all layers.
+OPEN = {"metrics", "_checks", "_typing"}
+BELOW_PAPERS = {name for name, level in LEVEL.items() if level > LEVEL["papers"]}
 
-# What an extra brings may be imported by the rooms that the extra is for, and by no other.
+# What an extra brings may be imported by the layers that the extra is for, and by no other.
 EXTRAS = {"sklearn": {"estimators"}, "starlette": {"app"}, "uvicorn": {"app"}, "torch": set()}
 TESTS_ONLY = {"pytest", "hypothesis", "beartype"}
 
 
-def room(path: Path) -> str:
-    """The room a file lies in; files beside the rooms are rooms of their own, named as they are."""
+def layer(path: Path) -> str:
+    """The layer of a file: its folder, or the file's own name where it lies beside the folders."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
@@ -52,16 +62,15 @@ def imported(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def wrong_imports(path: Path) -> list[str]:
-    """Imports of a file that go down the list of rooms, or aside."""
-    here, wrong = room(path), []
+    """Imports of a file that go up the list of layers, or aside."""
+    here, wrong = layer(path), []
     for line, name in imported(path):
         if name[0] == "fastslow" and len(name) > 1:
             there = name[1]
-            is_room = there in MAY_IMPORT
-            if is_room and here in MAY_IMPORT and there not in MAY_IMPORT[here] | {here}:
+            if there in LEVEL and here in LEVEL and there != here and LEVEL[there] <= LEVEL[here]:
                 wrong.append(f"line {line}: {here} imports {there}")
-            if is_room and here.startswith("_") and here not in {"__init__", "__main__"}:
-                wrong.append(f"line {line}: {here} is open to all rooms and imports the room {there}")
+            if there in LEVEL and here in OPEN:
+                wrong.append(f"line {line}: {here} is open to all layers and imports the layer {there}")
         elif name[0] in EXTRAS and here not in EXTRAS[name[0]]:
             wrong.append(f"line {line}: {here} imports {name[0]}, which its users need not have")
         elif name[0] in TESTS_ONLY:
@@ -82,7 +91,7 @@ def loud_code(path: Path) -> list[str]:
     return wrong
 
 
-def hands_names_on(tree: ast.Module) -> list[str]:
+def more_than_names(tree: ast.Module) -> list[str]:
     """Statements of an `__init__.py` beside its docstring, relative imports, `__all__` and `__version__`."""
     wrong = []
     for number, node in enumerate(tree.body):
@@ -112,18 +121,18 @@ def named(paths: list[Path]) -> list[object]:
 
 
 @pytest.mark.parametrize("path", named(FILES))
-def test_imports_go_up(path: Path) -> None:
+def test_imports_go_down(path: Path) -> None:
     assert wrong_imports(path) == []
 
 
-@pytest.mark.parametrize("path", named([path for path in FILES if room(path) not in SHELLS]))
+@pytest.mark.parametrize("path", named([path for path in FILES if layer(path) not in SHELLS]))
 def test_library_code_is_quiet(path: Path) -> None:
     assert loud_code(path) == []
 
 
 @pytest.mark.parametrize("path", named([path for path in FILES if path.name == "__init__.py"]))
-def test_init_only_hands_names_on(path: Path) -> None:
-    assert hands_names_on(ast.parse(path.read_text(encoding="utf-8"))) == []
+def test_init_only_more_than_names(path: Path) -> None:
+    assert more_than_names(ast.parse(path.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize("path", named(FILES))
@@ -136,33 +145,52 @@ def test_functions_are_short(path: Path) -> None:
     assert long_functions(ast.parse(path.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("path", named([path for path in FILES if room(path) in SETTLED]))
-def test_papers_tables_are_known_to_experiments_alone(path: Path) -> None:
+@pytest.mark.parametrize("path", named([path for path in FILES if layer(path) in BELOW_PAPERS - {"results"}]))
+def test_papers_figures_are_known_to_papers_and_results_alone(path: Path) -> None:
     words = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     names = {getattr(word, attribute, None) for word in words for attribute in ("id", "attr", "arg", "name")}
     assert "paper_value" not in names
 
 
-def test_every_file_lies_in_a_known_room() -> None:
+def test_every_file_lies_in_a_known_layer() -> None:
     folders = {path.name for path in SOURCE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
-    assert folders <= set(MAY_IMPORT)
-    assert [path.name for path in SOURCE.glob("*.py") if not path.name.startswith("_")] == []
-    assert {"memory", "cells", "feedback", "datasets", "tasks", "learners", "training", "cli"} <= folders
+    assert folders <= set(LEVEL)
+    assert {path.stem for path in SOURCE.glob("*.py")} == OPEN | {"__init__", "__main__"}
+
+
+def test_loading_a_released_model_imports_no_paper() -> None:
+    code = "import sys, fastslow; fastslow.load('omniglot'); print([m for m in sys.modules if 'fastslow.papers' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_package_imports_no_jax() -> None:
+    code = "import sys, fastslow; print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_no_code_asks_which_configuration_it_has() -> None:
+    asks = re.compile(r"isinstance\(.*Config|case .*Config\(|\.kind (==|!=|in )|\bkind (==|!=) ")
+    found = [f"{path}: {line}" for path in FILES for line in path.read_text().splitlines() if asks.search(line)]
+    assert found == []
 
 
 @pytest.mark.parametrize(
     ("place", "code"),
     [
-        ("cells/x.py", "from ..learners.base import AbstractLearner"),
+        ("cells/x.py", "from ..learners.base import Trainable"),
         ("cells/x.py", "import fastslow.learners"),
         ("cells/x.py", "from .. import learners"),
         ("cells/x.py", "def f():\n    from ..training import loop"),
         ("memory/x.py", "from fastslow.cells.base import AbstractCell"),
-        ("tasks/x.py", "from ..models import embed"),
-        ("models/x.py", "from ..feedback.probes import probe"),
-        ("training/x.py", "from ..experiments.results import ResultRow"),
-        ("experiments/fast_slow/x.py", "from ...cli import main"),
-        ("_trees.py", "from .memory import slots"),
+        ("tasks/x.py", "from ..models import conv"),
+        ("models/x.py", "from ..synthetic.inject import injection"),
+        ("training/x.py", "from ..results.row import ResultRow"),
+        ("zoo/x.py", "from ..papers.rows import Row"),
+        ("papers/fast_slow/x.py", "from ...cli import main"),
+        ("estimators/x.py", "from ..cli import main"),
+        ("metrics.py", "from .memory import slots"),
         ("training/x.py", "import sklearn.base"),
         ("learners/x.py", "from hypothesis import given"),
     ],
@@ -184,7 +212,7 @@ def test_loud_code_is_found(code: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", ["x = 1", "import os", "def f(): ...", "'''doc'''\n'more'", "from os import path"])
 def test_an_init_that_does_more_is_found(code: str) -> None:
-    assert len(hands_names_on(ast.parse(code))) == 1
+    assert len(more_than_names(ast.parse(code))) == 1
 
 
 @pytest.mark.parametrize(("lines", "told", "found"), [(38, 0, 0), (39, 0, 1), (38, 9, 0), (39, 9, 1)])

@@ -194,7 +194,10 @@ def by_label(
 
 
 def measured(
-    metric: Metric, scores: Float[Array, "batch time"], mask: Bool[Array, "batch time"], labels: Int[Array, "batch time"]
+    metric: Metric,
+    scores: Float[Array, "batch time"],
+    mask: Bool[Array, "batch time"],
+    labels: Int[Array, "batch time"],
 ) -> Figure:
     """The figure of a metric for each sequence: along its axis, if it has one, and over all steps otherwise."""
     return over_steps(scores, mask) if metric.axis is None else by_label(scores, mask, labels, metric.axis)

@@ -12,23 +12,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fastslow.configs.streams import StreamConfig, StreamModelConfig, check_model, with_streams
+from fastslow.results.pipeline import Trained, by_instance, by_seen, measure, on_streams, train_run
+from fastslow.tasks.splits import TaskSplits
 
 from fastslow._checks import UserError
 from fastslow.baselines.gp_oracle import TrueProcess
 from fastslow.configs.config import build_any_learner, build_tasks, read_config
-from fastslow.configs.streams import StreamConfig, StreamModelConfig, check_model, with_streams
 from fastslow.learners.base import LearnerState
 from fastslow.papers.base import BUDGETS
 from fastslow.papers.catalogue import find_experiment
 from fastslow.papers.mann import figure2, figure3, figure4, figure5, neighbours, regression, table1, table2
 from fastslow.papers.mann.settings import network, sharp
 from fastslow.papers.rows import Row, run_row, trained_before
-from fastslow.results.pipeline import Trained, by_instance, by_seen, measure, on_streams, train_run
 from fastslow.results.statistics import interval
 from fastslow.tasks.base import AbstractTask, Examples, SequenceEpisode
 from fastslow.tasks.gaussian_process import GaussianProcessConfig, gaussian_process_tasks, sequential_surprise
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig, OmniglotStreamTask
-from fastslow.tasks.splits import TaskSplits
 from fastslow.training.config import OverSeeds, to_json
 from fastslow.training.evaluate import evaluate_all
 from fastslow.training.fingerprint import params_sha256

@@ -1,7 +1,7 @@
-"""A sequence that forks: a trunk shown step by step, then branches, each read from where the trunk ended.
+"""A context that is shown step by step, then queries, each read from the state after the context.
 
-A support set streamed into a memory followed by queries is a trunk with one branch a query: queries neither see nor
-change each other's state. Items shown each from a fresh state are branches of an empty trunk.
+A support set streamed into a memory followed by queries is a context with its queries: queries neither see nor change
+each other's state. Items that are each shown from a fresh state are queries after an empty context.
 """
 
 from collections.abc import Callable
@@ -12,53 +12,61 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from .base import AbstractCell
+from .unroll import unroll
+
 State = TypeVar("State")
 Step = Callable[[State, Any], tuple[State, Any]]
 
 
-class Forked(eqx.Module):
-    """One thing for each step of a passage; either part may have no steps.
+class ContextAndQueries(eqx.Module):
+    """One thing for each step of the context and for each query; either part may have no steps.
 
     Attributes:
-        trunk: arrays with leading axis `time`.
-        branches: arrays with leading axis `branch`.
+        context: arrays with leading axis `time`.
+        queries: arrays with leading axis `query`.
     """
 
-    trunk: Any
-    branches: Any
+    context: Any
+    queries: Any
 
 
-def walk(step: Step[State], state: State, inputs: Forked) -> tuple[State, Forked]:
-    """Runs a step over a passage.
+def walk(
+    step: AbstractCell[State] | Step[State], state: State, inputs: ContextAndQueries
+) -> tuple[State, ContextAndQueries]:
+    """Runs a cell over a context, then on each query.
 
     Args:
-        step: `(state, input) → (state, output)`.
-        state: the state before the trunk.
-        inputs: the inputs of the trunk and of the branches.
+        step: a cell, or any function `(state, input) → (state, output)`.
+        state: the state before the context.
+        inputs: the inputs.
 
     Returns:
-        The state at the fork, and the outputs.
+        The state after the context, and the outputs.
     """
-    if jax.tree.leaves(inputs.trunk)[0].shape[0] == 0:
+    if jax.tree.leaves(inputs.context)[0].shape[0] == 0:
         # a scan of no steps cannot run under `jax.disable_jit`, and costs compile time for nothing
-        branches = jax.vmap(lambda x: step(state, x)[1])(inputs.branches)
-        return state, Forked(trunk=jax.tree.map(lambda y: y[:0], branches), branches=branches)
-    # a module's bound step cannot be hashed, a lambda can
-    fork, trunk = jax.lax.scan(lambda s, x: step(s, x), state, inputs.trunk)
-    branches = jax.vmap(lambda x: step(fork, x)[1])(inputs.branches)
-    return fork, Forked(trunk=trunk, branches=branches)
+        queries = jax.vmap(lambda x: step(state, x)[1])(inputs.queries)
+        return state, ContextAndQueries(context=jax.tree.map(lambda y: y[:0], queries), queries=queries)
+    if isinstance(step, AbstractCell):
+        after, context = unroll(step, state, inputs.context)
+    else:
+        # a module's bound step cannot be hashed, a lambda can
+        after, context = jax.lax.scan(lambda s, x: step(s, x), state, inputs.context)
+    queries = jax.vmap(lambda x: step(after, x)[1])(inputs.queries)
+    return after, ContextAndQueries(context=context, queries=queries)
 
 
-def only_trunk(xs: PyTree) -> Forked:
-    """A passage without branches."""
-    return Forked(trunk=xs, branches=jax.tree.map(lambda x: x[:0], xs))
+def only_context(xs: PyTree) -> ContextAndQueries:
+    """A context without queries."""
+    return ContextAndQueries(context=xs, queries=jax.tree.map(lambda x: x[:0], xs))
 
 
-def only_branches(xs: PyTree) -> Forked:
-    """A passage without a trunk: every item from the same state."""
-    return Forked(trunk=jax.tree.map(lambda x: x[:0], xs), branches=xs)
+def only_queries(xs: PyTree) -> ContextAndQueries:
+    """Queries without a context: every item from the same state."""
+    return ContextAndQueries(context=jax.tree.map(lambda x: x[:0], xs), queries=xs)
 
 
-def joined(forked: Forked) -> PyTree:
-    """All steps in one axis, the trunk first."""
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), forked.trunk, forked.branches)
+def joined(both: ContextAndQueries) -> PyTree:
+    """All steps in one axis, the context first."""
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), both.context, both.queries)

@@ -1,5 +1,8 @@
 """A controller without a past: one hidden layer."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,14 +10,14 @@ from jaxtyping import Array, Float
 
 from .._checks import check_positive
 from .._typing import Key
-from .base import AbstractSplitCell
+from .controllers import AbstractController
 
 
 class NoState(eqx.Module):
     """The state of what has none."""
 
 
-class FeedForward(AbstractSplitCell[NoState]):
+class FeedForward(AbstractController[NoState]):
     """`h_t = tanh(W x_t + b)`; weights are uniform in ±1/√in.
 
     The paper says no more of its feed-forward controller and network than that they are; one layer with tanh is our
@@ -37,7 +40,7 @@ class FeedForward(AbstractSplitCell[NoState]):
             key: randomness of the weights.
 
         Raises:
-            UserError: a size that is none.
+            UserError: a size that is not above 0.
         """
         check_positive("in_size", in_size)
         check_positive("hidden_size", hidden_size)
@@ -46,16 +49,44 @@ class FeedForward(AbstractSplitCell[NoState]):
         self.bias = jnp.zeros(hidden_size)
 
     @property
-    def hidden_size(self) -> int:
-        """Width of the output."""
+    def out_size(self) -> int:
         return self.bias.shape[0]
+
+    @property
+    def recurrent_weight(self) -> Float[Array, "hidden feed"]:
+        return self.input_weight[:, :0]
+
+    @property
+    def has_inner_state(self) -> bool:
+        return False
 
     def init_state(self) -> NoState:
         return NoState()
 
-    def project(self, x: Float[Array, " in"]) -> Float[Array, " hidden"]:
-        """`W x + b`."""
-        return self.input_weight @ x + self.bias
+    def recurrent(self, state: NoState) -> Float[Array, " feed"]:
+        return jnp.zeros(0, self.bias.dtype)
 
-    def advance(self, state: NoState, projected: Float[Array, " hidden"]) -> tuple[NoState, Float[Array, " hidden"]]:
-        return state, jnp.tanh(projected)
+    def activate(self, state: NoState, entry: Float[Array, " hidden"]) -> tuple[NoState, Float[Array, " hidden"]]:
+        return state, jnp.tanh(entry)
+
+    def inner(self, state: NoState, hidden: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
+        return hidden
+
+
+@dataclass(frozen=True)
+class FeedForwardConfig:
+    """A feed-forward network, on its own or as a controller."""
+
+    hidden: int = 200
+    """Units."""
+    kind: Literal["feed-forward"] = "feed-forward"
+
+    def build(self, features: int, label: int, *, key: Key) -> FeedForward:
+        """Builds the cell.
+
+        Args:
+            features: size of `x_t`.
+            label: size of the label that stands beside it.
+            key: randomness of the weights.
+        """
+        return FeedForward(features + label, self.hidden, key=key)

@@ -1,7 +1,8 @@
 """Long short-term memory: the controller of every network here, and a baseline of its own."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .._checks import check_positive
 from .._typing import Key
-from .base import AbstractSplitCell
+from .controllers import AbstractController
 
 
 class LSTMState(eqx.Module):
@@ -20,7 +21,7 @@ class LSTMState(eqx.Module):
     cell: Float[Array, " hidden"]
 
 
-class LSTM(AbstractSplitCell[LSTMState]):
+class LSTM(AbstractController[LSTMState]):
     """LSTM without peepholes (Gers, Schmidhuber, Cummins 2000), gates in the order input, forget, cell, output.
 
     `i, f, o = σ(W x + U h + b)`, `g = tanh(W x + U h + b)`, `c_t = f c_{t-1} + i g`, `h_t = o tanh(c_t)`.
@@ -33,10 +34,10 @@ class LSTM(AbstractSplitCell[LSTMState]):
         stacked: the weights that hold several matrices, and how many; an optimizer may treat each on its own.
     """
 
-    stacked: ClassVar[Mapping[str, int]] = {"input_weight": 4, "hidden_weight": 4}
     input_weight: Float[Array, "gates in"]
     hidden_weight: Float[Array, "gates hidden"]
     bias: Float[Array, " gates"]
+    stacked: ClassVar[Mapping[str, int]] = {"input_weight": 4, "hidden_weight": 4}
 
     def __init__(self, in_size: int, hidden_size: int, *, key: Key):
         check_positive("in_size", in_size)
@@ -49,25 +50,48 @@ class LSTM(AbstractSplitCell[LSTMState]):
         self.bias = jnp.zeros(gates).at[hidden_size : 2 * hidden_size].set(1.0)
 
     @property
-    def hidden_size(self) -> int:
-        """Width of the output."""
+    def out_size(self) -> int:
         return self.hidden_weight.shape[1]
 
+    @property
+    def recurrent_weight(self) -> Float[Array, "gates hidden"]:
+        return self.hidden_weight
+
+    @property
+    def has_inner_state(self) -> bool:
+        return True
+
     def init_state(self) -> LSTMState:
-        zeros = jnp.zeros(self.hidden_size, self.bias.dtype)
+        zeros = jnp.zeros(self.out_size, self.bias.dtype)
         return LSTMState(hidden=zeros, cell=zeros)
 
-    def project(self, x: Float[Array, " in"]) -> Float[Array, " gates"]:
-        """`W x + b`."""
-        return self.input_weight @ x + self.bias
+    def recurrent(self, state: LSTMState) -> Float[Array, " hidden"]:
+        return state.hidden
 
-    def advance(self, state: LSTMState, projected: Float[Array, " gates"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
-        return self.gated(state, projected + self.hidden_weight @ state.hidden)
-
-    @staticmethod
-    def gated(state: LSTMState, gates: Float[Array, " gates"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
-        """What the four gates, before their squashing, make of a state."""
-        i, f, g, o = jnp.split(gates, 4)
+    def activate(self, state: LSTMState, entry: Float[Array, " gates"]) -> tuple[LSTMState, Float[Array, " hidden"]]:
+        i, f, g, o = jnp.split(entry, 4)
         cell = jax.nn.sigmoid(f) * state.cell + jax.nn.sigmoid(i) * jnp.tanh(g)
         hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
         return LSTMState(hidden=hidden, cell=cell), hidden
+
+    def inner(self, state: LSTMState, hidden: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
+        return state.cell
+
+
+@dataclass(frozen=True)
+class LSTMConfig:
+    """An LSTM, as a network of its own or as a controller."""
+
+    hidden: int = 200
+    """Units."""
+    kind: Literal["lstm"] = "lstm"
+
+    def build(self, features: int, label: int, *, key: Key) -> LSTM:
+        """Builds the cell.
+
+        Args:
+            features: size of `x_t`.
+            label: size of the label that stands beside it.
+            key: randomness of the weights.
+        """
+        return LSTM(features + label, self.hidden, key=key)

@@ -1,5 +1,6 @@
 """The memory-augmented neural network: a controller that reads and writes an external memory (mann section 3.1)."""
 
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import equinox as eqx
@@ -9,10 +10,14 @@ from jaxtyping import Array, Float
 
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
-from ..memory.base import AbstractAccess
-from .feedforward import FeedForward, NoState
-from .lstm import LSTM, LSTMState
-from .reversible import AbstractRewindableCell, Halfway
+from ..memory.base import AbstractMemory
+from ..memory.least_used import LeastUsedConfig
+from ..memory.ntm import NTMConfig
+from .controllers import AbstractController
+from .feedforward import FeedForwardConfig
+from .lstm import LSTMConfig
+from .operations import AbstractOperations, Affine
+from .reversible import AbstractReversibleCell
 
 KeySource = Literal["cell", "hidden"]
 
@@ -20,95 +25,77 @@ KeySource = Literal["cell", "hidden"]
 class MANNState(eqx.Module):
     """Attributes: `controller`, its state; `memory`, what it holds; `read`, what each head read, `r_t`."""
 
-    controller: LSTMState | NoState
+    controller: Any
     memory: Any
     read: Float[Array, "heads width"]
 
 
-class MANNUndo(eqx.Module):
-    """What undoes a step: `controller` and `read` before it, and `memory`, what undoes the access."""
+class MANNResiduals(eqx.Module):
+    """What inverts a step: `controller` and `read` before it, and `memory`, the residuals of the access."""
 
-    controller: LSTMState | NoState
+    controller: Any
     memory: Any
     read: Float[Array, "heads width"]
 
 
-class MANNHalf(eqx.Module):
-    """The controller after its part of a step. Attributes: `controller`, its state; `hidden`, its output `h_t`."""
-
-    controller: LSTMState | NoState
-    hidden: Float[Array, " hidden"]
-
-
-class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
-    """A controller, LSTM or feed-forward, on `[x_t; r_{t-1}]`, and a memory; the output is `o_t = [h_t; r_t]`.
-
-    The controller's first matrix is that of `LSTM` or `FeedForward`, over input and read.
+class MANN(AbstractReversibleCell[MANNState, MANNResiduals]):
+    """A controller on `[x_t; r_{t-1}]`, and a memory; the output is `o_t = [h_t; r_t]`.
 
     Attributes:
-        controller: LSTM or feed-forward.
-        controls: from the controller to the numbers that steer the memory.
-        memory: least-used access, or the NTM's.
+        controller: LSTM, feed-forward, or another; its input is `[x_t; r_{t-1}]`.
+        controls: the map from the controller to the interface vector of the memory.
+        memory: least-used, or the NTM's, or another.
         features: size of `x_t`.
-        key_source: what all numbers for the memory come from, with an LSTM. cell: its cell state `c_t`, which the
-            supplement's section 6.1 says of keys alone; hidden: its output `h_t`, as in public versions and in the NTM.
-            A feed-forward controller has `h_t` alone.
+        key_source: what the whole interface vector comes from. cell: the controller's inner state, an LSTM's cell
+            state `c_t`, which the supplement's section 6.1 says of keys alone; hidden: its output `h_t`, as in public
+            versions and in the NTM. A feed-forward controller has `h_t` alone.
         previous_read: whether the controller is given `r_{t-1}`; without it, reads reach the output alone.
     """
 
-    controller: LSTM | FeedForward
+    controller: AbstractController
     controls: eqx.nn.Linear
-    memory: AbstractAccess
+    memory: AbstractMemory
     features: int = eqx.field(static=True)
     key_source: KeySource = eqx.field(static=True)
     previous_read: bool = eqx.field(static=True)
 
     def __init__(
         self,
-        features: int,
-        hidden: int,
-        memory: AbstractAccess,
+        controller: AbstractController,
+        memory: AbstractMemory,
         *,
-        controller: Literal["lstm", "feed-forward"] = "lstm",
         key_source: KeySource = "cell",
         previous_read: bool = True,
         key: Key,
     ):
-        """Builds the cell.
+        """Joins a controller and a memory.
 
         Args:
-            features: size of `x_t`, which holds the label before as well.
-            hidden: units of the controller.
+            controller: its input is `x_t`, then with `previous_read` what all heads read.
             memory: what it reads and writes.
-            controller: `lstm` or `feed-forward`.
             key_source: see the class.
             previous_read: see the class.
-            key: randomness of the initial weights.
+            key: randomness of the map to the interface vector.
 
         Raises:
-            UserError: a size or a choice that is none, or a memory with something to train.
+            UserError: a controller whose input has no room for `x_t`, or a choice that does not exist.
         """
-        check_positive("features", features)
-        if any(eqx.is_inexact_array(leaf) for leaf in jax.tree.leaves(memory)):
-            wanted = "one without arrays to train: what is trained stands in the controller and in `controls`"
-            raise bad("memory", came=type(memory).__name__, wanted=wanted)
-        check_choice("controller", controller, ("lstm", "feed-forward"))
         check_choice("key_source", key_source, ("cell", "hidden"))
-        key_controller, key_controls = jax.random.split(key)
-        build = LSTM if controller == "lstm" else FeedForward
         read = memory.heads * memory.width if previous_read else 0
-        self.controller = build(features + read, hidden, key=key_controller)
-        linear = eqx.nn.Linear(hidden, memory.controls, key=key_controls)
-        self.controls = eqx.tree_at(lambda m: m.bias, linear, linear.bias + memory.initial_controls())
+        in_size = controller.input_weight.shape[1]
+        if in_size <= read:
+            raise bad("controller", came=f"one of {in_size} inputs", wanted=f"more than the {read} of what is read")
+        linear = eqx.nn.Linear(controller.out_size, memory.interface_size, key=key)
+        self.controller = controller
+        self.controls = eqx.tree_at(lambda m: m.bias, linear, linear.bias + memory.interface_bias())
         self.memory = memory
-        self.features = features
+        self.features = in_size - read
         self.key_source = key_source
         self.previous_read = previous_read
 
     @property
     def out_size(self) -> int:
-        """Size of `o_t`."""
-        return self.controller.hidden_size + self.memory.heads * self.memory.width
+        return self.controller.out_size + self.memory.heads * self.memory.width
 
     def init_state(self) -> MANNState:
         dtype = self.controller.bias.dtype
@@ -119,53 +106,65 @@ class MANN(AbstractRewindableCell[MANNState, MANNHalf, MANNUndo]):
     def project(self, x: Float[Array, " in"]) -> Float[Array, " entry"]:
         return self.controller.input_weight[:, : self.features] @ x + self.controller.bias
 
-    @property
-    def recurrent_weight(self) -> Float[Array, "entry feed"]:
+    def maps(self) -> dict[str, Affine]:
         reads = self.controller.input_weight[:, self.features :]
-        if isinstance(self.controller, FeedForward):
-            return reads
-        return jnp.concatenate([reads, self.controller.hidden_weight], axis=1)
+        return {
+            "entry": Affine(jnp.concatenate([reads, self.controller.recurrent_weight], axis=1)),
+            "interface": Affine(self.controls.weight, self.controls.bias),
+        }
 
-    def feed(self, state: MANNState) -> Float[Array, " feed"]:
-        read = state.read.reshape(-1) if self.previous_read else jnp.zeros(0, state.read.dtype)
-        if isinstance(state.controller, LSTMState):
-            return jnp.concatenate([read, state.controller.hidden])
-        return read
-
-    def begin(self, state: MANNState, entered: Float[Array, " entry"]) -> Halfway[MANNHalf]:
-        if isinstance(state.controller, NoState):
-            hidden = jnp.tanh(entered)
-            return Halfway(MANNHalf(state.controller, hidden), hidden)
-        after, hidden = LSTM.gated(state.controller, entered)
-        return Halfway(MANNHalf(after, hidden), after.cell if self.key_source == "cell" else hidden)
-
-    def finish(
-        self, state: MANNState, half: MANNHalf, controls: Float[Array, " controls"]
-    ) -> tuple[MANNState, Float[Array, " out"], MANNUndo]:
-        memory, read, undone = self.memory.access(state.memory, controls)
-        undo = MANNUndo(state.controller, undone, state.read)
+    def step(
+        self, state: MANNState, projected: Float[Array, " entry"], operations: AbstractOperations
+    ) -> tuple[MANNState, Float[Array, " out"], MANNResiduals]:
+        parts = [self.controller.recurrent(state.controller)]
+        if self.previous_read:
+            parts.insert(0, state.read.reshape(-1))
+        entry = operations.affine("entry", jnp.concatenate(parts), projected)
+        # h_t of the controller on [x_t; r_{t-1}]
+        controller, hidden = self.controller.activate(state.controller, entry)
+        source = self.controller.inner(controller, hidden) if self.key_source == "cell" else hidden
+        interface = operations.affine("interface", source)
+        memory, read, residuals = operations.access("memory", state.memory, interface)
         # o_t = [h_t; r_t]                                                     (mann eq. 16)
-        return MANNState(half.controller, memory, read), jnp.concatenate([half.hidden, read.reshape(-1)]), undo
+        y = jnp.concatenate([hidden, read.reshape(-1)])
+        return MANNState(controller, memory, read), y, MANNResiduals(state.controller, residuals, state.read)
 
-    def pull(
-        self,
-        before: MANNState,
-        after: MANNState,
-        undo: MANNUndo,
-        half: MANNHalf,
-        controls: Float[Array, " controls"],
-        to_after: MANNState,
-        to_y: Float[Array, " out"],
-    ) -> tuple[MANNState, MANNHalf, Float[Array, " controls"]]:
-        hidden = self.controller.hidden_size
-        to_read = to_after.read + to_y[hidden:].reshape(to_after.read.shape)
-        to_memory, to_controls = self.memory.pull(
-            before.memory, after.memory, undo.memory, controls, to_after.memory, to_read
-        )
-        # the controller and the read before the step enter its first half alone
-        nothing = jax.tree.map(jnp.zeros_like, (before.controller, before.read))
-        to_before = MANNState(nothing[0], to_memory, nothing[1])
-        return to_before, MANNHalf(to_after.controller, to_y[:hidden]), to_controls
+    def inverse(self, after: MANNState, residuals: MANNResiduals) -> MANNState:
+        return MANNState(residuals.controller, self.memory.inverse(after.memory, residuals.memory), residuals.read)
 
-    def rewind(self, after: MANNState, undo: MANNUndo) -> MANNState:
-        return MANNState(undo.controller, self.memory.rewind(after.memory, undo.memory), undo.read)
+
+@dataclass(frozen=True)
+class MANNConfig:
+    """A controller with a memory."""
+
+    controller: LSTMConfig | FeedForwardConfig = field(default_factory=LSTMConfig)
+    """The controller."""
+    memory: LeastUsedConfig | NTMConfig = field(default_factory=LeastUsedConfig)
+    """The memory."""
+    key_source: KeySource = "cell"
+    """What keys and all else for the memory come from. cell: the LSTM's cell state; hidden: its output."""
+    previous_read: bool = True
+    """Whether the controller is given what was read in the step before."""
+    kind: Literal["mann"] = "mann"
+
+    def build(self, features: int, label: int, *, key: Key) -> MANN:
+        """Builds the cell.
+
+        Args:
+            features: size of `x_t`.
+            label: size of the label that stands beside it.
+            key: randomness of the initial weights.
+
+        Raises:
+            UserError: a size or a choice that does not exist, or a choice without effect.
+        """
+        check_positive("features", features + label)
+        key_controller, key_controls, key_memory = jax.random.split(key, 3)
+        memory = self.memory.build(key=key_memory)
+        read = memory.heads * memory.width if self.previous_read else 0
+        controller = self.controller.build(features + read, label, key=key_controller)
+        if self.key_source == "hidden" and not controller.has_inner_state:
+            wanted = "cell, as a feed-forward controller has its output alone"
+            raise bad("key_source", came=self.key_source, wanted=wanted)
+        choices = {"key_source": self.key_source, "previous_read": self.previous_read}
+        return MANN(controller, memory, **choices, key=key_controls)

@@ -1,6 +1,6 @@
-"""The neural memory network: three LSTM controllers around a slot memory (fast-slow eq. 2–7)."""
+"""The neural memory network: three controllers around a slot memory (fast-slow eq. 2–7)."""
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import equinox as eqx
@@ -10,18 +10,17 @@ from jaxtyping import Array, Float
 
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
-from ..memory.slots import AbstractSlots, SlotsState
-from .base import AbstractCell
-from .lstm import LSTM, LSTMState
+from ..memory.slots import AbstractSlots, KeyValueSlotsConfig, SlotsState, SoftSlotsConfig
+from .controlled import AbstractControlledCell, AbstractTrace, Apply
+from .controllers import AbstractController
+from .lstm import LSTM
 
 Compose = Literal["query", "memory"]
 LabelInput = Literal["none", "input", "write"]
-Tap = Callable[[Array, Array], Array]
-"""How a tap acts on a controller's output: `(output, tap) → output`."""
 
 
-class PerController(eqx.Module):
-    """One thing for each controller: a state, an output, a tap, a predictor, a rate.
+class Controllers(eqx.Module):
+    """One thing for each controller: the controller, a state, an output, a perturbation, a predictor, a rate.
 
     Attributes:
         input: the input controller's (output `q_t`).
@@ -35,71 +34,80 @@ class PerController(eqx.Module):
 
 
 class NMNState(eqx.Module):
-    """Attributes: `memory`, the slots `M_t`; `controllers`, the state of each LSTM."""
+    """Attributes: `memory`, the slots `M_t`; `controllers`, the state of each controller."""
 
     memory: SlotsState
-    controllers: PerController
+    controllers: Controllers
 
 
-class NMNRecord(eqx.Module):
+class NMNTrace(AbstractTrace):
     """All that happened in one step.
 
     Attributes:
         inputs: what each controller was given.
-        outputs: what each controller gave, taps included: `q_t`, `m_t`, `m'_t`.
+        outputs: what each controller gave, perturbations included: `q_t`, `m_t`, `m'_t`.
         scores: attention over the slots, `z_t`.
         memory: the slots' values after the write, `M_t`.
     """
 
-    inputs: PerController
-    outputs: PerController
+    inputs: Controllers
+    outputs: Controllers
     scores: Float[Array, " slots"]
     memory: Float[Array, "slots width"]
 
+    @property
+    def y(self) -> Float[Array, " width"]:
+        """The output, `m_t`."""
+        return self.outputs.output
 
-class NMN(AbstractCell[NMNState]):
+
+class NMN(AbstractControlledCell[NMNState]):
     """Input, output and write controller around a slot memory; its output is `m_t`.
 
-    Two things the paper leaves open are explicit choices.
+    Its input is `[x_t; y_t]`, the label a one-hot vector, or zeros for a query. Two things the paper leaves open are
+    explicit choices.
 
     * `compose`: read literally (`"memory"`), the input reaches the output through the slot scores alone, and soft
       overwriting makes all slots alike, so such a network stays at chance on an MNIST stream. `"query"`, the default,
       gives the output controller `[m̄_t; q_t]`, the compose step of Neural Semantic Encoders.
-    * `label_input`: equations 1–8 never feed the label in. `"none"` keeps to that; `"input"` appends the label to
-      `x_t`; `"write"` appends it to the write controller's input alone, so that a query's key holds no label.
+    * `label_input`: equations 1–8 never feed the label in. `"none"` keeps to that, and ignores the label; `"input"`
+      gives it to the input controller with `x_t`; `"write"` gives it to the write controller alone, so that a query's
+      key holds no label.
 
-    With a label input the cell's input is `[x_t; y_t]`, the label a one-hot vector, or zeros for a query.
+    Attributes:
+        controllers: the controllers, each of output size `k`.
+        memory: the slots, of width `k`.
+        features: size of `x_t`.
+        labels: size of `y_t`.
+        compose, label_input: see above.
     """
 
-    controllers: PerController
+    controllers: Controllers
     memory: AbstractSlots
     features: int = eqx.field(static=True)
     labels: int = eqx.field(static=True)
-    width: int = eqx.field(static=True)
     compose: Compose = eqx.field(static=True)
     label_input: LabelInput = eqx.field(static=True)
 
     def __init__(
         self,
-        features: int,
-        width: int,
+        controllers: Controllers,
         memory: AbstractSlots,
         *,
+        features: int,
         labels: int = 0,
         compose: Compose = "query",
         label_input: LabelInput = "none",
-        key: Key,
     ):
-        """Builds the controllers.
+        """Joins controllers and memory.
 
         Args:
+            controllers: `NMNConfig.build` builds LSTMs of the sizes that are needed.
+            memory: the slots.
             features: size of `x_t`.
-            width: `k`, size of a slot and of every controller's output.
-            memory: the slots, of the same width.
-            labels: size of the label vector; used by a label input alone.
+            labels: size of the label vector.
             compose: what the output controller reads.
             label_input: where labels enter.
-            key: randomness of the initial weights.
 
         Raises:
             UserError: a choice that does not exist, or sizes that do not fit together.
@@ -108,78 +116,123 @@ class NMN(AbstractCell[NMNState]):
         check_choice("label_input", label_input, ("none", "input", "write"))
         if label_input != "none":
             check_positive("labels", labels)
-        held = memory.init_state().values.shape[1]
-        if width != held:
-            raise bad("width", came=width, wanted=f"{held}, the width of the memory's slots")
-        key_input, key_output, key_write = jax.random.split(key, 3)
-        self.controllers = PerController(
-            input=LSTM(features + (labels if label_input == "input" else 0), width, key=key_input),
-            output=LSTM(2 * width if compose == "query" else width, width, key=key_output),
-            write=LSTM(width + (labels if label_input == "write" else 0), width, key=key_write),
-        )
+        width = memory.init_state().values.shape[1]
+        sizes = input_sizes(features, labels, width, compose, label_input)
+        for name in ("input", "output", "write"):
+            _check_sizes(getattr(controllers, name), getattr(sizes, name), width)
+        self.controllers = controllers
         self.memory = memory
         self.features = features
-        self.labels = 0 if label_input == "none" else labels
-        self.width = width
+        self.labels = labels
         self.compose = compose
         self.label_input = label_input
 
+    @property
+    def out_size(self) -> int:
+        return self.controllers.output.out_size
+
     def init_state(self) -> NMNState:
-        fresh = PerController(
+        states = Controllers(
             input=self.controllers.input.init_state(),
             output=self.controllers.output.init_state(),
             write=self.controllers.write.init_state(),
         )
-        return NMNState(memory=self.memory.init_state(), controllers=fresh)
-
-    def __call__(self, state: NMNState, x: Float[Array, " in"]) -> tuple[NMNState, Float[Array, " width"]]:
-        state, record = self.trace(state, x)
-        return state, record.outputs.output
+        return NMNState(memory=self.memory.init_state(), controllers=states)
 
     def trace(
         self,
         state: NMNState,
         x: Float[Array, " in"],
-        taps: PerController | None = None,
-        tap: Tap = jnp.add,
-    ) -> tuple[NMNState, NMNRecord]:
-        """One step that tells all that happened, with a hand on every controller's output.
-
-        Args:
-            state: the state before the step.
-            x: the input, `[x_t]` or `[x_t; y_t]`.
-            taps: one vector for each controller, given to `tap` beside that controller's output; `None` leaves the
-                outputs alone. A zero added is a probe, whose gradient is `δL/δc_t`.
-            tap: how a tap acts; `jnp.add`, or an injection of a synthetic gradient.
-        """
+        perturbations: Controllers | None = None,
+        apply: Apply = jnp.add,
+    ) -> tuple[NMNState, NMNTrace]:
+        if x.shape[0] != self.features + self.labels:
+            raise bad("x", came=x.shape[0], wanted=f"{self.features} features and {self.labels} of a label")
         features, label = x[: self.features], x[self.features :]
-        touch = (lambda c, name: c) if taps is None else (lambda c, name: tap(c, getattr(taps, name)))
+
+        def run(name: str, given: Array) -> tuple[Any, Array]:
+            after, c = getattr(self.controllers, name)(getattr(state.controllers, name), given)
+            return after, c if perturbations is None else apply(c, getattr(perturbations, name))
 
         # q_t = f_r^LSTM(x_t)                              (fast-slow eq. 2)
-        input_in = features if self.label_input == "write" else x
-        input_state, q = self.controllers.input(state.controllers.input, input_in)
-        q = touch(q, "input")
+        input_in = x if self.label_input == "input" else features
+        input_state, q = run("input", input_in)
         # z_t = softmax(M_{t-1} q_t),  m̄_t = z_t M_{t-1}   (eq. 3, 4)
         reading = self.memory.read(state.memory, q)
         # m_t = f_o^LSTM(m̄_t), or of [m̄_t; q_t]            (eq. 5)
         output_in = jnp.concatenate([reading.content, q]) if self.compose == "query" else reading.content
-        output_state, m = self.controllers.output(state.controllers.output, output_in)
-        m = touch(m, "output")
+        output_state, m = run("output", output_in)
         # m'_t = f_w^LSTM(m_t), or of [m_t; y_t]           (eq. 6)
         write_in = jnp.concatenate([m, label]) if self.label_input == "write" else m
-        write_state, update = self.controllers.write(state.controllers.write, write_in)
-        update = touch(update, "write")
+        write_state, update = run("write", write_in)
         # M_t                                              (eq. 7)
         memory = self.memory.write(state.memory, reading, q, update)
 
-        after = NMNState(memory=memory, controllers=PerController(input_state, output_state, write_state))
-        record = NMNRecord(
-            inputs=PerController(input_in, output_in, write_in),
-            outputs=PerController(q, m, update),
+        after = NMNState(memory=memory, controllers=Controllers(input_state, output_state, write_state))
+        trace = NMNTrace(
+            inputs=Controllers(input_in, output_in, write_in),
+            outputs=Controllers(q, m, update),
             scores=reading.scores,
             memory=memory.values,
         )
-        return after, record
+        return after, trace
 
 
-__all__ = ["NMN", "Compose", "LSTMState", "LabelInput", "NMNRecord", "NMNState", "PerController", "Tap"]
+def input_sizes(features: int, labels: int, width: int, compose: Compose, label_input: LabelInput) -> Controllers:
+    """The size of each controller's input."""
+    return Controllers(
+        input=features + (labels if label_input == "input" else 0),
+        output=2 * width if compose == "query" else width,
+        write=width + (labels if label_input == "write" else 0),
+    )
+
+
+def _check_sizes(controller: AbstractController, in_size: int, width: int) -> None:
+    if controller.out_size != width:
+        raise bad("width", came=controller.out_size, wanted=f"{width}, the width of the memory's slots")
+    came = controller.input_weight.shape[1]
+    if came != in_size:
+        raise bad("controllers", came=f"one of {came} inputs", wanted=f"one of {in_size}")
+
+
+@dataclass(frozen=True)
+class NMNConfig:
+    """The neural memory network, its controllers LSTMs."""
+
+    width: int = 64
+    """k, size of a slot and of every controller's output."""
+    memory: SoftSlotsConfig | KeyValueSlotsConfig = field(default_factory=SoftSlotsConfig)
+    """soft: the paper's soft overwrite (eq. 3, 4, 7); key-value: cosine read, least-used write."""
+    compose: Compose = "query"
+    """What the output controller reads. memory: the attended slots, as printed; query: those and the query."""
+    label_input: LabelInput = "none"
+    """Where labels enter the network. none: nowhere; input: with the features; write: at the write controller."""
+    kind: Literal["nmn"] = "nmn"
+
+    def build(self, features: int, label: int, *, key: Key) -> NMN:
+        """Builds the cell.
+
+        Args:
+            features: size of `x_t`.
+            label: size of the label that stands beside it.
+            key: randomness of the initial weights.
+
+        Raises:
+            UserError: a size or a choice that does not exist.
+        """
+        check_positive("width", self.width)
+        key_input, key_output, key_write, key_memory = jax.random.split(key, 4)
+        sizes = input_sizes(features, label, self.width, self.compose, self.label_input)
+        controllers = Controllers(
+            input=LSTM(sizes.input, self.width, key=key_input),
+            output=LSTM(sizes.output, self.width, key=key_output),
+            write=LSTM(sizes.write, self.width, key=key_write),
+        )
+        return NMN(
+            controllers,
+            self.memory.build(self.width, key=key_memory),
+            features=features,
+            labels=label,
+            compose=self.compose,
+            label_input=self.label_input,
+        )

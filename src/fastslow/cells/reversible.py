@@ -1,206 +1,245 @@
-"""Backpropagation through time that walks a state back instead of keeping every one of them.
+"""Backpropagation through time that recomputes states backwards instead of keeping every one of them.
 
 A memory that is trained through a scan is bound by memory traffic: autodiff keeps all rows of every step. Where a step
-can be undone from a few vectors, only those are kept, and the backward pass recovers each state from the one after it.
+can be inverted from a few vectors, its residuals, only those are kept, and the backward pass recovers each state from
+the one after it.
 """
 
 from abc import abstractmethod
-from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
-from .base import AbstractCell
+from .base import AbstractSplitCell, select
+from .operations import AbstractOperations, Affine, Backward, Forward
 
 State = TypeVar("State")
-Half = TypeVar("Half")
-Undo = TypeVar("Undo")
+Residuals = TypeVar("Residuals")
 
 
-class Halfway(eqx.Module, Generic[Half]):
-    """Attributes: `half`, what the first half of a step hands to the second; `source`, what steers the second."""
+class AbstractReversibleCell(AbstractSplitCell[State], Generic[State, Residuals]):
+    """A cell whose step can be inverted from its residuals.
 
-    half: Half
-    source: Float[Array, "*batch source"]
-
-
-class AbstractRewindableCell(AbstractCell[State], Generic[State, Half, Undo]):
-    """A cell whose step is two affine maps with functions without parameters after each, and can be undone.
-
-    ```
-    entered = project(x) + recurrent_weight @ feed(state)
-    halfway = begin(state, entered)
-    after = finish(state, halfway.half, controls(halfway.source))
-    ```
-
-    All that is trained stands in the two maps. Kept apart from the rest, the first one's part in `x` is one matrix
-    product before the scan, and the gradients of both are one matrix product each after it.
-
-    Attributes:
-        controls: the second map.
+    `unroll` then keeps the residuals of each step and not its state. Any array of the cell may be trained. Those of the
+    affine maps in `maps` get their gradients from one matrix product after the scan; all others get theirs summed step
+    by step.
     """
 
-    controls: eqx.AbstractVar[eqx.nn.Linear]
+    @abstractmethod
+    def maps(self) -> dict[str, Affine]:
+        """The affine maps of a step, by the names with which `step` applies them."""
 
     @abstractmethod
-    def project(self, x: Float[Array, " in"]) -> Float[Array, " entry"]:
-        """The part of the first map that no state enters."""
+    def step(
+        self, state: State, projected: Float[Array, " projected"], operations: AbstractOperations
+    ) -> tuple[State, Float[Array, " out"], Residuals]:
+        """One step from a projected input: the state after it, the output, and what `inverse` needs beside the former.
 
-    @property
-    @abstractmethod
-    def recurrent_weight(self) -> Float[Array, "entry feed"]:
-        """The matrix by which the state enters."""
-
-    @abstractmethod
-    def feed(self, state: State) -> Float[Array, " feed"]:
-        """The vector of the state that enters."""
-
-    @abstractmethod
-    def begin(self, state: State, entered: Float[Array, " entry"]) -> Halfway[Half]:
-        """The first half of a step."""
-
-    @abstractmethod
-    def finish(
-        self, state: State, half: Half, controls: Float[Array, " controls"]
-    ) -> tuple[State, Float[Array, " out"], Undo]:
-        """The second half: the state after the step, the output, and what `rewind` needs beside the state after it."""
-
-    def pull(
-        self,
-        before: State,
-        after: State,
-        undo: Undo,
-        half: Half,
-        controls: Float[Array, " controls"],
-        to_after: State,
-        to_y: Float[Array, " out"],
-    ) -> tuple[State, Half, Float[Array, " controls"]]:
-        """The derivative of `finish` backwards: gradients in the state before, the half and the controls.
-
-        A cell may have it by hand, where what is known after the step spares computing it anew.
+        The arrays of the maps may be used through `operations` alone.
         """
-        del after, undo
-        _, backwards = jax.vjp(lambda *given: self.finish(*given)[:2], before, half, controls)
-        return backwards((to_after, to_y))
 
     @abstractmethod
-    def rewind(self, after: State, undo: Undo) -> State:
+    def inverse(self, after: State, residuals: Residuals) -> State:
         """The state before a step."""
 
-    def __call__(self, state: State, x: Float[Array, " in"]) -> tuple[State, Float[Array, " out"]]:
-        halfway = self.begin(state, self.project(x) + self.recurrent_weight @ self.feed(state))
-        after, y, _ = self.finish(state, halfway.half, self.controls(halfway.source))
+    def advance(self, state: State, projected: Float[Array, " projected"]) -> tuple[State, Float[Array, " out"]]:
+        after, y, _ = self.step(state, projected, Forward(self, turned(self.maps())))
         return after, y
 
 
-def unroll_batch(
-    cell: AbstractRewindableCell[State, Any, Any], states: State, xs: Float[Array, "batch time in"]
-) -> tuple[State, Float[Array, "batch time out"]]:
-    """Runs a cell over a batch of sequences; the same numbers as `vmap` of `cells.base.unroll`, and less to keep.
+def turned(maps: dict[str, Affine]) -> dict[str, Affine]:
+    """The maps with their matrices transposed."""
+    return {name: Affine(each.weight.T, each.bias) for name, each in maps.items()}
 
-    It takes neither a mask nor resets: a batch has sequences of one length.
+
+class Inputs(eqx.Module):
+    """What a scan is given.
+
+    Attributes:
+        cell: the arrays of the cell.
+        maps: its affine maps.
+        fresh: the state that a reset starts from, or None.
+        state: the state before the first step.
+        projected: `[time, projected]`.
+        reset, mask: `[time]`, or None.
+    """
+
+    cell: Any
+    maps: dict[str, Affine]
+    fresh: Any
+    state: Any
+    projected: Float[Array, "time projected"]
+    reset: Bool[Array, " time"] | None
+    mask: Bool[Array, " time"] | None
+
+
+class Record(eqx.Module):
+    """What a scan keeps of each step.
+
+    Attributes:
+        inputs, outputs: of each affine map.
+        reads: of each memory.
+        residuals: of the step.
+        before: the state before a possible reset; None where no reset is given.
+    """
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+    reads: dict[str, Array]
+    residuals: Any
+    before: Any
+
+
+def unroll_reversible(
+    cell: AbstractReversibleCell[State, Any],
+    state: State,
+    projected: Float[Array, "time projected"],
+    reset: Bool[Array, " time"] | None,
+    mask: Bool[Array, " time"] | None,
+) -> tuple[State, Float[Array, "time out"]]:
+    """Runs a cell over projected inputs.
+
+    The scan runs without a derivative and records what the backward pass needs. Then `_attach` returns its results
+    unchanged and has the derivative: it gives a gradient to `outputs`, the outputs of the affine maps at all steps,
+    from which JAX makes the gradients of their weights as that of one matrix product, over a batch, too.
 
     Args:
         cell: the cell.
-        states: its states before the first step, leading axis `batch` on every array.
-        xs: the inputs.
-
-    Returns:
-        The states after the last step, and the outputs.
+        state: its state before the first step.
+        projected: the projected inputs.
+        reset: as for `unroll`.
+        mask: as for `unroll`.
     """
-    projected = jax.vmap(jax.vmap(cell.project))(xs).swapaxes(0, 1)
-    linear = cell.controls
-    # what is left of the cell has no parameters of its own in a step
-    bare = eqx.tree_at(lambda c: c.controls, cell, None)
-    weights = Weights(cell.recurrent_weight, linear.weight, cast(Array, linear.bias))
-    states, ys = _scan(jax.lax.stop_gradient(bare))(weights, states, projected)
-    return states, ys.swapaxes(0, 1)
+    arrays, static = eqx.partition(cell, eqx.is_array)
+    fresh = None if reset is None else cell.init_state()
+    inputs = Inputs(arrays, cell.maps(), fresh, state, projected, reset, mask)
+    last, ys, record = _without_derivative(lambda inputs: _run(static, inputs))(inputs)
+    outputs = {name: _applied(each, record.inputs[name]) for name, each in inputs.maps.items()}
+    return _attach(static, _read_in_a_step(static, inputs))(inputs, outputs, (last, ys, record))
 
 
-class Weights(eqx.Module):
-    """The two affine maps. Attributes: `recurrent`; `weight` and `bias` of the second."""
+def _read_in_a_step(static: Any, inputs: Inputs) -> Any:
+    """For each array of the cell whether a step reads it itself and it can be trained.
 
-    recurrent: Float[Array, "entry feed"]
-    weight: Float[Array, "controls source"]
-    bias: Float[Array, " controls"]
-
-
-def _scan(cell: AbstractRewindableCell[State, Any, Any]) -> Any:
-    """The scan over time, as a function with a derivative of its own."""
-
-    @jax.custom_vjp
-    def scan(weights: Weights, states: State, projected: Array) -> tuple[State, Array]:
-        return _forward(cell, weights, states, projected)[0]
-
-    scan.defvjp(partial(_forward, cell), partial(_backward, cell))
-    return scan
-
-
-def _forward(
-    cell: AbstractRewindableCell[State, Any, Any], weights: Weights, states: State, projected: Array
-) -> tuple[tuple[State, Array], tuple[Any, ...]]:
-    """Runs the cell; also what the backward pass is to have: few vectors of each step, and the last states.
-
-    What undoes a step is handed on, and put down with the step after it. Backwards it is then in the carry when its
-    step comes: taken there from all steps', it would be addressed anew for every number that it enters, which is slower
-    on CPUs.
+    The gradient of no other needs to be summed over the steps: the weights of the maps are read before the scan.
     """
-    feed, begin, finish = jax.vmap(cell.feed), jax.vmap(cell.begin), jax.vmap(cell.finish)
-    # turned once, not in every step: a product with a matrix that lies the other way is slower
-    recurrent, to_controls = jax.lax.optimization_barrier((weights.recurrent.T, weights.weight.T))
 
-    def step(states: State, x: Array) -> tuple[State, Array, Any, tuple[Array, Array]]:
-        fed = feed(states)
-        entered = x + fed @ recurrent
-        halfway = begin(states, entered)
-        controls = halfway.source @ to_controls + weights.bias[None]
-        after, y, undo = finish(states, halfway.half, controls)
-        return after, y, (undo, entered, controls), (fed, halfway.source)
+    def step(arrays: Any, state: Any, projected: Array) -> Any:
+        return eqx.combine(arrays, static).step(state, projected, Forward(eqx.combine(arrays, static), turned(maps)))
 
-    def one(carry: tuple[State, Any], x: Array) -> tuple[tuple[State, Any], tuple[Array, Any, tuple[Array, Array]]]:
-        states, earlier = carry
-        after, y, kept, sources = step(states, x)
-        return (after, kept), (y, earlier, sources)
+    maps, projected = inputs.maps, jnp.zeros_like(inputs.projected, shape=inputs.projected.shape[1:])
+    program = jax.make_jaxpr(step)(inputs.cell, inputs.state, projected).jaxpr
+    read = {id(variable) for equation in program.eqns for variable in equation.invars}
+    leaves, structure = jax.tree.flatten(inputs.cell)
+    given = zip(leaves, program.invars[: len(leaves)], strict=True)
+    return structure.unflatten([eqx.is_inexact_array(leaf) and id(variable) in read for leaf, variable in given])
 
-    none = jax.eval_shape(lambda x: step(states, x)[2], jnp.zeros_like(projected, shape=projected.shape[1:]))
-    none = jax.tree.map(jnp.zeros_like, none)
-    (last, kept), (ys, earlier, sources) = jax.lax.scan(one, (states, none), projected)
-    return (last, ys), (weights, last, kept, earlier, sources)
+
+@jax.custom_jvp
+def _applied(each: Affine, us: Float[Array, "time in"]) -> Float[Array, "time out"]:
+    """`W u_t + b` at all steps, to be differentiated in `W` and `b` alone."""
+    outputs = us @ each.weight.T
+    return outputs if each.bias is None else outputs + each.bias[None]
+
+
+@_applied.defjvp
+def _applied_jvp(primals: tuple[Affine, Array], tangents: tuple[Affine, Array]) -> tuple[Array, Array]:
+    return _applied(*primals), _applied(tangents[0], primals[1])
+
+
+def _run(static: Any, inputs: Inputs) -> tuple[Any, Array, Record]:
+    """The scan: the last state, the outputs, and what is kept of each step."""
+    cell = eqx.combine(inputs.cell, static)
+    # once, not in every step
+    maps = jax.lax.optimization_barrier(turned(inputs.maps))
+
+    def one(state: Any, given: tuple[Array, Array | None, Array | None]) -> tuple[Any, tuple[Array, Record]]:
+        projected, reset, keep = given
+        start = state if reset is None else select(reset, inputs.fresh, state)
+        forward = Forward(cell, maps)
+        after, y, residuals = cell.step(start, projected, forward)
+        if keep is not None:
+            after, y = select(keep, after, state), jnp.where(keep, y, 0)
+        before = None if reset is None else state
+        return after, (y, Record(forward.inputs, forward.outputs, forward.reads, residuals, before))
+
+    last, (ys, record) = jax.lax.scan(one, inputs.state, (inputs.projected, inputs.reset, inputs.mask))
+    return last, ys, record
+
+
+def _without_derivative(run: Callable[[Inputs], Any]) -> Callable[[Inputs], Any]:
+    """The same function, with a derivative of zero; a second derivative goes through the function itself."""
+    quiet = jax.custom_jvp(run)
+
+    @quiet.defjvp
+    def zero(primals: tuple[Inputs], tangents: tuple[Inputs]) -> tuple[Any, Any]:
+        del tangents
+        found = run(*primals)
+        return found, jax.tree.map(_zero_tangent, found)
+
+    return quiet
+
+
+def _zero_tangent(leaf: Array) -> Any:
+    return jnp.zeros_like(leaf) if eqx.is_inexact_array(leaf) else np.zeros(leaf.shape, jax.dtypes.float0)
+
+
+def _attach(static: Any, summed: Any) -> Callable[..., Any]:
+    """`(inputs, outputs, (last, ys, record)) → (last, ys)`, with the derivative in inputs and outputs."""
+    attach = jax.custom_vjp(lambda inputs, outputs, run: run[:2])
+
+    def backward(saved: Any, cotangents: Any) -> tuple[Any, ...]:
+        inputs, (last, _, record) = saved
+        return *_backward(static, summed, inputs, last, record, *cotangents), None
+
+    attach.defvjp(lambda inputs, outputs, run: (run[:2], (inputs, run)), backward)
+    return attach
 
 
 def _backward(
-    cell: AbstractRewindableCell[State, Any, Any], residual: tuple[Any, ...], cotangents: tuple[State, Array]
-) -> tuple[Weights, State, Array]:
-    """Walks the states back, and the gradient with them."""
-    feed, begin, pull, rewind = (
-        jax.vmap(cell.feed),
-        jax.vmap(cell.begin),
-        jax.vmap(cell.pull),
-        jax.vmap(cell.rewind),
-    )
-    weights, last, kept, earlier, (fed, source) = residual
+    static: Any, summed: Any, inputs: Inputs, last: Any, record: Record, to_last: Any, to_ys: Array
+) -> tuple[Inputs, dict[str, Array]]:
+    """Recovers the states from the last to the first, and takes the gradient back with them."""
+    varied, fixed = eqx.partition(inputs.cell, summed)
+    weights = {name: each.weight for name, each in inputs.maps.items()}
 
-    def one(carry: tuple[State, State, Any], given: tuple[Any, Array]) -> tuple[Any, tuple[Array, Array]]:
-        after, from_after, (undo, entered, controls) = carry
-        earlier, from_y = given
-        before = rewind(after, undo)
-        halfway, pull_begin = jax.vjp(begin, before, entered)
-        to_before, to_half, to_controls = pull(before, after, undo, halfway.half, controls, from_after, from_y)
-        through_begin, to_entered = pull_begin(Halfway(to_half, to_controls @ weights.weight))
-        through_feed = jax.vjp(feed, before)[1](to_entered @ weights.recurrent)[0]
-        to_before = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), to_before, through_begin, through_feed)
-        return (before, to_before, earlier), (to_entered, to_controls)
+    def one(carry: Any, given: Any) -> tuple[Any, tuple[Array, dict[str, Array]]]:
+        (after, to_after, to_cell, to_fresh), (projected, reset, keep, to_y, kept) = carry, given
+        cell = eqx.combine(varied, fixed, static)
+        start = cell.inverse(after, kept.residuals)
+        begun, rest = eqx.partition(start, eqx.is_inexact_array)
 
-    to_last, to_ys = cotangents
-    (_, to_states, _), (to_entered, to_controls) = jax.lax.scan(
-        one, (last, to_last, kept), (earlier, to_ys), reverse=True
+        def step(varied: Any, begun: Any, projected: Array, to_outputs: dict[str, Array]) -> tuple[Any, Array]:
+            cell, state = eqx.combine(varied, fixed, static), eqx.combine(begun, rest)
+            known = Backward(cell, weights, kept.outputs, kept.reads, to_outputs, after, kept.residuals)
+            found, y, _ = cell.step(state, projected, known)
+            return eqx.filter(found, eqx.is_inexact_array), y
+
+        zeros = jax.tree.map(jnp.zeros_like, kept.outputs)
+        _, backwards = jax.vjp(step, varied, begun, projected, zeros)
+        gradients = backwards((to_after, to_y))
+        to_start = gradients[1]
+        if keep is not None:
+            gradients = jax.tree.map(lambda leaf: jnp.where(keep, leaf, 0), gradients)
+            start = select(keep, start, after)
+            to_start = select(keep, gradients[1], to_after)
+        if reset is not None:
+            begins = reset if keep is None else reset & keep
+            to_fresh = jax.tree.map(lambda a, b: a + jnp.where(begins, b, 0), to_fresh, to_start)
+            to_start = jax.tree.map(lambda leaf: jnp.where(begins, 0, leaf), to_start)
+            start = kept.before
+        to_cell = jax.tree.map(jnp.add, to_cell, gradients[0])
+        return (start, to_start, to_cell, to_fresh), (gradients[2], gradients[3])
+
+    to_last = jax.tree.map(lambda leaf, to: to if eqx.is_inexact_array(leaf) else None, last, to_last)
+    none = jax.tree.map(jnp.zeros_like, (varied, eqx.filter(inputs.fresh, eqx.is_inexact_array)))
+    (_, to_state, to_cell, to_fresh), (to_projected, to_outputs) = jax.lax.scan(
+        one, (last, to_last, *none), (inputs.projected, inputs.reset, inputs.mask, to_ys, record), reverse=True
     )
-    to_weights = Weights(
-        jnp.einsum("tbe,tbf->ef", to_entered, fed),
-        jnp.einsum("tbc,tbs->cs", to_controls, source),
-        jnp.einsum("tbc->c", to_controls),
-    )
-    return to_weights, to_states, to_entered
+    nothing = dict.fromkeys(inputs.maps)
+    return Inputs(to_cell, nothing, to_fresh, to_state, to_projected, None, None), to_outputs

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 from .._checks import bad
+from ..configs.members import MEMBERS
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ def choices(config: Any, path: str = "") -> Iterator[Choice]:
         value, name = getattr(config, field.name), f"{path}{field.name}"
         if not is_dataclass(value):
             continue
-        members = {_kind(member): member for member in get_args(hints[field.name]) if is_dataclass(member)}
+        union = MEMBERS.get(hints[field.name]) or get_args(hints[field.name])
+        members = {_kind(member): member for member in union if is_dataclass(member)}
         if members:
             yield Choice(name, members, _kind(type(value)))
         yield from choices(value, f"{name}.")

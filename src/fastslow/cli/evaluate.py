@@ -14,8 +14,8 @@ from ..configs.run import Trained
 from ..learners.few_shot import Statistics
 from ..papers.fast_slow.main import pixel_row
 from ..results.measure import measure
-from ..results.streams import on_streams
 from ..results.row import write_rows
+from ..results.streams import on_streams
 from ..tasks.omniglot_stream import PER_CLASS, OmniglotStreamConfig
 from ..training.files import check_writable
 from ..zoo.saved import load

@@ -4,25 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..learners.base import Trainable
+from ..learners.base import AbstractLearnerConfig, Trainable
 from ..learners.fine_tune import FineTuneConfig
+from ..models.base import AbstractModelConfig
 from ..models.network import NetworkConfig
-from ..optim.config import AdamConfig
+from ..optim.config import AdamConfig, OptimizerConfig
+from ..tasks.base import AbstractTaskConfig
 from ..tasks.glyphs import GlyphsConfig
 from ..training.config import TrainingConfig
 from .json import from_json
-from .members import LearnerConfig, ModelConfig, OptimizerConfig, TaskConfig
 
 
 @dataclass(frozen=True)
 class Config:
-    """One training, whole; a run folder holds it as JSON and can be rebuilt from it."""
+    """One training, whole; a run folder holds it as JSON and can be rebuilt from it.
 
-    task: TaskConfig = field(default_factory=GlyphsConfig)
+    Members of your own do as well as the library's; to be read from JSON or named on the command line they need a row
+    in `configs.members`.
+    """
+
+    task: AbstractTaskConfig = field(default_factory=GlyphsConfig)
     """What is learned."""
-    model: ModelConfig = field(default_factory=NetworkConfig)
+    model: AbstractModelConfig = field(default_factory=NetworkConfig)
     """What learns."""
-    learner: LearnerConfig = field(default_factory=FineTuneConfig)
+    learner: AbstractLearnerConfig = field(default_factory=FineTuneConfig)
     """How it learns, over episodes and within one."""
     optimizer: OptimizerConfig = field(default_factory=AdamConfig)
     """The outer loop's steps."""

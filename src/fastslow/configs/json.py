@@ -1,15 +1,23 @@
 """Configurations as JSON: frozen dataclasses to plain values and back, every field checked."""
 
+import operator
 from collections.abc import Mapping
+from functools import partial, reduce
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from cattrs import ClassValidationError, transform_error
 from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.preconf.json import make_converter
 
-from .._checks import UserError
+from .._checks import LARGEST_FLOAT, UserError, shortened
+from .members import MEMBERS
 
 T = TypeVar("T")
+
+
+def _one_of(union: Any, value: Any, _: Any) -> Any:
+    """Reads the member of an open union."""
+    return _converter.structure(value, union)
 
 
 def _exactly(kind: type) -> Any:
@@ -19,19 +27,26 @@ def _exactly(kind: type) -> Any:
     def read(value: Any, _: Any) -> Any:
         if type(value) not in accepted:
             raise TypeError(f"got {value!r}, wanted {kind.__name__}")
+        if kind is float and not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
+            raise ValueError(f"got {shortened(value)!r}, wanted a finite number")
         return kind(value)
 
     return read
 
 
 _converter = make_converter(forbid_extra_keys=True)
+for _base, _members in MEMBERS.items():
+    _converter.register_structure_hook_func(
+        partial(operator.is_, _base), partial(_one_of, reduce(operator.or_, _members))
+    )
+    _converter.register_unstructure_hook_func(partial(operator.is_, _base), lambda value: to_json(value))
 for _kind in (bool, int, float, str):
     _converter.register_structure_hook(_kind, _exactly(_kind))
 
 
 def to_json(config: Any) -> dict[str, Any]:
     """A configuration as plain values that `json.dumps` takes."""
-    return _converter.unstructure(config)
+    return _converter.unstructure(config, type(config))
 
 
 def from_json(kind: type[T], data: Mapping[str, Any]) -> T:

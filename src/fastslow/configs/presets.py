@@ -16,13 +16,13 @@ from ..models.network import NetworkConfig
 from ..optim.config import AdamConfig, MuonConfig, RMSPropConfig
 from ..optim.schedules import ConstantConfig
 from ..synthetic.regimes import FeedbackConfig
+from ..tasks.base import AbstractTaskConfig
 from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.glyphs import GlyphsConfig
 from ..tasks.omniglot import OmniglotConfig
 from ..tasks.omniglot_stream import OmniglotStreamConfig
 from ..training.config import TrainingConfig
 from .config import Config
-from .members import TaskConfig
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int, warp:
     )
 
 
-def stream(task: TaskConfig, steps: int, *, seeds: int = 1) -> Config:
+def stream(task: AbstractTaskConfig, steps: int, *, seeds: int = 1) -> Config:
     """The memory-augmented network, equations as printed, on sequences; updates of 16 by Muon."""
     return Config(
         task=task,
@@ -81,7 +81,7 @@ def stream(task: TaskConfig, steps: int, *, seeds: int = 1) -> Config:
     )
 
 
-def small_stream(task: TaskConfig) -> Config:
+def small_stream(task: AbstractTaskConfig) -> Config:
     """A tiny memory-augmented network and a few updates, for tests."""
     cell = MANNConfig(controller=LSTMConfig(hidden=8), memory=LeastUsedConfig(slots=8, width=4, heads=2))
     return replace(stream(task, 4), model=NetworkConfig(embed=FlattenConfig(), cell=cell), training=SMALL)

@@ -11,9 +11,9 @@ from ..learners.base import LearnerState, Trainable
 from ..tasks.base import TaskSplits
 from ..training.folder import RunFolder
 from ..training.loop import fit, run_to_end
+from ..training.provenance import loaded_commit
 from ..training.report import Report
 from ..training.state import chosen_state
-from ..training.provenance import loaded_commit
 from .config import Config
 from .json import to_json
 
@@ -71,6 +71,6 @@ def train(
     with RunFolder(Path(out), to_json(config), resume=resume, grow=grow) as folder:
         reports = fit(learner, tasks.train, config.training, validation=tasks.validation, folder=folder)
         state = run_to_end(reports, note)
-    finite = np.flatnonzero(np.asarray(state.alive))
+    finite = np.flatnonzero(~np.asarray(state.diverged))
     states = jax.tree.map(lambda leaf: leaf[finite], chosen_state(state, config.training.select))
     return Trained(config, learner, tasks, states, tuple(config.training.seed_numbers[i] for i in finite), seconds)

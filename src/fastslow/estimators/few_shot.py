@@ -18,7 +18,8 @@ from .._checks import bad, check_choice
 from ..learners.base import Adaptable
 from ..zoo.saved import Saved
 from .engine import find_model
-from .inputs import as_images, as_labels, as_pixels, canonical_order, encode, pixel_range_of, to_ink
+from .inputs import as_images, as_pixels, canonical_order, pixel_range_of, to_ink
+from .labels import as_labels, check_known, encode
 from .readouts import fit_head, fit_prototypes
 
 Readout = Literal["auto", "head", "prototypes"]
@@ -61,7 +62,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         classes_: the labels, in order.
         n_features_in_: pixels of an image given to `fit`.
         readout_: the read-out in use, fitted.
-        model_sha256_: checksum of the model's parameters.
+        model_digest_: digest of the model's parameters.
         pixel_range_: the pixel values of no and full light in use; None for those of the images' type.
         support_images_: the examples as the model sees them.
         support_labels_: their labels.
@@ -124,9 +125,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         """
         pixels = as_pixels(X)
         labels = as_labels(y, len(pixels))
-        unknown = [] if classes is None else [label for label in labels if label not in set(classes)]
-        if unknown:
-            raise bad("y", came=unknown[0], wanted="one of `classes`")
+        check_known(labels, classes)
         if not hasattr(self, "readout_"):
             return self.fit(X, y)
         fresh = copy.copy(self)
@@ -179,7 +178,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         fit = fit_head if self._takes_head(saved, len(classes)) else fit_prototypes
         self.readout_ = fit(saved, images[order], codes[order])
         self.classes_ = classes
-        self.model_sha256_ = saved.sha256[0]
+        self.model_digest_ = saved.digests[0]
         self.pixel_range_ = limits
         self.support_images_, self.support_labels_ = images, labels
 

@@ -13,9 +13,10 @@ from jaxtyping import Array, Bool, Float
 from .._typing import Key, Scalar
 from ..metrics import Figure, Metric
 from ..models.autoencoder import Autoencoder
+from ..models.base import AbstractModelConfig
 from ..tasks.base import SequenceEpisode, TaskSpec
-from .base import Figures, LearnerState, Trainable, initial_state, norm, one, outer_step
-from .structure import AnyModelConfig, require
+from .base import AbstractLearnerConfig, Figures, LearnerState, Trainable, initial_state, norm, one, outer_step
+from .structure import require
 
 EXPLAINED = Metric("explained variance", "1", bounds=None, larger_is_better=True)
 """One less the loss over the variance of each pixel around its mean image, all over the images at hand."""
@@ -74,12 +75,12 @@ def _mean(values: Float[Array, "time ..."], mask: Bool[Array, " time"]) -> Float
     return jnp.tensordot(counted, values, axes=1) / jnp.sum(counted)
 
 
-def _build(model: AnyModelConfig, spec: TaskSpec, key: Key) -> Autoencoder:
+def _build(model: AbstractModelConfig, spec: TaskSpec, key: Key) -> Autoencoder:
     return model.build(spec, key=key)
 
 
 @dataclass(frozen=True)
-class ReconstructionConfig:
+class ReconstructionConfig(AbstractLearnerConfig):
     """The inputs alone, to be reconstructed."""
 
     kind: Literal["reconstruction"] = "reconstruction"
@@ -91,7 +92,7 @@ class ReconstructionConfig:
         return {}
 
     def build(
-        self, model: AnyModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+        self, model: AbstractModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
     ) -> AutoencoderLearner:
         """Builds the learner.
 

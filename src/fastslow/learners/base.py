@@ -1,6 +1,7 @@
 """What a learner is: parameters and how they change, slowly over episodes and fast within one."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import equinox as eqx
@@ -10,7 +11,8 @@ from jaxtyping import Array, Float, Num, PyTree
 
 from .._typing import Key
 from ..metrics import Figure, Metric
-from ..tasks.base import Examples
+from ..models.base import AbstractModelConfig
+from ..tasks.base import Examples, TaskSpec
 
 Episode = TypeVar("Episode")
 Figures = dict[str, Figure]
@@ -71,6 +73,31 @@ class Adaptable(eqx.Module):
     @abstractmethod
     def predict(self, adapted: Any, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         """Log-probabilities of the classes of each query. Queries do not change `adapted`."""
+
+
+class AbstractLearnerConfig(ABC):
+    """The settings of a learner: a frozen dataclass with a field `kind`, its name."""
+
+    @property
+    @abstractmethod
+    def facts(self) -> Mapping[str, str | int | float | bool]:
+        """What result rows state of the learner, such as its protocol."""
+
+    @abstractmethod
+    def build(
+        self, model: AbstractModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+    ) -> Trainable:
+        """Builds the learner.
+
+        Args:
+            model: what it trains.
+            spec: the task it trains on.
+            optimizer: of the outer steps.
+            batch: episodes of an update.
+
+        Raises:
+            UserError: choices, a model or a task that do not fit the learner.
+        """
 
 
 def one(value: Float[Array, ""]) -> Figure:

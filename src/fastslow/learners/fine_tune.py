@@ -8,11 +8,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Num, PyTree
+from jaxtyping import Array, Float, Num
 
 from .._checks import UserError, bad, check_choice, check_positive
 from .._typing import Key, Scalar
 from ..metrics import Metric
+from ..models.base import AbstractModelConfig
 from ..synthetic.predictors import SyntheticGradients
 from ..synthetic.regimes import FeedbackConfig
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
@@ -26,7 +27,17 @@ from .adapted import (
     gradients_met,
     read_queries,
 )
-from .base import Adaptable, Figures, LearnerState, Trainable, initial_state, norm, one, outer_step
+from .base import (
+    AbstractLearnerConfig,
+    Adaptable,
+    Figures,
+    LearnerState,
+    Trainable,
+    initial_state,
+    norm,
+    one,
+    outer_step,
+)
 from .few_shot import (
     Statistics,
     check_statistics,
@@ -38,7 +49,7 @@ from .few_shot import (
 )
 from .inner_loop import inner_rates
 from .inspect import Inspectable, Inspection, inspection
-from .structure import AnyModelConfig, require_controllers
+from .structure import require_controllers
 
 
 class Adapted(eqx.Module):
@@ -126,7 +137,7 @@ class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         labels = self._labels(episodes.support.labels)
         adapted = jax.vmap(lambda x, y: self._adapt(params, x, y))(support, labels)
         outputs = jax.vmap(read_queries)(adapted, query)
-        figures = query_figures(params.network.head, outputs, self._labels(episodes.query.labels))
+        figures = query_figures(self.spec.target, outputs, self._labels(episodes.query.labels))
         return figures, adapted, used
 
     def _loss(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Scalar, tuple[Figures, Any]]:
@@ -139,7 +150,7 @@ class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
 
 
 @dataclass(frozen=True)
-class FineTuneConfig:
+class FineTuneConfig(AbstractLearnerConfig):
     """Inner steps on the support set, learned through by the outer loop."""
 
     feedback: FeedbackConfig = field(default_factory=lambda: FeedbackConfig(regime="meta"))
@@ -171,7 +182,7 @@ class FineTuneConfig:
         }
 
     def build(
-        self, model: AnyModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+        self, model: AbstractModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
     ) -> FineTuneLearner:
         """Builds the learner.
 
@@ -185,7 +196,7 @@ class FineTuneConfig:
         self._check_label(cell.label_input)
         return FineTuneLearner(partial(self._parameters, model, spec), optimizer, self, spec)
 
-    def _parameters(self, model: AnyModelConfig, spec: TaskSpec, key: Key) -> Parameters:
+    def _parameters(self, model: AbstractModelConfig, spec: TaskSpec, key: Key) -> Parameters:
         key_model, key_predictors = jax.random.split(key)
         network = model.build(spec, key=key_model)
         predictors, path = None, self.feedback

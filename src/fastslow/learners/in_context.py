@@ -12,17 +12,28 @@ from jaxtyping import Array, Float, Num, PyTree
 
 from .._checks import UserError, check_choice
 from .._typing import Key, Scalar
-from ..cells.unroll import unroll
 from ..cells.context import ContextAndQueries
 from ..cells.controlled import AbstractControlledCell
+from ..cells.unroll import unroll
 from ..metrics import Metric
+from ..models.base import AbstractModelConfig
 from ..models.network import Network
 from ..synthetic.feedback import Feedback, feedback, together
 from ..synthetic.predictors import SyntheticGradients
 from ..synthetic.regimes import FeedbackConfig
 from ..synthetic.segment import Segment, with_mask
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
-from .base import Adaptable, Figures, LearnerState, Trainable, initial_state, norm, one, outer_step
+from .base import (
+    AbstractLearnerConfig,
+    Adaptable,
+    Figures,
+    LearnerState,
+    Trainable,
+    initial_state,
+    norm,
+    one,
+    outer_step,
+)
 from .few_shot import (
     Statistics,
     check_statistics,
@@ -33,7 +44,7 @@ from .few_shot import (
     track,
 )
 from .inspect import Inspectable, Inspection, compare_gradients, inspection
-from .structure import AnyModelConfig, require, require_controllers
+from .structure import require, require_controllers
 
 OuterStep = Literal["own", "summed"]
 
@@ -135,7 +146,7 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         support, query, used = embed_episodes(network.embed, model_state, episodes, self.config.statistics)
         states = jax.vmap(partial(read, network))(support, self._labels(episodes.support.labels))
         outputs = jax.vmap(partial(answer, network))(states, query)
-        return query_figures(network.head, outputs, self._labels(episodes.query.labels)), used
+        return query_figures(self.spec.target, outputs, self._labels(episodes.query.labels)), used
 
     def _by_backpropagation(self, params: Parameters, episodes: FewShotEpisode) -> tuple[PyTree, None, Any]:
         def loss_of(params: Parameters) -> tuple[Scalar, Any]:
@@ -167,7 +178,7 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         to_embed = vjp((of_features(rows.context), of_features(rows.queries)))[0]
         trained = eqx.filter(network, eqx.is_inexact_array)
         gradient = eqx.tree_at(lambda n: (n.embed, n.cell, n.head), trained, (to_embed, given.cell, given.head))
-        figures = over_batch(query_figures(network.head, taught.outputs.queries, labels[1]))
+        figures = over_batch(query_figures(self.spec.target, taught.outputs.queries, labels[1]))
         figures["regression"] = one(jnp.mean(taught.regression))
         return Parameters(gradient, mean(to_predictors)), None if summed else mean(taught.local), (figures, used)
 
@@ -202,7 +213,7 @@ def answer(network: Network, state: Any, features: Float[Array, "query features"
 
 
 @dataclass(frozen=True)
-class InContextConfig:
+class InContextConfig(AbstractLearnerConfig):
     """The support set goes through the cell, label by label; no weight changes."""
 
     feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
@@ -223,7 +234,7 @@ class InContextConfig:
         return {"protocol": self.kind, "regime": self.feedback.regime, "transductive": transductive}
 
     def build(
-        self, model: AnyModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+        self, model: AbstractModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
     ) -> InContextLearner:
         """Builds the learner.
 
@@ -243,7 +254,7 @@ class InContextConfig:
             )
         return InContextLearner(partial(self._parameters, model, spec), optimizer, self, spec)
 
-    def _parameters(self, model: AnyModelConfig, spec: TaskSpec, key: Key) -> Parameters:
+    def _parameters(self, model: AbstractModelConfig, spec: TaskSpec, key: Key) -> Parameters:
         key_model, key_predictors = jax.random.split(key)
         network, path = model.build(spec, key=key_model), self.feedback
         if not path.predicts:

@@ -19,7 +19,9 @@ def inner_rates(params: PyTree, steps: int, rate: float) -> PyTree:
     return jax.tree.map(lambda w: jnp.full(steps, rate, w.dtype), trained)
 
 
-def inner_loop(gradient: Gradient[Params], params: Params, rates: PyTree, *, unroll: bool = False) -> tuple[Params, Any]:
+def inner_loop(
+    gradient: Gradient[Params], params: Params, rates: PyTree, *, unroll: bool = False
+) -> tuple[Params, Any]:
     """Takes inner steps, `θ_{k+1} = θ_k − rate_k · g(θ_k)`.
 
     Fine-tuning and MAML give the gradient of a loss, the synthetic path an estimate of it; both are functions that an

@@ -93,9 +93,7 @@ def inspection(
     )
 
 
-def compare_gradients(
-    network: Network, predictors: SyntheticGradients | None, segment: Segment
-) -> ControllerGradients:
+def compare_gradients(network: Network, predictors: SyntheticGradients | None, segment: Segment) -> ControllerGradients:
     """True and synthetic gradients at every step of a segment, `[items]` for each controller."""
     cell: Any = network.cell
     learnable = Learnable(cell=cell, head=network.head, inputs=segment.inputs)

@@ -1,30 +1,17 @@
 """What a learner asks of a model before it is built: its structure, found without computing a number."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import equinox as eqx
 import jax
 
 from .._checks import bad
-from .._typing import Key
 from ..cells.controlled import AbstractControlledCell
+from ..models.base import AbstractModelConfig
 from ..tasks.base import TaskSpec
 
 
-class AnyModelConfig(Protocol):
-    """A configuration that builds a model of a task."""
-
-    @property
-    def kind(self) -> str:
-        """Its name."""
-        ...
-
-    def build(self, spec: TaskSpec, *, key: Key) -> Any:
-        """Builds the model."""
-        ...
-
-
-def structure(model: AnyModelConfig, spec: TaskSpec) -> Any:
+def structure(model: AbstractModelConfig, spec: TaskSpec) -> Any:
     """The model with shapes in place of arrays.
 
     Raises:
@@ -33,7 +20,7 @@ def structure(model: AnyModelConfig, spec: TaskSpec) -> Any:
     return eqx.filter_eval_shape(lambda: model.build(spec, key=jax.random.key(0)))
 
 
-def require(model: AnyModelConfig, spec: TaskSpec, learner: str, *parts: str) -> Any:
+def require(model: AbstractModelConfig, spec: TaskSpec, learner: str, *parts: str) -> Any:
     """The model's structure, if it has all the parts that a learner works with.
 
     Raises:
@@ -46,7 +33,7 @@ def require(model: AnyModelConfig, spec: TaskSpec, learner: str, *parts: str) ->
     return built
 
 
-def require_controllers(model: AnyModelConfig, spec: TaskSpec, learner: str) -> AbstractControlledCell:
+def require_controllers(model: AbstractModelConfig, spec: TaskSpec, learner: str) -> AbstractControlledCell:
     """The structure of the model's cell, if it has controllers that a synthetic gradient can be given to.
 
     Raises:

@@ -17,10 +17,11 @@ from .._checks import bad
 from .._typing import Key, Scalar
 from ..cells.unroll import unroll
 from ..metrics import LOSS, Figure, Metric, label_of, measured
+from ..models.base import AbstractModelConfig
 from ..models.network import Network, initial_states
 from ..tasks.base import Examples, Inputs, SequenceEpisode, TaskSpec
-from .base import Adaptable, Figures, LearnerState, Trainable, initial_state, norm, outer_step
-from .structure import AnyModelConfig, require
+from .base import AbstractLearnerConfig, Adaptable, Figures, LearnerState, Trainable, initial_state, norm, outer_step
+from .structure import require
 
 
 class Streamed(eqx.Module):
@@ -101,7 +102,9 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         rows = network.rows(network.embed(x, given)[0], labels[:-1])
         return Streamed(network, unroll(network.cell, streamed.state, rows)[0], labels[-1])
 
-    def answer(self, streamed: Streamed, x: Num[Array, "query ..."], given: Any = None) -> Float[Array, "query outputs"]:
+    def answer(
+        self, streamed: Streamed, x: Num[Array, "query ..."], given: Any = None
+    ) -> Float[Array, "query outputs"]:
         """The head's outputs for some inputs, of which any might come next; none is remembered."""
         network = streamed.network
         features, _ = network.embed(x, given)
@@ -135,7 +138,9 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         states, ys = jax.vmap(partial(unroll, network.cell))(states, rows)
         return jax.vmap(jax.vmap(network.head))(ys), used, states
 
-    def _figures(self, network: Network, outputs: Float[Array, "batch time outputs"], episodes: SequenceEpisode) -> Figures:
+    def _figures(
+        self, network: Network, outputs: Float[Array, "batch time outputs"], episodes: SequenceEpisode
+    ) -> Figures:
         """Loss and scores of each episode, along the labelled axes of the task's metrics, too."""
         head = network.head
         scores = jax.vmap(jax.vmap(head.scores))(outputs, episodes.targets)
@@ -164,12 +169,12 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         return eqx.tree_at(lambda s: s.memory, states, jax.tree.map(lambda leaf: leaf[slot], memories))
 
 
-def _build(model: AnyModelConfig, spec: TaskSpec, key: Key) -> Network:
+def _build(model: AbstractModelConfig, spec: TaskSpec, key: Key) -> Network:
     return model.build(spec, key=key)
 
 
 @dataclass(frozen=True)
-class SupervisedConfig:
+class SupervisedConfig(AbstractLearnerConfig):
     """Whole sequences, a loss at the steps of the loss mask."""
 
     persistent: bool = False
@@ -183,7 +188,7 @@ class SupervisedConfig:
         return {"protocol": "in-context", "transductive": False}
 
     def build(
-        self, model: AnyModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+        self, model: AbstractModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
     ) -> SupervisedLearner:
         """Builds the learner.
 

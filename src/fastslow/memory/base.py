@@ -1,4 +1,4 @@
-"""What a memory with heads is: one controlled access a step, which can be undone."""
+"""What a memory with heads is: one access a step, controlled by an interface vector, which can be inverted."""
 
 from abc import abstractmethod
 from typing import Generic, TypeVar
@@ -9,14 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Held = TypeVar("Held")
-Undo = TypeVar("Undo")
+Residuals = TypeVar("Residuals")
 
 
-class AbstractAccess(eqx.Module, Generic[Held, Undo]):
-    """A memory that a controller writes to and reads from by heads. It knows no controller and no time.
+class AbstractMemory(eqx.Module, Generic[Held, Residuals]):
+    """A memory that a controller writes to and reads from with heads. It knows no controller and no time.
 
-    It has nothing to train: the backward pass that walks memories back has gradients for the controller and for the
-    controls alone, and `MANN` takes no memory with arrays of floating point.
+    It may hold arrays that are trained, a first memory among them.
 
     Attributes:
         width: columns of the memory.
@@ -28,12 +27,12 @@ class AbstractAccess(eqx.Module, Generic[Held, Undo]):
 
     @property
     @abstractmethod
-    def controls(self) -> int:
-        """How many numbers of the controller steer one access."""
+    def interface_size(self) -> int:
+        """Length of the interface vector, with which the controller steers one access."""
 
-    def initial_controls(self) -> Float[Array, " controls"]:
-        """What the bias of the map from the controller to the controls starts with, added to its random numbers."""
-        return jnp.zeros(self.controls)
+    def interface_bias(self) -> Float[Array, " interface"]:
+        """What the bias of the map to the interface vector starts with, added to its random numbers."""
+        return jnp.zeros(self.interface_size)
 
     @abstractmethod
     def init_state(self) -> Held:
@@ -41,46 +40,52 @@ class AbstractAccess(eqx.Module, Generic[Held, Undo]):
 
     @abstractmethod
     def access(
-        self, state: Held, controls: Float[Array, " controls"]
-    ) -> tuple[Held, Float[Array, "heads width"], Undo]:
+        self, state: Held, interface: Float[Array, " interface"]
+    ) -> tuple[Held, Float[Array, "heads width"], Residuals]:
         """Writes and reads.
 
         Args:
             state: the memory before the step.
-            controls: the controller's numbers, before any squashing.
+            interface: the interface vector, before any squashing.
 
         Returns:
-            The memory after the step, what each head read, and what `rewind` needs beside the memory after the step.
+            The memory after the step, what each head read, and what `inverse` needs beside the memory after the step.
         """
 
-    def pull(
+    @abstractmethod
+    def inverse(self, after: Held, residuals: Residuals) -> Held:
+        """The memory before an access, so that a backward pass need not have kept it."""
+
+    def vjp(
         self,
         before: Held,
         after: Held,
-        undo: Undo,
-        controls: Float[Array, " controls"],
+        residuals: Residuals,
+        interface: Float[Array, " interface"],
         to_after: Held,
         to_read: Float[Array, "heads width"],
-    ) -> tuple[Held, Float[Array, " controls"]]:
-        """The derivative of an access backwards, from what is known once it was made and rewound.
+    ) -> tuple["AbstractMemory[Held, Residuals]", Held, Float[Array, " interface"]]:
+        """The vector-Jacobian product of an access.
 
-        A memory may have it by hand, where that spares computing the access anew.
+        A memory may have it by hand, where what is known after the access saves computing it a second time.
 
         Args:
             before: the memory before the access.
             after: the memory after it.
-            undo: what `access` gave.
-            controls: the controller's numbers.
+            residuals: what `access` gave.
+            interface: the interface vector.
             to_after: gradient in the memory after.
             to_read: gradient in what was read.
 
         Returns:
-            The gradients in the memory before, and in the controls.
+            The gradients in the trained arrays of this module, in the memory before, and in the interface vector.
         """
-        del after, undo
-        _, backwards = jax.vjp(lambda *given: self.access(*given)[:2], before, controls)
-        return backwards((to_after, to_read))
+        del after, residuals
+        trained, rest = eqx.partition(self, eqx.is_inexact_array)
 
-    @abstractmethod
-    def rewind(self, after: Held, undo: Undo) -> Held:
-        """The memory before an access, so that a backward pass need not have kept it."""
+        def access(trained: "AbstractMemory", before: Held, interface: Array) -> tuple[Held, Array]:
+            after, read, _ = eqx.combine(trained, rest).access(before, interface)
+            return after, read
+
+        _, backwards = jax.vjp(access, trained, before, interface)
+        return backwards((to_after, to_read))

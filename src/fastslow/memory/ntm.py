@@ -1,5 +1,6 @@
 """The access of the Neural Turing Machine: by content and by place (ntm: Graves, Wayne, Danihelka 2014, section 3)."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import equinox as eqx
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import check_choice, check_positive
+from .._typing import Key
 from .addressing import cosine, strength
-from .base import AbstractAccess
+from .base import AbstractMemory
 from .least_used import EMPTY
 
 SHIFTS = 3
@@ -21,7 +23,7 @@ IN_ORDER = 3.0
 WriteStart = Literal["uniform", "in-order"]
 
 
-class TapeState(eqx.Module):
+class NTMState(eqx.Module):
     """What the memory holds at one time.
 
     Attributes:
@@ -35,17 +37,17 @@ class TapeState(eqx.Module):
     writing: Float[Array, "writers slots"]
 
 
-class TapeUndo(eqx.Module):
+class NTMResiduals(eqx.Module):
     """What undoes an access. Attributes: `before`, the whole memory before it.
 
     What an erase by `1 − w e` leaves can be divided by that again, but where it left nothing the row is gone, and
     where it left little so are the digits.
     """
 
-    before: TapeState
+    before: NTMState
 
 
-class Tape(AbstractAccess[TapeState, TapeUndo]):
+class NTMMemory(AbstractMemory[NTMState, NTMResiduals]):
     """A memory whose heads look for a key, or move from where they were.
 
     Write, then read: write heads are addressed on the memory before the step, read heads on the one they read, after
@@ -79,15 +81,15 @@ class Tape(AbstractAccess[TapeState, TapeUndo]):
         check_choice("write_start", self.write_start, ("uniform", "in-order"))
 
     @property
-    def controls(self) -> int:
+    def interface_size(self) -> int:
         return (self.heads + self.writers) * self._address + 2 * self.writers * self.width
 
     @property
     def _address(self) -> int:
         return self.width + 3 + SHIFTS
 
-    def initial_controls(self) -> Float[Array, " controls"]:
-        start = jnp.zeros(self.controls)
+    def interface_bias(self) -> Float[Array, " interface"]:
+        start = jnp.zeros(self.interface_size)
         if self.write_start == "uniform":
             return start
         for head in range(self.heads, self.heads + self.writers):
@@ -96,18 +98,18 @@ class Tape(AbstractAccess[TapeState, TapeUndo]):
             start = start.at[scalars + 3 : scalars + 3 + SHIFTS].set(jnp.array([-IN_ORDER, 0, IN_ORDER]))
         return start
 
-    def init_state(self) -> TapeState:
+    def init_state(self) -> NTMState:
         first = jnp.zeros(self.slots, float).at[0].set(1.0)
-        return TapeState(
+        return NTMState(
             rows=jnp.full((self.slots, self.width), EMPTY, float),
             reading=jnp.broadcast_to(first, (self.heads, self.slots)),
             writing=jnp.broadcast_to(first, (self.writers, self.slots)),
         )
 
     def access(
-        self, state: TapeState, controls: Float[Array, " controls"]
-    ) -> tuple[TapeState, Float[Array, "heads width"], TapeUndo]:
-        to_read, to_write, erase, add = self._parse(controls)
+        self, state: NTMState, interface: Float[Array, " interface"]
+    ) -> tuple[NTMState, Float[Array, "heads width"], NTMResiduals]:
+        to_read, to_write, erase, add = self._parse(interface)
         addressed = jax.vmap(address, (None, 0, 0))
         writing = addressed(state.rows, state.writing, to_write)
         # M̃_t(i) = M_{t-1}(i) [1 − w_t(i) e_t], for each write head             (ntm eq. 3)
@@ -116,33 +118,57 @@ class Tape(AbstractAccess[TapeState, TapeUndo]):
         rows = kept + writing.T @ add
         reading = addressed(rows, state.reading, to_read)
         # r_t = Σ_i w_t(i) M_t(i)                                               (eq. 2)
-        return TapeState(rows, reading, writing), reading @ rows, TapeUndo(state)
+        return NTMState(rows, reading, writing), reading @ rows, NTMResiduals(state)
 
-    def rewind(self, after: TapeState, undo: TapeUndo) -> TapeState:
-        return undo.before
+    def inverse(self, after: NTMState, residuals: NTMResiduals) -> NTMState:
+        return residuals.before
 
-    def _parse(self, controls: Float[Array, " controls"]) -> tuple[Array, Array, Array, Array]:
+    def _parse(self, interface: Float[Array, " interface"]) -> tuple[Array, Array, Array, Array]:
         heads = self.heads + self.writers
-        addresses = controls[: heads * self._address].reshape(heads, self._address)
-        erase, add = controls[heads * self._address :].reshape(2, self.writers, self.width)
+        addresses = interface[: heads * self._address].reshape(heads, self._address)
+        erase, add = interface[heads * self._address :].reshape(2, self.writers, self.width)
         return addresses[: self.heads], addresses[self.heads :], jax.nn.sigmoid(erase), jnp.tanh(add)
 
 
+@dataclass(frozen=True)
+class NTMConfig:
+    """The memory of the neural Turing machine, with one write head."""
+
+    slots: int = 128
+    """Rows."""
+    width: int = 40
+    """Columns."""
+    heads: int = 4
+    """Read heads."""
+    write_start: WriteStart = "uniform"
+    """How a fresh write head starts: uniform, smeared over slots; in-order, one slot after the other."""
+    kind: Literal["ntm"] = "ntm"
+
+    def build(self, *, key: Key) -> NTMMemory:
+        """Builds the memory, which draws nothing.
+
+        Raises:
+            UserError: a size or a choice that does not exist.
+        """
+        del key
+        return NTMMemory(self.slots, self.width, self.heads, write_start=self.write_start)
+
+
 def address(
-    rows: Float[Array, "slots width"], before: Float[Array, " slots"], controls: Float[Array, " controls"]
+    rows: Float[Array, "slots width"], before: Float[Array, " slots"], interface: Float[Array, " interface"]
 ) -> Float[Array, " slots"]:
     """Where a head goes (ntm section 3.3).
 
     Args:
         rows: the memory it goes to.
         before: where it was, `w_{t-1}`.
-        controls: key, strength, gate and sharpening, then one number for each shift; before any squashing.
+        interface: key, strength, gate and sharpening, then one number for each shift; before any squashing.
 
     Returns:
         Weights of the slots, `w_t`; they sum to one.
     """
     width = rows.shape[1]
-    key, scalars, shifts = jnp.split(controls, (width, width + 3))
+    key, scalars, shifts = jnp.split(interface, (width, width + 3))
     # w^c_t(i) = softmax_i β_t K(k_t, M_t(i))                                   (ntm eq. 5, 6)
     content = jax.nn.softmax(strength(scalars[STRENGTH]) * cosine(rows, jnp.tanh(key)))
     # w^g_t = g_t w^c_t + (1 − g_t) w_{t-1}                                     (eq. 7)

@@ -1,6 +1,7 @@
 """Slot memories of the neural memory network: soft overwrite (the paper's) and least-used key-value slots."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 import equinox as eqx
@@ -118,6 +119,29 @@ class SoftSlots(AbstractSlots):
         return SlotsState(keys=state.keys, values=values, usage=state.usage)
 
 
+@dataclass(frozen=True)
+class SoftSlotsConfig:
+    """Slots with the soft overwrite of the paper (fast-slow eq. 3, 4, 7)."""
+
+    slots: int = 10
+    """l, rows of the memory."""
+    initial: InitialMemory = "learned"
+    """The memory before the first step: learned, constant, or random (drawn once and stored with the model)."""
+    kind: Literal["soft"] = "soft"
+
+    def build(self, width: int, *, key: Key) -> SoftSlots:
+        """Builds the memory.
+
+        Args:
+            width: k, columns of the memory.
+            key: randomness of the initial memory.
+
+        Raises:
+            UserError: a size or a choice that does not exist.
+        """
+        return SoftSlots(self.slots, width, self.initial, key=key)
+
+
 class KeyValueSlots(AbstractSlots):
     """Slots of `[key; value]`, read by cosine at a learned temperature, written whole at the least-used address.
 
@@ -167,3 +191,26 @@ class KeyValueSlots(AbstractSlots):
             values=jnp.where(chosen, update[None, :], state.values),
             usage=usage,
         )
+
+
+@dataclass(frozen=True)
+class KeyValueSlotsConfig:
+    """Slots of key and value: cosine read, least-used write."""
+
+    slots: int = 10
+    """l, rows of the memory."""
+    initial: InitialMemory = "learned"
+    """The memory before the first step: learned, constant, or random (drawn once and stored with the model)."""
+    kind: Literal["key-value"] = "key-value"
+
+    def build(self, width: int, *, key: Key) -> KeyValueSlots:
+        """Builds the memory.
+
+        Args:
+            width: k, columns of the memory.
+            key: randomness of the initial memory.
+
+        Raises:
+            UserError: a size or a choice that does not exist.
+        """
+        return KeyValueSlots(self.slots, width, self.initial, key=key)

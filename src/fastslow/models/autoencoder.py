@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from .._checks import check_positive
 from .._typing import Key, Scalar
 from ..tasks.base import TaskSpec
+from .base import AbstractModelConfig
 
 
 class Autoencoder(eqx.Module):
@@ -72,7 +73,7 @@ def _chain(layers: tuple[eqx.nn.Linear, ...], x: Float[Array, " in"]) -> Float[A
 
 
 @dataclass(frozen=True)
-class AutoencoderConfig:
+class AutoencoderConfig(AbstractModelConfig):
     """Dense layers to a narrow code and back."""
 
     hidden: int = 200

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Num
 
 from .._typing import Key
 from ..tasks.base import TaskSpec
+from .base import AbstractModelConfig
 from .configs import EmbedConfig
 from .conv import ConvConfig
 from .embedding import AbstractEmbedding
@@ -21,16 +22,14 @@ class Classifier(eqx.Module):
     embed: AbstractEmbedding
     head: Head
 
-    def items(
-        self, x: Num[Array, "items ..."], given: Any | None
-    ) -> tuple[Float[Array, "items outputs"], Any]:
+    def items(self, x: Num[Array, "items ..."], given: Any | None) -> tuple[Float[Array, "items outputs"], Any]:
         """Answers for items; see `Network.items`."""
         features, used = self.embed(x, given)
         return jax.vmap(self.head)(features), used
 
 
 @dataclass(frozen=True)
-class ClassifierConfig:
+class ClassifierConfig(AbstractModelConfig):
     """An embedding and a head, without a cell."""
 
     embed: EmbedConfig = field(default_factory=ConvConfig)

@@ -7,6 +7,7 @@ import equinox as eqx
 
 from .._typing import Key
 from ..tasks.base import TaskSpec
+from .base import AbstractModelConfig
 from .configs import EmbedConfig
 from .conv import ConvConfig
 from .embedding import AbstractEmbedding
@@ -19,7 +20,7 @@ class Embedder(eqx.Module):
 
 
 @dataclass(frozen=True)
-class EmbedderConfig:
+class EmbedderConfig(AbstractModelConfig):
     """An embedding alone."""
 
     embed: EmbedConfig = field(default_factory=ConvConfig)

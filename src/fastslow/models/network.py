@@ -13,6 +13,7 @@ from ..cells.base import AbstractCell
 from ..cells.configs import CellConfig
 from ..cells.nmn import NMNConfig
 from ..tasks.base import TaskSpec
+from .base import AbstractModelConfig
 from .configs import EmbedConfig
 from .conv import ConvConfig
 from .embedding import AbstractEmbedding
@@ -34,9 +35,7 @@ class Network(eqx.Module):
     head: Head
     label: int = eqx.field(static=True)
 
-    def items(
-        self, x: Num[Array, "items ..."], given: Any | None
-    ) -> tuple[Float[Array, "items outputs"], Any]:
+    def items(self, x: Num[Array, "items ..."], given: Any | None) -> tuple[Float[Array, "items outputs"], Any]:
         """Answers for items that are each the first step of a sequence of their own, with no label beside them.
 
         Args:
@@ -56,7 +55,7 @@ class Network(eqx.Module):
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(AbstractModelConfig):
     """An embedding, a cell and a head."""
 
     embed: EmbedConfig = field(default_factory=ConvConfig)

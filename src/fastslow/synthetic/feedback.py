@@ -15,11 +15,11 @@ import jax.numpy as jnp
 from .._checks import bad
 from .._typing import Scalar
 from ..cells.context import ContextAndQueries
-from ..cells.controlled import AbstractControlledCell
+from ..cells.controlled import AbstractControlledCell, Apply
 from ..models.head import Head
 from .inject import injection
 from .local import local_gradients
-from .perturbations import Apply, outputs_of, traced_walk, zero_perturbations
+from .perturbations import outputs_of, traced_walk, zero_perturbations
 from .predictors import SyntheticGradients, detached, regression_loss
 from .regimes import FeedbackConfig
 from .segment import Segment
@@ -161,9 +161,7 @@ def _regressed(
     return Feedback(loss, decoded, gradients, local, true, synthetic, regression)
 
 
-def _meta(
-    learnable: Learnable, predictors: SyntheticGradients, segment: Segment, config: FeedbackConfig
-) -> Feedback:
+def _meta(learnable: Learnable, predictors: SyntheticGradients, segment: Segment, config: FeedbackConfig) -> Feedback:
     """Regime `meta`: no backward pass through the decoder; the decoder takes its own local gradient."""
     cell, head = learnable.cell, learnable.head
     if config.regression > 0:
@@ -184,9 +182,7 @@ def _meta(
     gradients = eqx.tree_at(lambda g: g.head, jax.tree.map(jnp.zeros_like, trained), head_gradient)
     if true is None:
         return Feedback(loss, decoded, gradients, local, None, synthetic, jnp.zeros_like(loss))
-    return Feedback(
-        loss, decoded, gradients, local, true, synthetic, _regression(predictors, outputs, true, segment)
-    )
+    return Feedback(loss, decoded, gradients, local, true, synthetic, _regression(predictors, outputs, true, segment))
 
 
 __all__ = ["Feedback", "Learnable", "feedback", "objective", "predicted", "together"]

@@ -1,6 +1,5 @@
 """Perturbations: the true gradient at every controller's output, for every step, from one backward pass."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,10 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..cells.context import ContextAndQueries, walk
-from ..cells.controlled import AbstractControlledCell, Trace
-
-Apply = Callable[[Array, Array], Array]
-"""How a perturbation acts on a controller's output: `(output, perturbation) → output`."""
+from ..cells.controlled import AbstractControlledCell, AbstractTrace
 
 
 def zero_perturbations(cell: AbstractControlledCell, inputs: ContextAndQueries) -> ContextAndQueries:
@@ -47,7 +43,7 @@ def traced_walk(
         apply: how a perturbation acts on an output; `jnp.add` leaves it alone where the perturbation is zero.
 
     Returns:
-        The state after the context, and the `Trace` of each step.
+        The state after the context, and the trace of each step.
     """
     if perturbations is None:
         return walk(lambda s, x: cell.trace(s, x), state, inputs)
@@ -55,7 +51,7 @@ def traced_walk(
         context=(inputs.context, perturbations.context), queries=(inputs.queries, perturbations.queries)
     )
 
-    def step(state: Any, pair: tuple[Array, Any]) -> tuple[Any, Trace]:
+    def step(state: Any, pair: tuple[Array, Any]) -> tuple[Any, AbstractTrace]:
         return cell.trace(state, pair[0], pair[1], apply)
 
     return walk(step, state, paired)

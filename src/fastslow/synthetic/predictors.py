@@ -101,7 +101,7 @@ class SyntheticGradients(eqx.Module):
             UserError: `kind` is neither.
         """
         check_choice("predictor", kind, ("lstm", "mlp"))
-        build = LSTMPredictor if kind == "lstm" else MLPPredictor
+        build = {"lstm": LSTMPredictor, "mlp": MLPPredictor}[kind]
         names = each(controllers)
         keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
         keyed = type(controllers)(**keys)

@@ -1,6 +1,6 @@
 """What a task is: a pure function from a random key to an episode of fixed shape, and what it says of itself."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
@@ -132,6 +132,23 @@ class AbstractTask(eqx.Module, Generic[Episode]):
             UserError: the task draws its episodes.
         """
         raise bad("at", came=index, wanted=f"a task of finite data; {type(self).__name__} draws its episodes")
+
+
+class AbstractTaskConfig(ABC):
+    """The settings of a task: a frozen dataclass with a field `kind`, its name."""
+
+    @property
+    @abstractmethod
+    def spec(self) -> TaskSpec:
+        """What is known of the task before its data are loaded."""
+
+    @abstractmethod
+    def build(self) -> "TaskSplits":
+        """Loads the data and builds the three tasks.
+
+        Raises:
+            UserError: data that cannot be found, or settings that do not fit each other.
+        """
 
 
 @dataclass(frozen=True, eq=False)

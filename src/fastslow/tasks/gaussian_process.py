@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from ..metrics import LOG_LIKELIHOOD, Axis
-from .base import AbstractTask, Inputs, SequenceEpisode, TaskSpec, TaskSplits
+from .base import AbstractTask, AbstractTaskConfig, Inputs, SequenceEpisode, TaskSpec, TaskSplits
 from .digest import digest_of_draws
 from .targets import Gaussian
 
@@ -30,7 +30,7 @@ EPSILON = float(jnp.finfo(jnp.float32).eps)
 
 
 @dataclass(frozen=True)
-class GaussianProcessConfig:
+class GaussianProcessConfig(AbstractTaskConfig):
     """The process and the stream. The paper states none of it, so all of it is our choice.
 
     By default 20 values leave much of the range open in one dimension, as in the paper's Figure 5, and 100 values leave
@@ -67,7 +67,7 @@ class GaussianProcessConfig:
             UserError: a size not above 0, dimensions other than 1 to 3, or a jitter too small for the length.
         """
         train, validation, test = (GaussianProcessTask(self, split) for split in SPLITS)
-        digest = digest_of_draws(mean_values(task) for task in (train, validation, test))
+        digest = digest_of_draws([self.length_scale])
         return TaskSplits(train, validation, test, self.kind, "a stream of keys each", digest, "draws-sha256")
 
     @property
@@ -102,8 +102,8 @@ class GaussianProcessTask(AbstractTask[SequenceEpisode]):
             step: not used; there is no curriculum.
 
         Returns:
-            Inputs `[time, dimensions]` with the value before each, zero at first; targets `[time, 1]`; the labelled axis
-            counts the values seen before.
+            Inputs `[time, dimensions]` with the value before each, zero at first; targets `[time, 1]`. The labelled
+            axis counts the values seen before.
         """
         del step
         config = self.config

@@ -18,17 +18,17 @@ from jaxtyping import Array, Float, Int, UInt32
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from ..metrics import ACCURACY
-from .base import AbstractTask, Examples, FewShotEpisode, TaskSpec, TaskSplits
+from .base import AbstractTask, AbstractTaskConfig, Examples, FewShotEpisode, TaskSpec, TaskSplits
 from .digest import digest_of_draws
-from .targets import Categorical
 from .strokes import MOST_JITTER, SHAKES, SIZE, class_program, draw
+from .targets import Categorical
 
 SPLITS = ("train", "validation", "test")
 CLASSES_PER_SPLIT = 2**30
 
 
 @dataclass(frozen=True)
-class GlyphsConfig:
+class GlyphsConfig(AbstractTaskConfig):
     """What an episode of glyphs is made of."""
 
     way: int = 5
@@ -54,7 +54,7 @@ class GlyphsConfig:
             UserError: a size is not above 0, or the jitter is out of range.
         """
         train, validation, test = (GlyphsTask(self, split) for split in SPLITS)
-        digest = digest_of_draws(mean_ink(task) for task in (train, validation, test))
+        digest = digest_of_draws([self.jitter])
         return TaskSplits(train, validation, test, "glyphs", "2**30 each", digest, "draws-sha256")
 
 

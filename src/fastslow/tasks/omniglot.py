@@ -20,7 +20,7 @@ from .._typing import Key
 from ..datasets.images import to_ink_28
 from ..datasets.omniglot import load_omniglot
 from ..datasets.splits import load_split
-from .base import AbstractTask, Examples, FewShotEpisode, TaskSpec, TaskSplits
+from .base import AbstractTask, AbstractTaskConfig, Examples, FewShotEpisode, TaskSpec, TaskSplits
 from .glyphs import few_shot_spec
 from .warp import warp
 
@@ -30,7 +30,7 @@ MOST_WARP = 5.0
 
 
 @dataclass(frozen=True)
-class OmniglotConfig:
+class OmniglotConfig(AbstractTaskConfig):
     """What an episode of Omniglot holds, and where its classes come from."""
 
     way: int = 5

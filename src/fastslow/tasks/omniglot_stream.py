@@ -22,7 +22,7 @@ from .._typing import Key
 from ..datasets.omniglot import LARGE, load_omniglot
 from ..datasets.splits import load_split
 from ..metrics import ACCURACY, Axis
-from .base import AbstractTask, Inputs, SequenceEpisode, TaskSpec, TaskSplits
+from .base import AbstractTask, AbstractTaskConfig, Inputs, SequenceEpisode, TaskSpec, TaskSplits
 from .drawing import SHIFT, SIDE, TURN, bilinear, places
 from .omniglot import ROTATIONS, distinct
 from .targets import Categorical, MultiCategorical
@@ -37,7 +37,7 @@ PER_CLASS = 10
 
 
 @dataclass(frozen=True)
-class OmniglotStreamConfig:
+class OmniglotStreamConfig(AbstractTaskConfig):
     """What a stream of Omniglot holds."""
 
     classes: int = 5
@@ -66,7 +66,9 @@ class OmniglotStreamConfig:
         """What is known of the task before its data are loaded."""
         target = Categorical(self.classes) if self.labels == "one-hot" else STRINGS
         metrics = (ACCURACY.along(Axis("instance", (*TABLED, *LATE), optional=LATE)),)
-        return TaskSpec(self.kind, "sequence", (SIDE, SIDE), target, label=target.size, metrics=metrics, padded=self.start > 0)
+        return TaskSpec(
+            self.kind, "sequence", (SIDE, SIDE), target, label=target.size, metrics=metrics, padded=self.start > 0
+        )
 
     def build(self) -> TaskSplits:
         """Loads Omniglot and builds the streams of the split; validation and test drawings are turned and shifted, too.
@@ -201,7 +203,9 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         episode = SequenceEpisode(Inputs(x, previous), targets, mask, instance)
         if not self.start:
             return episode
-        return jax.tree.map(lambda leaf: jnp.where(mask.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, jnp.zeros_like(leaf)), episode)
+        return jax.tree.map(
+            lambda leaf: jnp.where(mask.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, jnp.zeros_like(leaf)), episode
+        )
 
     def _order(self, key: Key, now: Int[Array, ""]) -> Int[Array, " time"]:
         """The class of each step."""

@@ -1,4 +1,4 @@
-"""Where a number was computed: commit, versions of programs, machine."""
+"""Where and with what a result was measured: the commit, the versions and the machine."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).parents[1]
 
 
 def environment() -> dict[str, Any]:
-    """The fields of a row that tell where it was measured: `commit`, `versions` and `hardware`."""
+    """The fields of a result row that state where it was measured: `commit`, `versions` and `hardware`."""
     return {"commit": loaded_commit(), "versions": versions(), "hardware": hardware()}
 
 
@@ -44,8 +44,8 @@ def commit(folder: Path = _FOLDER) -> str | None:
         return None
 
 
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+def _git(folder: Path, *argv: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *argv], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

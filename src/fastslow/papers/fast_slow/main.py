@@ -7,11 +7,11 @@ from ...baselines.pixel_neighbours import PixelNeighbours
 from ...configs.config import Config
 from ...configs.json import to_json
 from ...configs.presets import GLYPHS, SMOKE
+from ...results.figures import draw_figures
 from ...results.measure import measure_baseline
 from ...results.row import ResultRow, write_rows
 from ...tasks.base import TaskSplits
 from ..base import Budget, Experiment, Watch
-from ...results.figures import draw_figures
 from ..rows import Row, run_row, trained_before
 from .regimes import with_regime
 

@@ -32,9 +32,7 @@ PLACES = 201
 def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[ResultRow]:
     """Trains both networks, measures them, and draws one function as they see it."""
     results, networks = run_regression(NAME, 1, out, budget, resume=resume, watch=watch)
-    save(
-        one_function(networks, process(1, budget), 4 if budget == "smoke" else SEEN), out / "figures" / "function.png"
-    )
+    save(one_function(networks, process(1, budget), 4 if budget == "smoke" else SEEN), out / "figures" / "function.png")
     return results
 
 

@@ -8,11 +8,11 @@ from jaxtyping import Float
 
 from ...baselines.gp_oracle import GPOracle
 from ...configs.run import Trained
+from ...metrics import LOG_LIKELIHOOD, Axis
 from ...plotting import streams as stream_plots
 from ...plotting.style import save
 from ...results.measure import AT_ONCE
 from ...results.row import ResultRow
-from ...metrics import LOG_LIKELIHOOD, Axis
 from ...tasks.gaussian_process import GaussianProcessConfig
 from ...training.evaluate import evaluate_all
 from ..base import Budget, Experiment, Watch

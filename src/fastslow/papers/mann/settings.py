@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...configs.config import Config
-from ...configs.members import TaskConfig
 from ...configs.presets import small_stream, stream
 from ...metrics import ACCURACY, label_of
+from ...tasks.base import AbstractTaskConfig
 from ...tasks.omniglot_stream import TABLED
 from ..base import Budget
 from ..rows import Row
@@ -32,7 +32,7 @@ PRINTED = "MANN, equations as printed"
 SHARP = "MANN, learned strength, own vectors"
 
 
-def network(task: TaskConfig, budget: Budget, steps: int, *, seeds: int = 1) -> Config:
+def network(task: AbstractTaskConfig, budget: Budget, steps: int, *, seeds: int = 1) -> Config:
     """The paper's network, as printed, on a task.
 
     Args:

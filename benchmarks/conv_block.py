@@ -17,7 +17,7 @@ cpu_devices()
 import jax
 import jax.numpy as jnp
 from fastslow.models.embed import EPSILON, ConvBlock
-from fastslow.results.environment import environment
+from fastslow.training.provenance import environment
 
 from fastslow.training.parallel import copied, copy_to, episode_mesh, spread
 

@@ -49,10 +49,10 @@ def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
     import jax
     import jax.numpy as jnp
     from fastslow.configs.streams import StreamConfig, build_stream_learner
-    from fastslow.training.provenance import environment
 
     from fastslow.learners import supervised as sequence
     from fastslow.tasks.base import SequenceEpisode
+    from fastslow.training.provenance import environment
 
     if plain:  # the test twin of the unroll that walks states back
         sequence.AbstractRewindableCell = ()  # type: ignore[assignment]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..cells.context import ContextAndQueries, walk
-from ..cells.controlled import AbstractControlledCell, AbstractTrace
+from ..cells.controlled import AbstractControlledCell, AbstractTrace, Apply
 
 
 def zero_perturbations(cell: AbstractControlledCell, inputs: ContextAndQueries) -> ContextAndQueries:

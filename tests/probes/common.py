@@ -1,4 +1,4 @@
-"""What the probes share. Each stands for something that is to come, and goes through `Config`, the loop and a resume."""
+"""What the probes share. Each stands for a later need, and goes through `Config`, the loop and a resume."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Probe: finite data, of which an evaluation counts each item once."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -7,10 +8,10 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tests.probes.common import TRAINING, splits, trained_and_resumed
 
 import fastslow as fs
 from fastslow.tasks.base import AbstractTaskConfig
-from tests.probes.common import TRAINING, splits, trained_and_resumed
 
 ITEMS, LENGTH = 7, 3
 
@@ -66,7 +67,5 @@ def test_a_validation_counts_each_item_once(tmp_path: Path) -> None:
     training = replace(TRAINING, validation_episodes=1000)
     fs.train(replace(CONFIG, training=training), tmp_path / "run")
     shares = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if "validation_" in line]
-    import json
-
     value = json.loads(shares[-1])["validation_accuracy"][0]
     assert abs(value * ITEMS * LENGTH - round(value * ITEMS * LENGTH)) < 1e-4

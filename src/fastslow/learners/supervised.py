@@ -20,7 +20,17 @@ from ..metrics import LOSS, Figure, Metric, label_of, measured
 from ..models.base import AbstractModelConfig
 from ..models.network import Network, initial_states
 from ..tasks.base import Examples, Inputs, SequenceEpisode, TaskSpec
-from .base import AbstractLearnerConfig, Adaptable, Figures, LearnerState, Trainable, initial_state, norm, outer_step
+from .base import (
+    AbstractLearnerConfig,
+    Adaptable,
+    Figures,
+    LearnerState,
+    Trainable,
+    initial_state,
+    norm,
+    outer_step,
+    value,
+)
 from .structure import require
 
 
@@ -76,8 +86,10 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
             outputs, used, states = self._outputs(network, state.model_state, episodes, training=True)
             figures = self._figures(network, outputs, episodes)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
+            task_loss = value(figures["loss"])
+            own_loss = jnp.mean(jax.vmap(network.cell.own_loss)(states))
             figures = self._over_batch(figures)
-            return figures["loss"].total / figures["loss"].count, (figures, used, states)
+            return task_loss + own_loss, (figures, used, states)
 
         gradients, (figures, used, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
         memories = states.memory if self.slots else None

@@ -85,10 +85,10 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         def loss_of(network: Network) -> tuple[Scalar, tuple[Figures, Any, PyTree]]:
             outputs, used, states = self._outputs(network, state.model_state, episodes, training=True)
             figures = self._figures(network, outputs, episodes)
+            figures = self._over_batch(figures)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
             task_loss = value(figures["loss"])
             own_loss = jnp.mean(jax.vmap(network.cell.own_loss)(states))
-            figures = self._over_batch(figures)
             return task_loss + own_loss, (figures, used, states)
 
         gradients, (figures, used, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)

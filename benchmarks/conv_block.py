@@ -17,9 +17,9 @@ cpu_devices()
 import jax
 import jax.numpy as jnp
 from fastslow.models.embed import EPSILON, ConvBlock
-from fastslow.results.environment import environment
 
 from fastslow.training.parallel import copied, copy_to, episode_mesh, spread
+from fastslow.training.provenance import environment
 
 
 def convolve(block, x):

@@ -51,7 +51,7 @@ def main(steps=200):
     learner = Means(fs.ClassifierConfig(fs.ConvConfig(channels=16)), task.spec, fs.AdamConfig().build(steps))
     tasks = task.build()
     state = run_to_end(fit(learner, tasks.train, training, validation=tasks.validation))
-    return float(state.best.figure[0])
+    return float(state.best.value[0])
 
 
 if __name__ == "__main__":

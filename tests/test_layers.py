@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "fastslow"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-# From the top down. A layer may import itself and the layers below it; those that share a line may not import each other.
+# From the top down. A layer may import itself and those below it; layers that share a line may not import each other.
 LAYERS: list[set[str]] = [
     {"estimators", "cli", "app"},
     {"papers"},

@@ -1,5 +1,8 @@
 """Errors for mistakes of the user: one sentence that says what came, what was wanted, what to do."""
 
+MOST_SHOWN = 400
+"""Most characters of a value in a message; a path of a file is rarely longer."""
+
 
 class UserError(ValueError):
     """A mistake the user can mend. The command line prints it as one sentence and exits with 2."""
@@ -18,7 +21,17 @@ def bad(argument: str, *, came: object, wanted: str, remedy: str = "") -> UserEr
         The error, to be raised by the caller.
     """
     tail = f"; {remedy}" if remedy else ""
-    return UserError(f"{argument}: got {came!r}, wanted {wanted}{tail}.")
+    return UserError(f"{argument}: got {_shown(came)}, wanted {wanted}{tail}.")
+
+
+def _shown(value: object) -> str:
+    """A value as Python writes it, on one line and cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number of some thousand digits, or lists nested as deeply
+        return f"{type(value).__name__} too long to show"
+    text = " ".join(line.strip() for line in text.splitlines())
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]}… ({len(text):,} characters)"
 
 
 def check_positive(argument: str, value: int | float) -> None:

@@ -11,9 +11,9 @@ import pytest
 from tests.reference import optimizers as reference
 
 from fastslow._checks import UserError
+from fastslow.configs.json import from_json, to_json
 from fastslow.optim.config import AdamConfig, MuonConfig, NadamConfig, OptimizerConfig, RMSPropConfig
 from fastslow.optim.schedules import ConstantConfig, CosineConfig, StepDecayConfig
-from fastslow.training.config import from_json, to_json
 
 # Each optimizer, and its steps in NumPy as a function of gradients and learning rates.
 OPTIMIZERS = {

@@ -1,4 +1,4 @@
-"""A run that is killed again and again ends with the bits of the run that was left in peace."""
+"""A run that is killed again and again ends with the same bits as a run that is never stopped."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from fastslow.training.metrics import read_metrics
 KILLS, TORN = 10, 3
 
 
-class Sittings:
+class Starts:
     """The program that trains in children, one at a time."""
 
     def __init__(self, root: Path, cache: Path) -> None:
@@ -25,7 +25,7 @@ class Sittings:
         # And no word from the loader of compiled programs, which finds flags that are no features of the processor.
         alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._program = subprocess.Popen(
-            [sys.executable, "-m", "tests.training.sittings", str(cache)],
+            [sys.executable, "-m", "tests.training.starts", str(cache)],
             cwd=root,
             env=alone,
             stdin=subprocess.PIPE,
@@ -48,8 +48,8 @@ class Sittings:
 
 
 @pytest.fixture
-def sittings(root: Path, tmp_path: Path) -> Iterator[Sittings]:
-    program = Sittings(root, tmp_path / "compiled")
+def starts(root: Path, tmp_path: Path) -> Iterator[Starts]:
+    program = Starts(root, tmp_path / "compiled")
     yield program
     program.close()
 
@@ -70,7 +70,7 @@ def newest(folder: Path) -> int:
     return max((0, *(int(path.name) for path in folder.glob("checkpoints/*") if path.name.isdecimal())))
 
 
-def sittings_begun(folder: Path) -> list[dict]:
+def began_at(folder: Path) -> list[dict]:
     began = Path(f"{folder}.began")
     return [json.loads(line) for line in began.read_text().splitlines()] if began.exists() else []
 
@@ -80,34 +80,34 @@ def figures(folder: Path) -> list[dict]:
     return [{name: value for name, value in row.items() if "second" not in name} for row in rows]
 
 
-def test_killed_ten_times_and_still_the_same_bits(sittings: Sittings, tmp_path: Path) -> None:
+def test_killed_ten_times_and_still_the_same_bits(starts: Starts, tmp_path: Path) -> None:
     calm, killed = tmp_path / "calm", tmp_path / "killed"
-    sittings.begin(calm, resume=False, pace=0)
-    assert sittings.end() == 0
+    starts.begin(calm, resume=False, pace=0)
+    assert starts.end() == 0
 
     chance = random.Random(11)
     kills = torn = 0
     while kills < KILLS or torn < TORN:
         assert kills < 2 * KILLS, "too few kills met a checkpoint's writing"
-        child = sittings.begin(killed, resume=kills > 0, pace=0.03)
-        wait_for(lambda known=kills: len(sittings_begun(killed)) > known, child)
-        if kills > 1:  # the first two sittings end before there is a whole checkpoint
-            wait_for(lambda: newest(killed) > sittings_begun(killed)[-1]["step"], child)
+        child = starts.begin(killed, resume=kills > 0, pace=0.03)
+        wait_for(lambda known=kills: len(began_at(killed)) > known, child)
+        if kills > 1:  # the first two starts end before there is a whole checkpoint
+            wait_for(lambda: newest(killed) > began_at(killed)[-1]["step"], child)
         if not kills % 2:
             time.sleep(chance.uniform(0, 0.3))
         else:
             wait_for(lambda: half_written(killed), child)
             time.sleep(chance.uniform(0, 0.01))
         os.kill(child, signal.SIGKILL)
-        assert sittings.end() == -signal.SIGKILL
+        assert starts.end() == -signal.SIGKILL
         kills += 1
         torn += half_written(killed)
-    sittings.begin(killed, resume=True, pace=0)
-    assert sittings.end() == 0
+    starts.begin(killed, resume=True, pace=0)
+    assert starts.end() == 0
 
-    begun = sittings_begun(killed)
+    begun = began_at(killed)
     assert len(begun) == kills + 1
-    assert len({sitting["step"] for sitting in begun}) >= 4, "hardly any sitting went on from a checkpoint"
+    assert len({start["step"] for start in begun}) >= 4, "hardly any start continued from a checkpoint"
     assert "starting from the beginning" in begun[1]["notices"][0]
     assert not half_written(killed)
     assert Path(f"{killed}.sha256").read_text() == Path(f"{calm}.sha256").read_text()

@@ -1,9 +1,13 @@
 """The classifier beyond scikit-learn's checks: images and labels of any kind, read-outs, and one sentence an error."""
 
 import copy
+import itertools
+import os
 import pickle
+import subprocess
 import sys
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 
 pytest.importorskip("sklearn")
 
@@ -21,6 +26,7 @@ from sklearn.exceptions import NotFittedError
 from fastslow._checks import UserError
 from fastslow.datasets.images import to_ink_28
 from fastslow.estimators import FewShotClassifier
+from fastslow.estimators.labels import encode
 from fastslow.estimators.readouts import Head, Prototypes
 from fastslow.tasks.base import Examples
 from fastslow.zoo.saved import load
@@ -160,16 +166,58 @@ def test_digits_of_scikit_learn(tiny_model: Path) -> None:
         ([("b", 1), ("a", 2), ("b", 0)], [("a", 2), ("b", 0), ("b", 1)]),
         (["1", 1, (1,)], [1, "1", (1,)]),
         ([frozenset("a"), frozenset("b"), frozenset("a")], [frozenset("a"), frozenset("b")]),
+        ([Fraction(1, 2), 0.5, Fraction(1, 3)], [Fraction(1, 3), 0.5]),
+        ([1, 1.0, True, 2], [1, 2]),
+        # an array of NumPy's would make one of two labels
+        (["a", "a\0", "b"], ["a", "a\0", "b"]),
+        ([2**53, 2**53 + 1, 1.0], [1.0, 2**53, 2**53 + 1]),
+        ([2**63 + 1, -5, 2**63], [-5, 2**63, 2**63 + 1]),
+        ([2**64, 2**64 + 1, 0], [0, 2**64, 2**64 + 1]),
+        ([np.int64(2**53 + 1), np.float64(2**53), 0], [0, 2**53, 2**53 + 1]),
     ],
 )
 def test_labels_may_be_anything_hashable(labels: list[Any], classes: list[Any], tiny_model: Path) -> None:
-    classifier = FewShotClassifier(tiny_model, readout="prototypes").fit(drawings(3, 1), labels)
+    images = drawings(len(labels), 1)
+    classifier = FewShotClassifier(tiny_model, readout="prototypes").fit(images, labels)
     assert set(classifier.classes_) == set(classes)
     assert len(classifier.classes_) == len(classes)
-    again = clone(classifier).fit(drawings(3, 1)[::-1], labels[::-1])
+    again = clone(classifier).fit(images[::-1], labels[::-1])
     assert list(again.classes_) == list(classifier.classes_)
     if len(classes) == len(labels):
-        assert list(classifier.predict(drawings(3, 1))) == labels
+        assert list(classifier.predict(images)) == labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "ordered"),
+    [
+        ([frozenset("b"), frozenset("a"), frozenset("ab"), frozenset()], ["", "a", "ab", "b"]),
+        ([frozenset("ab"), frozenset(), frozenset("abc"), frozenset("a")], ["", "a", "ab", "abc"]),
+    ],
+)
+def test_the_order_of_sets_is_that_of_no_example(labels: list[frozenset], ordered: list[str]) -> None:
+    for order in itertools.permutations(labels):
+        classes, codes = encode(list(order))
+        assert {tuple(sorted(label)) for label in classes} == {tuple(text) for text in ordered}
+        assert [classes[code] for code in codes] == list(order)
+        assert list(classes) == list(encode(labels)[0])
+
+
+def test_the_text_of_a_set_is_that_of_no_run() -> None:
+    """The order of a set's members is by their hashes, which for texts are drawn at random for each run."""
+    program = """
+from fastslow.estimators.labels import encode
+labels = [(frozenset("abc"),), (frozenset("bcd"),), (frozenset("adx"),)]
+print(*["".join(sorted(label[0])) for label in encode(labels)[0]])
+"""
+    run = lambda seed: subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, env=os.environ | {"PYTHONHASHSEED": seed}
+    )
+    assert {run(seed).stdout for seed in "123"} == {b"abc adx bcd\n"}
+
+
+def test_large_numbers_that_are_no_classes_leave_no_warning(tiny_model: Path) -> None:
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        FewShotClassifier(tiny_model).fit(SUPPORT, [1e300, 0.5] * 3)
 
 
 def test_examples_and_classes_can_be_added(fitted: dict[str, FewShotClassifier], tiny_model: Path) -> None:
@@ -181,6 +229,21 @@ def test_examples_and_classes_can_be_added(fitted: dict[str, FewShotClassifier],
     grown = FewShotClassifier(tiny_model).partial_fit(drawings(5, 1), range(5))
     assert isinstance(grown.readout_, Head)
     assert isinstance(grown.partial_fit(drawings(6, 1)[5:], [5]).readout_, Prototypes)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, set, np.array, dict.fromkeys])
+def test_classes_may_come_in_any_iterable(kind: Any, tiny_model: Path) -> None:
+    classifier = FewShotClassifier(tiny_model, readout="prototypes")
+    assert classifier.partial_fit(SUPPORT, Y, classes=kind(list(Y))).classes_.tolist() == LABELS
+    with pytest.raises(UserError, match="y: got 'delta', wanted one of `classes`"):
+        classifier.partial_fit(SUPPORT[:1], ["delta"], classes=kind(list(Y)))
+
+
+@pytest.mark.parametrize("classes", [3, "alphabetagamma", [["alpha"]], np.array("alpha"), [([1],)]])
+def test_what_are_no_classes_is_refused(classes: Any, tiny_model: Path) -> None:
+    with pytest.raises(UserError, match=r"classes: got .*, wanted .*labels") as error:
+        FewShotClassifier(tiny_model, readout="prototypes").partial_fit(SUPPORT, Y, classes=classes)
+    assert "\n" not in str(error.value)
 
 
 def test_a_refused_addition_changes_nothing(tiny_model: Path) -> None:
@@ -318,6 +381,27 @@ class Ambiguous:
         ({"layout": "wide", "X": SUPPORT.reshape(6, -1)}, "layout: got 'wide', wanted 'square', 'row' or a pair"),
         ({"layout": "row", "X": np.zeros((6, 100_000))}, "images of 1×100000 pixels', wanted at most 10,000 pixels"),
         ({"pixel_range": (0, 200)}, "X: got 'pixels from 0 to 255', wanted pixels in the pixel_range of 0 to 200"),
+        ({"X": SUPPORT * 1j}, "X: Complex data not supported; pass real numbers"),
+        ({"X": SUPPORT[0, 0]}, r"X: got 'an array of shape \(40,\)', wanted grey images .* if it is one image"),
+        ({"X": 5.0}, r"X: got 'an array of shape \(\)', wanted grey images"),
+        ({"X": scipy.sparse.eye_array(6).tocsr()}, r"X: got 'a sparse matrix', wanted a dense array; pass X.toarray"),
+        ({"X": np.ma.masked_equal(SUPPORT, 0)}, r"X: got 'masked pixels', wanted an array without a mask"),
+        ({"X": [[0.0, 1.0], [1.0]]}, "X: got 'rows of different lengths', wanted one size"),
+        ({"X": np.array([["a", "b"]])}, "X: got 'texts', wanted arrays of pixels"),
+        ({"X": [[10**400, 1]]}, "X: got 'values of type object', wanted bool, whole or floating"),
+        ({"X": np.ones((6, 4), "m8[s]")}, r"X: got 'values of type timedelta64\[s\]'"),
+        ({"y": np.ma.masked_equal(range(6), 3)}, "y: got 'masked labels', wanted a label for each image"),
+        ({"y": b"abcdef"}, "y: got b'abcdef', wanted one label for each image"),
+        ({"layout": np.ones(2), "X": SUPPORT.reshape(6, -1)}, "layout: got array.*, wanted 'square', 'row' or a pair"),
+        ({"layout": (2**400, 2), "X": SUPPORT.reshape(6, -1)}, r"layout: got .* of numbers from 1 to 10,000"),
+        (
+            {"pixel_range": (0, 10**400)},
+            r"pixel_range: got \(0, 10*… \(.* characters\), wanted None",
+        ),
+        ({"pixel_range": (0, 10**5000)}, "pixel_range: got tuple too long to show, wanted None, 'fit' or a pair"),
+        ({"pixel_range": "fit", "X": 1e308 * (SUPPORT / 127.5 - 1)}, r"X: got 'pixels from -1e\+308"),
+        ({"model": "x" * 5000}, r"model: got 'x* \(File name too long\)', wanted the name of a released model"),
+        ({"ink": "x" * 5000}, r"ink: got 'x*… \(5,002 characters\), wanted one of dark, light"),
         ({"pixel_range": (1, 1)}, r"pixel_range: got \(1, 1\), wanted None, 'fit' or a pair"),
         ({"ink": "blue"}, "ink: got 'blue', wanted one of dark, light"),
         ({"readout": "tail"}, "readout: got 'tail', wanted one of auto, head, prototypes"),
@@ -335,6 +419,7 @@ def test_a_mistake_is_told_in_one_sentence(change: dict[str, Any], told: str, ti
         FewShotClassifier(given.pop("model"), **given).fit(images, labels)
     assert "\n" not in str(error.value)
     assert str(error.value).count(". ") == 0
+    assert len(str(error.value)) < 400
 
 
 def test_a_mistake_in_a_query_is_told(fitted: dict[str, FewShotClassifier]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 from tests.cells.tiny import as_users_come
 
 from fastslow._checks import UserError
@@ -118,6 +119,11 @@ def test_what_is_no_range_of_pixels_is_refused(tiny_stream_model: Path, came: ob
     [
         (np.ones((1, 28, 28)), "x: got (1, 28, 28), wanted one grey image [height, width], an array of pixels."),
         (np.ones(28), "x: got (28,), wanted one grey image [height, width]"),
+        ([[1, 2], [3]], "x: got 'rows of different lengths', wanted one grey image [height, width]"),
+        (scipy.sparse.eye_array(28), "x: got (28, 28), wanted one grey image [height, width], an array of pixels."),
+        (np.full((28, 28), 1j), "X: Complex data not supported"),
+        (np.ma.masked_equal(np.eye(28), 0), "X: got 'masked pixels'"),
+        (None, "x: got None, wanted one grey image"),
         (Path("a.png"), "x: got PosixPath('a.png'), wanted one grey image [height, width], an array of pixels."),
         (
             np.eye(28, dtype=np.uint8),
@@ -126,7 +132,7 @@ def test_what_is_no_range_of_pixels_is_refused(tiny_stream_model: Path, came: ob
         (np.full((28, 28), np.nan), "X: got 'NaN or infinite pixels in image 0', wanted finite pixels."),
         (np.full((28, 28), 3.0), "images: got 'float values from 3 to 3', wanted float values in [0, 1]"),
     ],
-    ids=["batch", "row", "path", "mask", "nan", "range"],
+    ids=["batch", "row", "ragged", "sparse", "complex", "masked", "none", "path", "mask", "nan", "range"],
 )
 def test_what_is_no_image_is_refused_and_nothing_learned(tiny_stream_model: Path, x: object, said: str) -> None:
     one = taught(tiny_stream_model, 1)

@@ -16,7 +16,7 @@ from tests.training.toy import blobs, softmax
 from fastslow._checks import UserError
 from fastslow.training.checkpoint import Checkpoints
 from fastslow.training.config import TrainingConfig
-from fastslow.training.fingerprint import named_arrays, params_sha256
+from fastslow.training.fingerprint import named_arrays, tree_digest
 from fastslow.training.parallel import copy_to, episode_mesh
 from fastslow.training.state import TrainState, initial_state
 from fastslow.training.update import compile_update
@@ -33,7 +33,7 @@ def at_step(step: int) -> TrainState:
         "limits": jnp.asarray([jnp.inf, -jnp.inf, jnp.nan, 1e-45]),
         "number": jnp.asarray(step, jnp.uint8),
     }
-    state = eqx.tree_at(lambda s: s.learner.running, state, odd)
+    state = eqx.tree_at(lambda s: s.learner.model_state, state, odd)
     return eqx.tree_at(lambda s: s.step, state, jnp.asarray(step, jnp.int32))
 
 
@@ -59,7 +59,7 @@ def test_every_bit_comes_back(copy: Checkpoints) -> None:
     assert copy.steps() == [2, 3]
     state, notices = copy.load(LIKE)
     assert notices == ()
-    assert params_sha256(state) == params_sha256(at_step(3))
+    assert tree_digest(state) == tree_digest(at_step(3))
     assert list(named_arrays(state)) == list(named_arrays(at_step(3)))
 
 
@@ -83,14 +83,14 @@ def turn_a_bit(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [cut_in_half, turn_a_bit, Path.unlink])
 def test_no_harm_to_a_file_goes_unseen(harm, copy: Checkpoints) -> None:
-    before, victims = params_sha256(at_step(2)), files(copy.folder / "3")
+    before, victims = tree_digest(at_step(2)), files(copy.folder / "3")
     assert len(victims) > 5
     for victim in victims:
         content = victim.read_bytes()
         harm(victim)
         state, notices = copy.load(LIKE)
         assert len(notices) == 1, victim.name
-        assert params_sha256(state) == before
+        assert tree_digest(state) == before
         victim.write_bytes(content)
     assert copy.load(LIKE)[1] == ()
 
@@ -100,7 +100,7 @@ def test_a_checkpoint_cut_in_half_gives_way_to_the_one_before(copy: Checkpoints)
     state, notices = copy.load(LIKE)
     assert int(state.step) == 2
     assert notices == ("The checkpoint of step 3 is damaged and was passed over for an earlier one.",)
-    copy.set_aside_after(2)
+    copy.continue_from(2)
     assert copy.steps() == [2]
     assert (copy.folder / "damaged-3").is_dir()
     copy.save(at_step(3))
@@ -127,14 +127,14 @@ def test_half_written_and_half_deleted_ones_are_not_seen_and_cleaned(copy: Check
 
 @pytest.mark.parametrize(
     ("seeds", "rename", "message"),
-    [(3, False, r"float32 \(2, 3, 4\)|holds float32 \(2,"), (2, True, "holds nothing for learner.running.other")],
+    [(3, False, r"float32 \(2, 3, 4\)|holds float32 \(2,"), (2, True, "holds nothing for learner.model_state.other")],
 )
 def test_another_configuration_is_told_from_damage(seeds: int, rename: bool, message: str, copy: Checkpoints) -> None:
     like = jax.eval_shape(lambda: initial_state(softmax(), blobs(), TrainingConfig(batch=4, seeds=seeds)))
-    running = dict(LIKE.learner.running)
+    stored = dict(LIKE.learner.model_state)
     if rename:
-        running["other"] = running.pop("half")
-    like = eqx.tree_at(lambda s: s.learner.running, like, running)
+        stored["other"] = stored.pop("half")
+    like = eqx.tree_at(lambda s: s.learner.model_state, like, stored)
     with pytest.raises(UserError, match=message):
         copy.load(like)
 
@@ -146,13 +146,13 @@ def test_updates_do_not_reach_what_is_being_saved(tmp_path: Path) -> None:
     state = copy_to(initial_state(learner, task, CONFIG), mesh)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     state, _ = update(state)
-    expected = params_sha256(state)
+    expected = tree_digest(state)
     checkpoints.save(state)
     for _ in range(20):
         state, _ = update(state)
     checkpoints.wait()
     loaded, _ = checkpoints.load(jax.eval_shape(lambda: initial_state(learner, task, CONFIG)))
-    assert params_sha256(loaded) == expected
+    assert tree_digest(loaded) == expected
     assert not np.array_equal(loaded.learner.params["weight"], state.learner.params["weight"])
 
 
@@ -189,7 +189,7 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(
     checkpoints = Checkpoints(small_disk / "checkpoints")
     saving(checkpoints, at_step(1))
     noise = np.random.default_rng(0).standard_normal((2, 300_000), np.float32)
-    large = eqx.tree_at(lambda s: s.learner.running, at_step(2), {"noise": jnp.asarray(noise)})
+    large = eqx.tree_at(lambda s: s.learner.model_state, at_step(2), {"noise": jnp.asarray(noise)})
     with pytest.raises(UserError, match=r"checkpoints/2: the disk is full; .* --resume"):
         saving(checkpoints, large)
     assert [path.name for path in checkpoints.folder.iterdir()] == ["1"]

@@ -1,21 +1,18 @@
-"""Configurations: checked when made, and the same after a way through JSON."""
-
-import json
-from dataclasses import dataclass, field
+"""Settings of a training: checked when they are made."""
 
 import pytest
 
 from fastslow._checks import UserError
-from fastslow.training.config import TrainingConfig, from_json, to_json
+from fastslow.training.config import MOST_BATCH, MOST_EPISODES, MOST_SEEDS, TrainingConfig
 
-
-@dataclass(frozen=True)
-class Whole:
-    name: str
-    sizes: tuple[int, ...] = (3, 5)
-    rate: float = 0.1
-    limit: int | None = None
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+COUNTS = {
+    "steps": 2**31 - 1,
+    "log_every": 2**31 - 1,
+    "checkpoint_every": 2**31 - 1,
+    "batch": MOST_BATCH,
+    "seeds": MOST_SEEDS,
+    "validation_episodes": MOST_EPISODES,
+}
 
 
 def test_seeds_follow_the_first_one() -> None:
@@ -23,48 +20,46 @@ def test_seeds_follow_the_first_one() -> None:
     assert TrainingConfig(seeds=3).seed_numbers == (0, 1, 2)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    ["steps", "batch", "seeds", "log_every", "checkpoint_every", "validate_every", "validation_episodes"],
-)
-def test_a_wrong_value_is_named(wrong: str) -> None:
-    with pytest.raises(UserError, match=f"^{wrong}: got 0"):
-        TrainingConfig(**{wrong: 0})
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("wrong", [0, -3, 10**35])
+def test_a_number_out_of_its_range_is_named(name: str, wrong: int) -> None:
+    most = COUNTS[name]
+    with pytest.raises(UserError, match=rf"^{name}: got [^\n]*, wanted an integer from 1 to {most}, since [^\n]*\.$"):
+        TrainingConfig(**{name: wrong})
+    assert getattr(TrainingConfig(**{name: most}), name) == most
+    with pytest.raises(UserError, match=f"^{name}: got {most + 1}"):
+        TrainingConfig(**{name: most + 1})
 
 
-@pytest.mark.parametrize("wrong", ["seed", "validation_seed"])
-def test_a_seed_may_be_zero_but_not_less(wrong: str) -> None:
-    assert getattr(TrainingConfig(**{wrong: 0}), wrong) == 0
-    with pytest.raises(UserError, match=f"^{wrong}: got -1"):
-        TrainingConfig(**{wrong: -1})
+@pytest.mark.parametrize("name", ["seed", "validation_seed"])
+def test_a_seed_may_be_zero_but_not_less(name: str) -> None:
+    assert getattr(TrainingConfig(**{name: 0}), name) == 0
+    for wrong in (-1, 2**31, 10**40):
+        with pytest.raises(UserError, match=f"^{name}: got .*, wanted an integer from 0 to "):
+            TrainingConfig(**{name: wrong})
 
 
-def test_json_and_back() -> None:
-    config = Whole("x", sizes=(1,), rate=2.5, limit=7, training=TrainingConfig(steps=5, over_seeds="vmap"))
-    assert from_json(Whole, json.loads(json.dumps(to_json(config)))) == config
+def test_the_last_seed_has_32_bits_too() -> None:
+    assert TrainingConfig(seed=2**31 - 4, seeds=4).seed_numbers[-1] == 2**31 - 1
+    with pytest.raises(UserError, match=r"^seed: got 2147483645, wanted an integer from 0 to 2147483644"):
+        TrainingConfig(seed=2**31 - 3, seeds=4)
 
 
-@pytest.mark.parametrize(
-    ("data", "named"),
-    [
-        ({"name": "x", "siezs": [1]}, "unknown field 'siezs'"),
-        ({"name": "x", "training": {"stepz": 1}}, r"unknown field 'stepz' @ \$\.training"),
-        ({}, "'name' is missing"),
-        ({"name": "x", "sizes": [1.5]}, r"got 1.5, wanted int @ \$\.sizes"),
-        ({"name": "x", "limit": True}, r"got True, wanted int"),
-        ({"name": 3}, "got 3, wanted str"),
-        ({"name": "x", "rate": "1"}, "got '1', wanted float"),
-        ({"name": "x", "training": {"steps": 0}}, "steps: got 0"),
-        (
-            {"name": "x", "training": {"over_seeds": "map"}},
-            r"wanted one of auto, unroll, vmap @ \$\.training\.over_seeds",
-        ),
-    ],
-)
-def test_json_that_is_no_configuration_is_refused(data: dict, named: str) -> None:
-    with pytest.raises(UserError, match=named):
-        from_json(Whole, data)
+def test_validations_are_due_at_intervals_at_listed_steps_and_at_the_end() -> None:
+    due = lambda config: [step for step in range(1, config.steps + 1) if config.validates_after(step)]
+    assert due(TrainingConfig(steps=11, validate_every=4)) == [4, 8, 11]
+    assert due(TrainingConfig(steps=11, validate_every=4, validate_at=(1, 8))) == [1, 4, 8, 11]
+    assert due(TrainingConfig(steps=11, validate_every=0, validate_at=(2, 3))) == [2, 3]
+    assert due(TrainingConfig(steps=11, validate_every=0, select="last")) == []
 
 
-def test_a_whole_number_will_do_for_a_real_one() -> None:
-    assert from_json(Whole, {"name": "x", "rate": 2}).rate == 2.0
+@pytest.mark.parametrize("wrong", [(0,), (3, 12), (-1,), (10**30,)])
+def test_a_listed_step_that_is_no_update_is_refused(wrong: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"^validate_at: got .*, wanted an integer from 1 to 11"):
+        TrainingConfig(steps=11, validate_at=wrong)
+
+
+def test_the_best_without_a_validation_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^select: got 'best', wanted last, as validate_every is 0"):
+        TrainingConfig(validate_every=0)
+    assert TrainingConfig(validate_every=0, validate_at=(5,)).select == "best"

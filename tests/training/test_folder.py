@@ -71,8 +71,10 @@ def test_another_configuration_is_refused_by_name(config: dict, named: str, used
 
 
 def test_steps_may_grow(used: Path) -> None:
-    with opened(used, {**CONFIG, "training": {"steps": 20, "batch": 4}}, resume=True):
-        pass
+    before = (used / "config.json").read_bytes()
+    with opened(used, {**CONFIG, "training": {"steps": 20, "batch": 4}}, resume=True) as folder:
+        assert (used / "config.json").read_bytes() == before, "written before all was checked"
+        folder.record(2)
     with pytest.raises(UserError, match="got 10, wanted 20"):
         opened(used, resume=True)
 
@@ -107,7 +109,7 @@ def test_a_torn_configuration_is_told(content: str, used: Path) -> None:
 
 def test_the_environment_is_recorded_and_compared(used: Path) -> None:
     with opened(used, resume=True) as folder:
-        assert folder.check_environment(2) == ()
+        assert folder.record(2) == ()
         assert json.loads((used / "environment.json").read_text())["devices"] == 2
-        assert folder.check_environment(2) == ()
-        assert "devices 2 → 1" in folder.check_environment(1)[0]
+        assert folder.record(2) == ()
+        assert "devices 2 → 1" in folder.record(1)[0]

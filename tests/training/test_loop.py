@@ -11,15 +11,16 @@ import pytest
 from tests.training.toy import Softmax, blobs, softmax
 
 from fastslow._checks import UserError
+from fastslow.configs.json import to_json
 from fastslow.training.checkpoint import Checkpoints
-from fastslow.training.config import TrainingConfig, to_json
-from fastslow.training.evaluate import evaluate
-from fastslow.training.fingerprint import named_arrays, params_sha256
+from fastslow.training.config import TrainingConfig
+from fastslow.training.evaluate import evaluate_all
+from fastslow.training.fingerprint import named_arrays, tree_digest
 from fastslow.training.folder import RunFolder
-from fastslow.training.loop import TrainingDivergedError, fit, train
+from fastslow.training.loop import TrainingDivergedError, fit, run_to_end
 from fastslow.training.metrics import read_metrics
 from fastslow.training.report import Report
-from fastslow.training.state import TrainState, best_learner
+from fastslow.training.state import TrainState, chosen_state
 
 CONFIG = TrainingConfig(
     steps=12, batch=4, log_every=3, validate_every=4, validation_episodes=10, checkpoint_every=5, seed=2, seeds=2
@@ -35,7 +36,7 @@ def run(
     watch: Callable[[Report], object] | None = None,
 ) -> TrainState:
     with RunFolder(folder, to_json(config), resume=resume) as opened:
-        return train(fit(learner or softmax(), blobs(), config, validation=blobs(), folder=opened), watch)
+        return run_to_end(fit(learner or softmax(), blobs(), config, validation=blobs(), folder=opened), watch)
 
 
 def rows(folder: Path) -> list[dict]:
@@ -65,7 +66,7 @@ def test_reports_come_when_they_are_due(undisturbed) -> None:
     assert all(set(report.metrics) == {"loss", "accuracy"} for report in reports[1:])
     assert [report.step for report in reports if report.validation] == [4, 8, 12]
     assert reports[1].best == (None, None)
-    assert reports[-1].best == tuple(state.best.figure.tolist())
+    assert reports[-1].best == tuple(state.best.value.tolist())
     assert reports[-1].seeds == (2, 3)
     assert reports[-1].steps == 12
     assert reports[-1].steps_per_second > 0
@@ -91,28 +92,30 @@ def test_the_folder_holds_what_was_reported(undisturbed) -> None:
     folder, state, reports = undisturbed
     assert [row["step"] for row in rows(folder)] == [3, 4, 6, 8, 9, 12]
     assert rows(folder)[-1]["loss"] == list(reports[-1].metrics["loss"])
-    assert rows(folder)[-1]["validation_accuracy"] == list(reports[-1].validation)
+    assert rows(folder)[-1]["validation_accuracy"] == list(reports[-1].validation["accuracy"])
     assert Checkpoints(folder / "checkpoints").steps() == [10, 12]
     saved, _ = Checkpoints(folder / "checkpoints").load(state)
-    assert params_sha256(saved) == params_sha256(state)
+    assert tree_digest(saved) == tree_digest(state)
 
 
 def test_validation_finds_what_evaluation_finds(undisturbed) -> None:
     _, state, reports = undisturbed
-    again = evaluate(softmax(), best_learner(state), blobs(), episodes=10, batch=4, seed=CONFIG.validation_seed)
+    states, seed = chosen_state(state), CONFIG.validation_seed
+    figure = evaluate_all(softmax(), states, blobs(), episodes=10, batch=4, seed=seed)["accuracy"]
+    again = figure.total / figure.count
     assert again.shape == (2, 10)
     np.testing.assert_allclose(again.mean(axis=1), reports[-1].best, rtol=1e-6)
     assert len(np.unique(again)) > 1
 
 
 def test_evaluation_episodes_do_not_depend_on_how_many_there_are(undisturbed) -> None:
-    states = best_learner(undisturbed[1])
-    few, many = (evaluate(softmax(), states, blobs(), episodes=n, batch=4) for n in (5, 9))
+    states = chosen_state(undisturbed[1])
+    few, many = (evaluate_all(softmax(), states, blobs(), episodes=n, batch=4)["accuracy"].total for n in (5, 9))
     np.testing.assert_array_equal(few, many[:, :5])
 
 
 @pytest.mark.parametrize("step", [0, 4, 6, 9])
-def test_a_run_stopped_anywhere_goes_on_bit_for_bit(step: int, undisturbed, tmp_path: Path) -> None:
+def test_a_run_stopped_anywhere_continues_bit_for_bit(step: int, undisturbed, tmp_path: Path) -> None:
     folder, state, _ = undisturbed
     with pytest.raises(InterruptedError):
         run(tmp_path / "run", watch=stop_at(step))
@@ -120,7 +123,7 @@ def test_a_run_stopped_anywhere_goes_on_bit_for_bit(step: int, undisturbed, tmp_
     resumed = run(tmp_path / "run", resume=True, watch=reports.append)
     assert reports[0].step == (5 if step > 5 else 0)
     assert any("no checkpoint yet" in notice for notice in reports[0].notices) == (step <= 5)
-    assert params_sha256(resumed) == params_sha256(state)
+    assert tree_digest(resumed) == tree_digest(state)
     assert rows(tmp_path / "run") == rows(folder)
 
 
@@ -129,7 +132,7 @@ def test_a_finished_run_may_be_made_longer(undisturbed, tmp_path: Path) -> None:
     reports: list[Report] = []
     longer = run(tmp_path / "run", resume=True, watch=reports.append)
     assert reports[0].step == 7
-    assert params_sha256(longer.learner) == params_sha256(undisturbed[1].learner)
+    assert tree_digest(longer.learner) == tree_digest(undisturbed[1].learner)
     assert [report.step for report in train_again(tmp_path / "run")] == [12], "nothing is left to do"
 
 
@@ -151,7 +154,7 @@ def test_interrupt_saves_the_step_that_ran_and_loses_nothing(undisturbed, tmp_pa
     assert signal.getsignal(signal.SIGINT) is before
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [5, 8]
     resumed = run(tmp_path / "run", resume=True)
-    assert params_sha256(resumed) == params_sha256(undisturbed[1])
+    assert tree_digest(resumed) == tree_digest(undisturbed[1])
 
 
 @pytest.fixture
@@ -170,27 +173,26 @@ def test_a_second_interrupt_does_not_wait(as_in_front: None) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        train(fit(softmax(), blobs(), CONFIG), twice)
+        run_to_end(fit(softmax(), blobs(), CONFIG), twice)
 
 
-def test_a_seed_that_dies_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_seed_that_diverges_is_named_and_the_others_continue(tmp_path: Path) -> None:
     reports: list[Report] = []
-    state = run(tmp_path / "run", learner=softmax(loss_dies=(-1, 5)), watch=reports.append)
-    assert [report.died for report in reports] == [{}, {}, {}, {2: 5}, {2: 5}, {2: 5}, {2: 5}]
+    state = run(tmp_path / "run", learner=softmax(loss_diverges=(-1, 5)), watch=reports.append)
+    assert [report.diverged for report in reports] == [{}, {}, {}, {2: 5}, {2: 5}, {2: 5}, {2: 5}]
     said = [notice for report in reports for notice in report.notices]
-    assert said == [
-        "Seed 2 stopped at step 5: its loss or parameters were no longer finite; what it was before that step is kept."
-    ]
+    (sentence,) = said
+    assert sentence.startswith("Seed 2 diverged at step 5: its loss or parameters were no longer finite; ")
     assert reports[-1].metrics["loss"][0] is None
     assert reports[-1].metrics["loss"][1] is not None
-    assert reports[-1].validation[0] is None
+    assert reports[-1].validation["accuracy"][0] is None
     assert reports[-1].best[0] is not None
     assert rows(tmp_path / "run")[-1]["loss"][0] is None
     assert all(np.isfinite(array).all() for array in named_arrays(state).values())
 
 
 def test_the_run_ends_when_no_seed_is_left(tmp_path: Path) -> None:
-    learner = softmax(loss_dies=(7, 5))
+    learner = softmax(loss_diverges=(7, 5))
     with pytest.raises(TrainingDivergedError, match=r"seed 2 at step 5, seed 3 at step 7\.$"):
         run(tmp_path / "run", learner=learner)
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
@@ -207,7 +209,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
         with pytest.raises(UserError, match=r"checkpoints/10: the disk is full; .* --resume"):
             run(tmp_path / "run")
     resumed = run(tmp_path / "run", resume=True)
-    assert params_sha256(resumed) == params_sha256(undisturbed[1])
+    assert tree_digest(resumed) == tree_digest(undisturbed[1])
 
 
 def failing_after(saves: int) -> Callable:

@@ -12,8 +12,8 @@ import pytest
 from tests.training.toy import blobs, softmax
 
 from fastslow.training.config import TrainingConfig
-from fastslow.training.loop import fit, train
-from fastslow.training.parallel import copy_to, cpu_devices, episode_mesh, settle
+from fastslow.training.loop import fit, run_to_end
+from fastslow.training.parallel import block, copy_to, cpu_devices, episode_mesh
 
 ROOT = Path(__file__).resolve().parents[2]
 ALONE = """
@@ -46,10 +46,10 @@ def test_a_mesh_has_as_many_devices_as_divide_the_batch(batch: int, used: int) -
     assert copy_to(jnp.ones(3), mesh).sharding.is_fully_replicated
 
 
-def test_settle_hands_on_what_it_waited_for() -> None:
+def test_block_returns_what_it_waited_for() -> None:
     mesh, _ = episode_mesh(2)
     array = copy_to(jnp.ones(3), mesh)
-    assert settle({"a": array}, mesh)["a"] is array
+    assert block({"a": array}, mesh)["a"] is array
 
 
 CROWDED = """
@@ -78,9 +78,9 @@ import jax
 import numpy as np
 from tests.training.toy import blobs, softmax
 from fastslow.training.config import TrainingConfig
-from fastslow.training.loop import fit, train
+from fastslow.training.loop import fit, run_to_end
 config = TrainingConfig(steps=6, batch=4, log_every=6, validate_every=6, validation_episodes=8, checkpoint_every=6)
-state = train(fit(softmax(), blobs(), config, validation=blobs()))
+state = run_to_end(fit(softmax(), blobs(), config, validation=blobs()))
 weight = np.asarray(state.learner.params["weight"]).ravel()
 print(jax.device_count(), jax.local_device_count(), *(f"{w:.5f}" for w in weight))
 """
@@ -96,7 +96,7 @@ def test_two_hosts_train_as_one_with_two_devices() -> None:
     hosts = [start("0"), start("1")]
     told = [host.communicate(timeout=120)[0].splitlines()[-1].split() for host in hosts]
     config = TrainingConfig(steps=6, batch=4, log_every=6, validate_every=6, validation_episodes=8, checkpoint_every=6)
-    state = train(fit(softmax(), blobs(), config, validation=blobs()))
+    state = run_to_end(fit(softmax(), blobs(), config, validation=blobs()))
     for found in told:
         assert found[:2] == ["2", "1"]
         np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""One compiled update: what it shares among devices and seeds changes no number, and a dead seed harms no other."""
+"""One compiled update: sharing among devices and seeds changes no number, nor does a seed that diverged."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.training.toy import Softmax, blobs, softmax
 from fastslow._checks import UserError
 from fastslow.training.config import TrainingConfig
 from fastslow.training.parallel import copy_to, episode_mesh
-from fastslow.training.state import TrainState, best_learner, initial_state, one_seed
+from fastslow.training.state import TrainState, chosen_state, initial_state, one_seed
 from fastslow.training.update import Update, compile_update, keep_best
 
 CONFIG = TrainingConfig(steps=10, batch=8, log_every=4)
@@ -76,7 +76,7 @@ def test_seeds_side_by_side_are_the_single_runs(how: str) -> None:
     for index, seed in enumerate((2, 3)):
         alone = after(replace(CONFIG, seed=seed))
         assert_close(one_seed(together.learner, index), one_seed(alone.learner, 0))
-        np.testing.assert_allclose(together.totals["loss"][index], alone.totals["loss"][0], rtol=1e-4)
+        np.testing.assert_allclose(together.totals["loss"].total[index], alone.totals["loss"].total[0], rtol=1e-4)
     assert not np.allclose(together.learner.params["weight"][0], together.learner.params["weight"][1])
 
 
@@ -111,7 +111,7 @@ def test_one_trace_and_no_copy() -> None:
     state, _ = update(first)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(first)), "the state's memory was not taken over"
     for _ in range(3):
-        state, _ = update(keep_best(state, jnp.ones(1)))
+        state, _ = update(keep_best(state, jnp.ones(1), True))
     assert len(learner.traces) == 1
 
 
@@ -130,19 +130,18 @@ def test_data_are_arguments_not_constants() -> None:
         jax.config.update("jax_captured_constants_warn_bytes", before)
 
 
-@pytest.mark.parametrize("what", ["loss_dies", "params_die"])
+@pytest.mark.parametrize("what", ["loss_diverges", "params_diverge"])
 @pytest.mark.parametrize("how", ["vmap", "unroll"])
 def test_a_seed_that_is_not_finite_stops_alone(what: str, how: str) -> None:
     config = replace(TWO_SEEDS, over_seeds=how)
-    kinds = initial_state(softmax(), blobs(), config).learner.running
+    kinds = initial_state(softmax(), blobs(), config).learner.model_state
     np.testing.assert_array_equal(kinds, [1, 0])
     state = after(config, 10, softmax(**{what: (-1, 7)}))
     healthy, before_it = after(config, 10), after(config, 6)
-    np.testing.assert_array_equal(state.alive, [False, True])
-    np.testing.assert_array_equal(state.died_at, [7, -1])
+    np.testing.assert_array_equal(state.diverged, [True, False])
+    np.testing.assert_array_equal(state.diverged_at, [7, -1])
     assert_close(one_seed(state.learner, 0), one_seed(before_it.learner, 0), rtol=0)
     assert_close(one_seed(state.learner, 1), one_seed(healthy.learner, 1), rtol=0)
-    # what no validation has judged yet is minus infinity
     told = (state.learner, state.totals, state.best.params)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(told))
 
@@ -154,12 +153,12 @@ def test_the_best_parameters_are_remembered() -> None:
         state, _ = update(state)
         weights.append(np.array(state.learner.params["weight"]))
         if len(weights) == 1:
-            np.testing.assert_array_equal(best_learner(state).params["weight"], weights[0])
-        state = keep_best(state, jnp.asarray(accuracy))
+            np.testing.assert_array_equal(chosen_state(state).params["weight"], weights[0])
+        state = keep_best(state, jnp.asarray(accuracy), True)
     state, _ = update(state)
     np.testing.assert_array_equal(state.best.step, [1, 2])
-    np.testing.assert_allclose(state.best.figure, [0.5, 0.6])
-    np.testing.assert_array_equal(best_learner(state).params["weight"], [weights[0][0], weights[1][1]])
+    np.testing.assert_allclose(state.best.value, [0.5, 0.6])
+    np.testing.assert_array_equal(chosen_state(state).params["weight"], [weights[0][0], weights[1][1]])
 
 
 class Silent(Softmax):

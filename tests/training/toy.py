@@ -4,7 +4,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from fastslow.learners.base import AbstractLearner, LearnerState
+from fastslow.learners.base import LearnerState, Trainable
+from fastslow.metrics import ACCURACY, Figure
 from fastslow.tasks.base import AbstractTask, Examples, FewShotEpisode
 
 
@@ -22,26 +23,35 @@ class Blobs(AbstractTask):
         return FewShotEpisode(Examples(inputs[:3], labels[:3]), Examples(inputs[3:], labels[3:]))
 
 
-class Softmax(AbstractLearner):
-    """Learns slowly only, by gradient with momentum.
+class Softmax(Trainable):
+    """Learns by gradient with momentum.
 
     Attributes:
         rate: length of a step.
-        loss_dies: the update whose loss is not a number, for seeds of either kind (`running`, 0 or 1); -1 for none.
-        params_die: the same for the parameters.
+        loss_diverges: the update whose loss is not a number, for seeds of either kind (`model_state`, 0 or 1); -1 for
+            none.
+        params_diverge: the same for the parameters.
         traces: grows by one each time that `update` is traced.
     """
 
     rate: jax.Array
-    loss_dies: jax.Array
-    params_die: jax.Array
+    loss_diverges: jax.Array
+    params_diverge: jax.Array
     traces: list = eqx.field(static=True, default_factory=list)
+
+    @property
+    def monitor(self):
+        return ACCURACY
+
+    @property
+    def metrics(self):
+        return (ACCURACY,)
 
     def init(self, *, key):
         weight = 0.1 * jax.random.normal(key, (3, 4))
         params = {"weight": weight, "bias": jnp.zeros(3)}
-        optimiser = {"momentum": jax.tree.map(jnp.zeros_like, params), "count": jnp.zeros((), jnp.int32)}
-        return LearnerState(params=params, optimiser=optimiser, running=(weight[0, 0] > 0).astype(jnp.int32))
+        opt_state = {"momentum": jax.tree.map(jnp.zeros_like, params), "count": jnp.zeros((), jnp.int32)}
+        return LearnerState(params=params, opt_state=opt_state, model_state=(weight[0, 0] > 0).astype(jnp.int32))
 
     def update(self, state, episodes, *, key):
         self.traces.append(1)
@@ -50,33 +60,33 @@ class Softmax(AbstractLearner):
             return jnp.mean(jax.vmap(lambda episode: self._score(params, episode.query)[0])(episodes))
 
         value, gradient = jax.value_and_grad(loss)(state.params)
-        momentum = jax.tree.map(lambda m, g: 0.9 * m + g, state.optimiser["momentum"], gradient)
+        momentum = jax.tree.map(lambda m, g: 0.9 * m + g, state.opt_state["momentum"], gradient)
         params = jax.tree.map(lambda p, m: p - self.rate * m, state.params, momentum)
-        count = state.optimiser["count"] + 1
-        value = jnp.where(count == self.loss_dies[state.running], jnp.nan, value)
-        params["bias"] = jnp.where(count == self.params_die[state.running], jnp.inf, params["bias"])
-        accuracy = jnp.mean(self.evaluate(state, episodes, key=key)["accuracy"])
-        after = LearnerState(params=params, optimiser={"momentum": momentum, "count": count}, running=state.running)
-        return after, {"loss": value, "accuracy": accuracy}
-
-    def adapt(self, state, support, *, key):
-        return state.params
-
-    def predict(self, adapted, inputs):
-        return jax.nn.log_softmax(inputs @ adapted["weight"].T + adapted["bias"][None])
+        count = state.opt_state["count"] + 1
+        value = jnp.where(count == self.loss_diverges[state.model_state], jnp.nan, value)
+        params["bias"] = jnp.where(count == self.params_diverge[state.model_state], jnp.inf, params["bias"])
+        figure = self.evaluate(state, episodes, key=key)["accuracy"]
+        accuracy = Figure(jnp.sum(figure.total), jnp.sum(figure.count))
+        after = LearnerState(
+            params=params, opt_state={"momentum": momentum, "count": count}, model_state=state.model_state
+        )
+        return after, {"loss": Figure(value, jnp.ones(())), "accuracy": accuracy}
 
     def evaluate(self, state, episodes, *, key):
-        return {"accuracy": jax.vmap(lambda episode: self._score(state.params, episode.query)[1])(episodes)}
+        right = jax.vmap(lambda episode: self._score(state.params, episode.query)[1])(episodes)
+        return {"accuracy": Figure(right, jnp.full_like(right, 6))}
 
     def _score(self, params, query):
-        scores = self.predict(params, query.inputs)
+        scores = jax.nn.log_softmax(query.inputs @ params["weight"].T + params["bias"][None])
         chosen = jnp.take_along_axis(scores, query.labels[:, None], axis=1)
-        return -jnp.mean(chosen), jnp.mean((jnp.argmax(scores, axis=1) == query.labels).astype(jnp.float32))
+        return -jnp.mean(chosen), jnp.sum((jnp.argmax(scores, axis=1) == query.labels).astype(jnp.float32))
 
 
 def blobs(noise=0.5):
     return Blobs(centres=jnp.eye(3, 4), noise=noise)
 
 
-def softmax(kind=Softmax, *, loss_dies=(-1, -1), params_die=(-1, -1)):
-    return kind(rate=jnp.asarray(0.05), loss_dies=jnp.asarray(loss_dies), params_die=jnp.asarray(params_die))
+def softmax(kind=Softmax, *, loss_diverges=(-1, -1), params_diverge=(-1, -1)):
+    return kind(
+        rate=jnp.asarray(0.05), loss_diverges=jnp.asarray(loss_diverges), params_diverge=jnp.asarray(params_diverge)
+    )

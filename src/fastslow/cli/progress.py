@@ -49,7 +49,7 @@ class Watcher:
         """
         for notice in report.notices:
             self.note(notice)
-        validation = _mean(report.validation)
+        validation = _mean(report.validation.get(report.monitor.key))
         if validation is not None:
             self._validation[name] = validation
         figures = self._figures(name, report)
@@ -72,14 +72,17 @@ class Watcher:
     def _figures(self, name: str, report: Report) -> list[str]:
         if not report.metrics:
             return ["compiling, then the first figures"]
+        monitor = report.monitor
+        form = "{:.1%}" if monitor.unit == "share" else "{:.3f}"
         figures = []
-        judged = "{:.1%}" if report.judged_by == "accuracy" else "{:.3f}"
-        words = report.judged_by.replace("_", " ")
-        for metric, text in (("loss", "loss {:.3f}"), (report.judged_by, f"{words} {judged}")):
-            value = _mean(report.metrics[metric])
-            figures.append(text.format(value) if value is not None else f"{metric} –")
+        for name_of, key, text in (
+            ("loss", "loss", "loss {:.3f}"),
+            (monitor.name, monitor.key, f"{monitor.name} {form}"),
+        ):
+            value = _mean(report.metrics[key])
+            figures.append(text.format(value) if value is not None else f"{name_of} –")
         if name in self._validation:
-            figures.append(f"validation {judged.format(self._validation[name])}")
+            figures.append(f"validation {form.format(self._validation[name])}")
         if report.steps_per_second:
             figures.append(f"{report.steps_per_second:.3g} steps/s")
         if report.remaining and report.step < report.steps:

@@ -2,14 +2,14 @@
 
 import operator
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from functools import partial, reduce
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from cattrs import ClassValidationError, transform_error
 from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.preconf.json import make_converter
 
-from .._checks import UserError
+from .._checks import LARGEST_FLOAT, UserError, shortened
 from .members import MEMBERS
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ def _exactly(kind: type) -> Any:
     def read(value: Any, _: Any) -> Any:
         if type(value) not in accepted:
             raise TypeError(f"got {value!r}, wanted {kind.__name__}")
+        if kind is float and not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
+            raise ValueError(f"got {shortened(value)!r}, wanted a finite number")
         return kind(value)
 
     return read
@@ -34,7 +36,9 @@ def _exactly(kind: type) -> Any:
 
 _converter = make_converter(forbid_extra_keys=True)
 for _base, _members in MEMBERS.items():
-    _converter.register_structure_hook(_base, partial(_one_of, Union[_members]))
+    _converter.register_structure_hook_func(
+        partial(operator.is_, _base), partial(_one_of, reduce(operator.or_, _members))
+    )
     _converter.register_unstructure_hook_func(partial(operator.is_, _base), lambda value: to_json(value))
 for _kind in (bool, int, float, str):
     _converter.register_structure_hook(_kind, _exactly(_kind))

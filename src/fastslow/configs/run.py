@@ -71,6 +71,6 @@ def train(
     with RunFolder(Path(out), to_json(config), resume=resume, grow=grow) as folder:
         reports = fit(learner, tasks.train, config.training, validation=tasks.validation, folder=folder)
         state = run_to_end(reports, note)
-    finite = np.flatnonzero(np.asarray(state.alive))
+    finite = np.flatnonzero(~np.asarray(state.diverged))
     states = jax.tree.map(lambda leaf: leaf[finite], chosen_state(state, config.training.select))
     return Trained(config, learner, tasks, states, tuple(config.training.seed_numbers[i] for i in finite), seconds)

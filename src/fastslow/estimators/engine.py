@@ -100,10 +100,15 @@ def find_model(model: Any) -> Saved:
     Raises:
         UserError: as `fastslow.load` does.
     """
+    wanted = "the name of a released model, or the path of a run folder"
     if not isinstance(model, str | Path):
-        raise bad("model", came=model, wanted="the name of a released model, or the path of a run folder")
+        raise bad("model", came=model, wanted=wanted)
     places = [Path(model) / name for name in ("params.npz", "checkpoints")]
-    return _find_model(model, tuple(place.stat().st_mtime_ns for place in places if place.exists()))
+    try:
+        changed = tuple(place.stat().st_mtime_ns for place in places if place.exists())
+    except OSError as error:  # a name too long for a file, a folder that may not be read
+        raise bad("model", came=f"{str(model)[:60]} ({error.strerror})", wanted=wanted) from error
+    return _find_model(model, changed)
 
 
 @lru_cache(maxsize=8)

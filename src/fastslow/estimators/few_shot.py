@@ -18,7 +18,8 @@ from .._checks import bad, check_choice
 from ..learners.base import Adaptable
 from ..zoo.saved import Saved
 from .engine import find_model
-from .inputs import as_images, as_labels, as_pixels, canonical_order, encode, pixel_range_of, to_ink
+from .inputs import as_images, as_pixels, canonical_order, pixel_range_of, to_ink
+from .labels import as_labels, check_known, encode
 from .readouts import fit_head, fit_prototypes
 
 Readout = Literal["auto", "head", "prototypes"]
@@ -124,9 +125,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         """
         pixels = as_pixels(X)
         labels = as_labels(y, len(pixels))
-        unknown = [] if classes is None else [label for label in labels if label not in set(classes)]
-        if unknown:
-            raise bad("y", came=unknown[0], wanted="one of `classes`")
+        check_known(labels, classes)
         if not hasattr(self, "readout_"):
             return self.fit(X, y)
         fresh = copy.copy(self)

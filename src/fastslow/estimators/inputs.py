@@ -1,46 +1,77 @@
-"""What users bring, images and labels of any kind, to what a learner takes: 28×28 ink in [0, 1], labels from 0 up."""
+"""What users bring as images, of any kind, to what a model sees: 28×28 ink in [0, 1]."""
 
 import hashlib
 import math
 import os
-from collections.abc import Callable, Hashable, Sequence
-from numbers import Number, Real
+from collections.abc import Callable
+from contextlib import suppress
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from scipy.sparse import issparse
+from sklearn.utils import check_array
 
 from .._checks import UserError, bad
-from ..datasets.images import to_ink_28
+from ..datasets.images import LARGEST_SIDE, to_ink_28
 
 
 def as_pixels(x: Any) -> np.ndarray:
     """Pixels as numbers, `[items, height, width]` or flattened rows `[items, pixels]`.
 
     Raises:
-        ValueError: scikit-learn's own, for what is no array of real numbers with two axes or more.
-        UserError: for no image at all, NaN, too many axes, images of different sizes, or files in place of images.
+        ValueError: scikit-learn's own, for rows without pixels.
+        TypeError: scikit-learn's own, for what is in an array and is no number.
+        UserError: for what is no array of real numbers with two or three axes, no image at all, NaN, masked pixels,
+            images of different sizes, or files in place of images.
     """
-    first = x[0] if isinstance(x, list | tuple) and x else x
-    if first is None or isinstance(first, str | bytes | os.PathLike | dict):
-        raise bad("X", came=first, wanted="arrays of pixels", remedy="open files first, as with Pillow")
-    if isinstance(first, np.ndarray) and first is not x and len(shapes := {np.shape(image) for image in x}) > 1:
-        sizes = " and ".join(str(shape) for shape in sorted(shapes)[:2])
-        raise bad("X", came=f"images of sizes {sizes}", wanted="one size in a call", remedy="bring them to one size")
-    pixels = check_array(x, dtype="numeric", allow_nd=True, ensure_all_finite=False, ensure_min_samples=0)
-    if pixels.ndim > 3:
-        raise bad("X", came=pixels.shape, wanted="grey images [items, height, width] or flattened rows [items, pixels]")
-    if len(pixels) == 0:
+    _check_kind(x)
+    try:
+        pixels = check_array(
+            x, dtype="numeric", ensure_2d=False, allow_nd=True, ensure_all_finite=False, ensure_min_samples=0
+        )
+    except OverflowError as error:
+        raise bad("X", came="numbers too large for an array", wanted="grey levels") from error
+    wanted = "grey images [items, height, width] or flattened rows [items, pixels]"
+    if pixels.ndim and len(pixels) == 0:
         raise bad("X", came="no image", wanted="at least one")
-    if np.issubdtype(pixels.dtype, np.floating) and not np.isfinite(pixels).all():
+    if pixels.ndim < 2:
+        remedy = "Reshape your data, to X[None] if it is one image"  # the words that scikit-learn's checks want
+        raise bad("X", came=f"an array of shape {pixels.shape}", wanted=wanted, remedy=remedy)
+    if pixels.ndim > 3:
+        raise bad("X", came=pixels.shape, wanted=wanted)
+    if pixels.dtype.kind not in "biuf":
+        raise bad("X", came=f"values of type {pixels.dtype}", wanted="bool, whole or floating-point numbers")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         rows = np.nonzero(~np.isfinite(pixels).reshape(len(pixels), -1).all(axis=1))[0]
         raise bad("X", came=f"NaN or infinite pixels in image {rows[0]}", wanted="finite pixels")
     return pixels
 
 
-def as_images(pixels: np.ndarray, layout: tuple[int, int] | str) -> np.ndarray:
+def _check_kind(x: Any) -> None:
+    """Refuses what scikit-learn refuses in several lines, or takes for numbers where it is none."""
+    first = x[0] if isinstance(x, list | tuple) and x else x
+    if first is None or isinstance(first, str | bytes | os.PathLike | dict | np.str_ | np.bytes_):
+        raise bad("X", came=first, wanted="arrays of pixels", remedy="open files first, as with Pillow")
+    if issparse(x):
+        raise bad("X", came="a sparse matrix", wanted="a dense array", remedy="pass X.toarray()")
+    if np.ma.is_masked(x):
+        raise bad("X", came="masked pixels", wanted="an array without a mask", remedy="pass X.filled()")
+    if isinstance(first, np.ndarray) and first is not x and len(shapes := {np.shape(image) for image in x}) > 1:
+        sizes = " and ".join(str(shape) for shape in sorted(shapes)[:2])
+        raise bad("X", came=f"images of sizes {sizes}", wanted="one size in a call", remedy="bring them to one size")
+    try:
+        dtype = np.asarray(x).dtype
+    except ValueError as error:
+        raise bad("X", came="rows of different lengths", wanted="one size in a call") from error
+    if dtype.kind == "c":
+        raise UserError("X: Complex data not supported; pass real numbers, such as their absolute values.")
+    if dtype.kind in "SU":
+        raise bad("X", came="texts", wanted="arrays of pixels", remedy="turn them into numbers first")
+
+
+def as_images(pixels: np.ndarray, layout: Any) -> np.ndarray:
     """Lays flattened rows out as images; images stay as they are.
 
     Args:
@@ -53,18 +84,22 @@ def as_images(pixels: np.ndarray, layout: tuple[int, int] | str) -> np.ndarray:
     if pixels.ndim == 3:
         return pixels
     count = pixels.shape[1]
-    if layout == "row":
-        shape = (1, count)
-    elif layout == "square":
-        shape = (math.isqrt(count),) * 2
-    elif isinstance(layout, tuple) and len(layout) == 2 and all(isinstance(n, int) and n > 0 for n in layout):
-        shape = layout
+    named = {"row": (1, count), "square": (math.isqrt(count),) * 2}
+    if isinstance(layout, str) and layout in named:
+        shape = named[layout]
+    elif isinstance(layout, tuple) and len(layout) == 2 and all(_is_side(n) for n in layout):
+        shape = tuple(int(n) for n in layout)
     else:
-        raise bad("layout", came=layout, wanted="'square', 'row' or a pair (height, width)")
+        wanted = f"'square', 'row' or a pair (height, width) of numbers from 1 to {LARGEST_SIDE:,}"
+        raise bad("layout", came=layout, wanted=wanted)
     if math.prod(shape) != count:
         wanted = "a square number of pixels" if layout == "square" else f"{math.prod(shape)} pixels"
         raise bad("X", came=f"rows of {count} pixels", wanted=wanted, remedy="pass images, or layout=(height, width)")
     return pixels.reshape(-1, *shape)
+
+
+def _is_side(n: Any) -> bool:
+    return isinstance(n, int | np.integer) and 0 < int(n) <= LARGEST_SIDE
 
 
 def pixel_range_of(pixel_range: Any, pixels: np.ndarray | None = None) -> tuple[float, float] | None:
@@ -83,11 +118,15 @@ def pixel_range_of(pixel_range: Any, pixels: np.ndarray | None = None) -> tuple[
     if pixel_range is None:
         return None
     if pixels is not None and isinstance(pixel_range, str) and pixel_range == "fit":
-        return float(pixels.min()), float(pixels.max())
+        low, high = float(pixels.min()), float(pixels.max())
+        if not math.isfinite(high - low):
+            raise bad("X", came=f"pixels from {low:g} to {high:g}", wanted="pixels whose range is a finite number")
+        return low, high
     if isinstance(pixel_range, tuple) and len(pixel_range) == 2 and all(isinstance(x, Real) for x in pixel_range):
-        low, high = (float(x) for x in pixel_range)
-        if low < high and math.isfinite(high - low):
-            return low, high
+        with suppress(OverflowError, ValueError):  # a whole number may be too large, and a signalling NaN is none
+            low, high = (float(x) for x in pixel_range)
+            if low < high and math.isfinite(high - low):
+                return low, high
     fit = "" if pixels is None else ", 'fit'"
     raise bad("pixel_range", came=pixel_range, wanted=f"None{fit} or a pair (low, high), finite, with low < high")
 
@@ -124,72 +163,6 @@ def to_ink(
     return form(np.clip(light, 0, 1), ink)
 
 
-def as_labels(y: Any, items: int) -> list[Hashable]:
-    """Labels as a list, one for each image.
-
-    Raises:
-        UserError: for labels that are missing, too few or too many, or that cannot be told apart by `==` and `hash`.
-    """
-    if y is None:
-        raise UserError(
-            "This FewShotClassifier estimator requires y to be passed, but the target y is None; "
-            "give one label for each image."
-        )
-    if isinstance(y, str):
-        raise bad("y", came=y, wanted="one label for each image", remedy="pass a list")
-    if isinstance(y, np.ndarray) or not isinstance(y, Sequence):
-        y = np.asarray(y)
-        y = column_or_1d(y, warn=True) if y.ndim != 1 else y
-    labels = list(y)
-    if len(labels) != items:
-        raise bad("y", came=f"{len(labels)} labels for {items} images", wanted="one label for each image")
-    for place, label in enumerate(labels):
-        _check_key("y", label)
-        if label is None or label != label:  # NaN alone differs from itself
-            raise bad("y", came=f"no label ({label}) for image {place}", wanted="a label for each image")
-    return labels
-
-
-def _check_key(argument: str, label: Any) -> None:
-    """Refuses what no dictionary finds again: the hash of a tuple is missing where that of a member is."""
-    try:
-        hash(label)
-        bool(label == label)
-    except (TypeError, ValueError) as error:
-        wanted = "labels that can be the key of a dictionary"
-        raise bad(argument, came=label, wanted=wanted, remedy="use tuples or texts") from error
-
-
-def encode(labels: list[Any]) -> tuple[np.ndarray, Int[np.ndarray, " items"]]:
-    """The classes, in order, and for each label the place of its class.
-
-    Numbers and texts are ordered as NumPy does; other labels by `<`, or by type and text where they have no order.
-
-    Raises:
-        UserError: for a single class.
-        ValueError: scikit-learn's own, for numbers that are no classes, such as 0.5.
-    """
-    if all(isinstance(label, str) for label in labels) or all(isinstance(label, Number) for label in labels):
-        plain = np.asarray(labels)
-        if plain.dtype.kind == "f" and not np.isfinite(plain).all():
-            raise bad("y", came="an infinite label", wanted="finite labels")
-        check_classification_targets(plain)
-        classes, codes = np.unique(plain, return_inverse=True)
-    else:
-        found = set(labels)
-        try:
-            ordered = sorted(found)
-        except TypeError:
-            ordered = sorted(found, key=lambda label: (type(label).__name__, repr(label)))
-        classes = np.empty(len(ordered), object)
-        classes[:] = ordered
-        places = {label: place for place, label in enumerate(ordered)}
-        codes = np.array([places[label] for label in labels])
-    if len(classes) < 2:
-        raise bad("y", came=f"one class, {classes[0]}", wanted="labels of at least two classes")
-    return classes, codes.astype(np.int32)
-
-
 def canonical_order(images: np.ndarray, codes: np.ndarray) -> Int[np.ndarray, " items"]:
     """An order of labelled examples that follows from themselves, whatever order they came in.
 
@@ -200,4 +173,4 @@ def canonical_order(images: np.ndarray, codes: np.ndarray) -> Int[np.ndarray, " 
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
-__all__ = ["as_images", "as_labels", "as_pixels", "canonical_order", "encode", "pixel_range_of", "to_ink"]
+__all__ = ["as_images", "as_pixels", "canonical_order", "pixel_range_of", "to_ink"]

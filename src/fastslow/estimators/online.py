@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
+from scipy.sparse import issparse
 
 from .._checks import bad, check_choice
 from ..configs.config import Config
@@ -18,7 +19,8 @@ from ..learners.base import Adaptable
 from ..learners.supervised import Streamed
 from ..tasks.drawing import SIDE, as_shown
 from .engine import find_model
-from .inputs import as_images, as_labels, as_pixels, pixel_range_of, to_ink
+from .inputs import as_pixels, pixel_range_of, to_ink
+from .labels import as_labels
 
 
 class OnlineOneShot:
@@ -128,12 +130,20 @@ class OnlineOneShot:
         self.examples += 1
 
     def _image(self, x: Any) -> UInt8[np.ndarray, "1 35 35"]:
-        pixels = np.asarray(x)
-        if pixels.ndim != 2:
-            came = pixels.shape if pixels.ndim else x
-            raise bad("x", came=came, wanted="one grey image [height, width], an array of pixels")
-        images = as_images(as_pixels(pixels[None]), "square")
+        images = as_pixels(_as_batch(x))
         return to_ink(images, self.ink, self.pixel_range, cut=False, form=to_thirds)
+
+
+def _as_batch(x: Any) -> Any:
+    """One image as a batch of one; `as_pixels` refuses what is none."""
+    wanted = "one grey image [height, width], an array of pixels"
+    try:
+        shape = np.shape(x)
+    except ValueError as error:
+        raise bad("x", came="rows of different lengths", wanted=wanted) from error
+    if issparse(x) or len(shape) != 2:
+        raise bad("x", came=shape or x, wanted=wanted)
+    return x[None] if isinstance(x, np.ndarray) else np.asarray(x)[None]
 
 
 class Reader:

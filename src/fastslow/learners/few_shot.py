@@ -9,13 +9,13 @@ from jaxtyping import Array, Float, PyTree
 from .._checks import bad, check_choice
 from ..metrics import Figure
 from ..models.embedding import AbstractEmbedding
-from ..models.head import Head
 from ..tasks.base import FewShotEpisode
+from ..tasks.targets import AbstractTarget
 from .base import Figures, one
 
 Statistics = Literal["running", "support", "episode"]
-"""What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the support set;
-episode: those of support and queries together, which is transductive."""
+"""What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the support
+set; episode: those of support and queries together, which is transductive."""
 STATISTICS: tuple[Statistics, ...] = ("running", "support", "episode")
 MOMENTUM = 0.99
 """Weight of the past in running statistics."""
@@ -81,11 +81,11 @@ def statistics_alone(statistics: Statistics, model_state: Any) -> Any:
 
 
 def query_figures(
-    head: Head, outputs: Float[Array, "batch query outputs"], labels: Float[Array, "batch query size"]
+    target: AbstractTarget, outputs: Float[Array, "batch query outputs"], labels: Float[Array, "batch query size"]
 ) -> Figures:
     """Loss and scores of the queries of each episode."""
-    each = jax.vmap(jax.vmap(head.scores))(outputs, labels)
-    each["loss"] = jax.vmap(jax.vmap(head.nll))(outputs, labels)
+    each = jax.vmap(jax.vmap(target.scores))(outputs, labels)
+    each["loss"] = jax.vmap(jax.vmap(target.nll))(outputs, labels)
     return {
         name: Figure(jnp.sum(score, axis=1), jnp.full(score.shape[0], score.shape[1], score.dtype))
         for name, score in each.items()

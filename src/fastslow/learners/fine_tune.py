@@ -137,7 +137,7 @@ class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         labels = self._labels(episodes.support.labels)
         adapted = jax.vmap(lambda x, y: self._adapt(params, x, y))(support, labels)
         outputs = jax.vmap(read_queries)(adapted, query)
-        figures = query_figures(params.network.head, outputs, self._labels(episodes.query.labels))
+        figures = query_figures(self.spec.target, outputs, self._labels(episodes.query.labels))
         return figures, adapted, used
 
     def _loss(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Scalar, tuple[Figures, Any]]:

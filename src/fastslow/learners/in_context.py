@@ -146,7 +146,7 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         support, query, used = embed_episodes(network.embed, model_state, episodes, self.config.statistics)
         states = jax.vmap(partial(read, network))(support, self._labels(episodes.support.labels))
         outputs = jax.vmap(partial(answer, network))(states, query)
-        return query_figures(network.head, outputs, self._labels(episodes.query.labels)), used
+        return query_figures(self.spec.target, outputs, self._labels(episodes.query.labels)), used
 
     def _by_backpropagation(self, params: Parameters, episodes: FewShotEpisode) -> tuple[PyTree, None, Any]:
         def loss_of(params: Parameters) -> tuple[Scalar, Any]:
@@ -178,7 +178,7 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         to_embed = vjp((of_features(rows.context), of_features(rows.queries)))[0]
         trained = eqx.filter(network, eqx.is_inexact_array)
         gradient = eqx.tree_at(lambda n: (n.embed, n.cell, n.head), trained, (to_embed, given.cell, given.head))
-        figures = over_batch(query_figures(network.head, taught.outputs.queries, labels[1]))
+        figures = over_batch(query_figures(self.spec.target, taught.outputs.queries, labels[1]))
         figures["regression"] = one(jnp.mean(taught.regression))
         return Parameters(gradient, mean(to_predictors)), None if summed else mean(taught.local), (figures, used)
 

@@ -1,4 +1,4 @@
-"""One thing for each controller of a cell, in a module with a field for each: applied and joined without their names."""
+"""One thing for each controller of a cell, in a module with a field for each."""
 
 from collections.abc import Callable
 from dataclasses import fields

@@ -15,11 +15,11 @@ import jax.numpy as jnp
 from .._checks import bad
 from .._typing import Scalar
 from ..cells.context import ContextAndQueries
-from ..cells.controlled import AbstractControlledCell
+from ..cells.controlled import AbstractControlledCell, Apply
 from ..models.head import Head
 from .inject import injection
 from .local import local_gradients
-from .perturbations import Apply, outputs_of, traced_walk, zero_perturbations
+from .perturbations import outputs_of, traced_walk, zero_perturbations
 from .predictors import SyntheticGradients, detached, regression_loss
 from .regimes import FeedbackConfig
 from .segment import Segment

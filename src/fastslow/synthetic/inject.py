@@ -5,7 +5,7 @@ from functools import partial
 import jax
 from jaxtyping import Array, Float
 
-from .perturbations import Apply
+from ..cells.controlled import Apply
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -1,6 +1,5 @@
 """Perturbations: the true gradient at every controller's output, for every step, from one backward pass."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,10 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..cells.context import ContextAndQueries, walk
-from ..cells.controlled import AbstractControlledCell, AbstractTrace
-
-Apply = Callable[[Array, Array], Array]
-"""How a perturbation acts on a controller's output: `(output, perturbation) → output`."""
+from ..cells.controlled import AbstractControlledCell, AbstractTrace, Apply
 
 
 def zero_perturbations(cell: AbstractControlledCell, inputs: ContextAndQueries) -> ContextAndQueries:

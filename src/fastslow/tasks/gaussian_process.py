@@ -67,7 +67,7 @@ class GaussianProcessConfig(AbstractTaskConfig):
             UserError: a size not above 0, dimensions other than 1 to 3, or a jitter too small for the length.
         """
         train, validation, test = (GaussianProcessTask(self, split) for split in SPLITS)
-        digest = digest_of_draws(mean_values(task) for task in (train, validation, test))
+        digest = digest_of_draws([self.length_scale])
         return TaskSplits(train, validation, test, self.kind, "a stream of keys each", digest, "draws-sha256")
 
     @property
@@ -102,8 +102,8 @@ class GaussianProcessTask(AbstractTask[SequenceEpisode]):
             step: not used; there is no curriculum.
 
         Returns:
-            Inputs `[time, dimensions]` with the value before each, zero at first; targets `[time, 1]`; the labelled axis
-            counts the values seen before.
+            Inputs `[time, dimensions]` with the value before each, zero at first; targets `[time, 1]`. The labelled
+            axis counts the values seen before.
         """
         del step
         config = self.config

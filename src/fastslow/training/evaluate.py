@@ -1,18 +1,19 @@
-"""Accuracy on episodes that every learner gets alike: they follow from a stored seed."""
+"""Figures on episodes that are the same for everything that is measured: they follow from a stored seed."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from .._checks import check_positive
+from .._checks import bad, check_integer
 from .._typing import Key
-from ..learners.base import AbstractLearner, LearnerState
+from ..baselines.base import Baseline
+from ..learners.base import Figures, LearnerState, Trainable
+from ..metrics import Figure
 from ..tasks.base import AbstractTask
-from .config import OverSeeds
+from .config import MOST_BATCH, OverSeeds, check_episodes
 from .parallel import copy_to, episode_mesh
 from .update import Score, compile_score
 
@@ -20,9 +21,9 @@ EVALUATION_SEED = 20201111
 """Seed of the episodes that results are measured on."""
 
 
-def evaluate(
-    learner: AbstractLearner,
-    states: LearnerState,
+def evaluate_all(
+    scored: Trainable | Baseline,
+    states: LearnerState | None,
     task: AbstractTask,
     *,
     episodes: int = 1000,
@@ -30,13 +31,14 @@ def evaluate(
     seed: int = EVALUATION_SEED,
     over_seeds: OverSeeds = "auto",
     devices: Sequence[Any] | None = None,
-) -> Float[np.ndarray, "seeds episodes"]:
-    """Measures trained learners by the one figure that they are judged by.
+) -> Figures:
+    """Measures trained learners, or a baseline.
 
     Args:
-        learner: what is measured.
-        states: its trained states, each array with a leading axis `seeds`.
-        task: draws the episodes, at step 0: give one without a curriculum.
+        scored: what is measured.
+        states: trained states, each array with a leading axis `seeds`; None for a baseline.
+        task: draws the episodes, at step 0: give one without a curriculum. Where its data are finite, each of its
+            episodes counts exactly once, whatever `episodes` says.
         episodes: how many; the first of them are the same however many there are.
         batch: episodes computed at once; rounded up to a multiple of the number of devices.
         seed: seed of the episodes.
@@ -44,37 +46,47 @@ def evaluate(
         devices: the devices that share a batch; None for all.
 
     Returns:
-        The figure (the share of queries named rightly, in [0, 1], for most learners) for each seed in each episode;
-        episodes are the same for all seeds.
+        Every figure that `evaluate` gives, by the key of its metric, with arrays `[seeds, episodes, *labels]` on the
+        host; `seeds` is 1 for a baseline. The episodes are the same for all seeds.
+
+    Raises:
+        UserError: a number out of its range, or a task without an episode.
     """
-    given = {"episodes": episodes, "batch": batch, "seed": seed, "over_seeds": over_seeds, "devices": devices}
-    return evaluate_all(learner, states, task, **given)[learner.judged_by]
-
-
-def evaluate_all(
-    learner: AbstractLearner,
-    states: LearnerState,
-    task: AbstractTask,
-    *,
-    episodes: int = 1000,
-    batch: int = 50,
-    seed: int = EVALUATION_SEED,
-    over_seeds: OverSeeds = "auto",
-    devices: Sequence[Any] | None = None,
-) -> dict[str, Float[np.ndarray, "seeds episodes ..."]]:
-    """Measures trained learners, as `evaluate` does, and gives every figure that the learner's `evaluate` gives."""
-    check_positive("episodes", episodes)
-    check_positive("batch", batch)
+    episodes = episode_count(task, episodes)
+    check_integer("batch", batch, most=MOST_BATCH, reason="a device holds all episodes of a batch at once")
+    check_integer("seed", seed, least=0, reason="seeds have 32 bits")
     number = jax.device_count() if devices is None else len(devices)
     batch = -(-batch // number) * number
     mesh, _ = episode_mesh(batch, devices)
-    score = compile_score(learner, task, batch, mesh, over_seeds)
+    score = compile_score(scored, task, batch, mesh, over_seeds)
     return jax.device_get(scores(score, copy_to(states, mesh), jax.random.key(seed), episodes, batch))
 
 
-def scores(
-    score: Score, states: LearnerState, key: Key, episodes: int, batch: int
-) -> dict[str, Float[Array, "seeds episodes ..."]]:
-    """Figures of several batches; the last one is drawn whole and what is too much of it left out."""
+def episode_count(task: AbstractTask, episodes: int) -> int:
+    """Episodes of an evaluation: all of finite data, else as many as are asked for.
+
+    Raises:
+        UserError: a number out of its range, or a task without an episode.
+    """
+    check_episodes("episodes", episodes)
+    size = task.size()
+    if size is None:
+        return episodes
+    if size < 1:
+        raise bad("task", came=f"{type(task).__name__} with {size} episodes", wanted="at least one to measure on")
+    return size
+
+
+def scores(score: Score, states: LearnerState | None, key: Key, episodes: int, batch: int) -> Figures:
+    """Figures of several batches, `[seeds, episodes, *labels]`; what is too much of the last one is left out."""
     parts = [score(states, key, first) for first in range(0, episodes, batch)]
     return jax.tree.map(lambda *each: jnp.concatenate(each, axis=1)[:, :episodes], *parts)
+
+
+def overall(figures: Figures) -> dict[str, Float[Array, " seeds"]]:
+    """Value of each metric over all episodes, Σ total / Σ count, for each seed; metrics with labels are left out."""
+    return {
+        key: Figure(jnp.sum(figure.total, axis=1), jnp.sum(figure.count, axis=1)).value
+        for key, figure in figures.items()
+        if figure.total.ndim == 2
+    }

@@ -2,12 +2,17 @@
 
 import contextlib
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .._checks import UserError
+
+DEEPEST = 50
+"""Levels of nested lists and objects in a file that the package writes; it needs fewer than ten."""
 
 
 @contextlib.contextmanager
@@ -62,3 +67,26 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Reads JSON that a user may have changed.
+
+    Raises:
+        ValueError: it is no JSON, holds NaN or infinity by name, or is nested deeper than `DEEPEST`.
+    """
+    try:
+        data = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level = [data]
+    for _ in range(DEEPEST):
+        inner = [node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list)]
+        level = [node for nodes in inner for node in nodes]
+    if level:
+        raise ValueError("it is nested too deeply")
+    return data
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

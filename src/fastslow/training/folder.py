@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 
 from .. import __version__
 from .._checks import UserError
-from .files import replace_text, writing
+from .files import parse_json, replace_text, writing
+from .metrics import read_metrics
 
 GROWING = ("steps", "training.steps")
 """Fields of a configuration that may be larger on `--resume`."""
@@ -24,26 +25,27 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        resuming: whether a run in it is gone on with.
+        resuming: whether a run in it is continued.
         notices: sentences for the user, gathered while it was opened.
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any], *, resume: bool = False, grow: bool = True) -> None:
-        """Takes the folder for a run.
+        """Takes the folder for a run. A run that is in it is checked, and nothing of it is changed before `record`.
 
         Args:
             path: the folder; made where there is none.
             config: configuration of the whole run, as `to_json` gives it.
-            resume: whether to go on with the run that is in it.
+            resume: whether to continue the run that is in it.
             grow: whether it may then become longer than it was planned.
 
         Raises:
             UserError: where the folder cannot be written, is in use by another process, holds something and `resume`
-                is false, or holds a run with another configuration.
+                is false, holds a run with another configuration, or a file that cannot be read.
         """
         self.path = path
         self.resuming = False
         self.notices: list[str] = []
+        self._config = config
         if not (path / ".lock").exists():
             self._check_use(resume)  # before anything is left in a folder that is refused
         with writing(path):
@@ -56,7 +58,7 @@ class RunFolder:
                     f"{path}: in use by another process; wait for it to end, or choose another --out."
                 ) from None
         try:
-            self._settle(config, resume, grow)
+            self._check(resume, grow)
         except BaseException:
             self.close()
             raise
@@ -74,6 +76,10 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
     def figures(self) -> Path:
         return self.path / "figures"
 
@@ -87,19 +93,30 @@ class RunFolder:
             used = self.path.exists() and any(path.name != ".lock" for path in self.path.iterdir())
         if used and not resume:
             raise UserError(
-                f"{self.path}: holds a run or other files; add --resume to go on with the run, or choose another --out."
+                f"{self.path}: holds a run or other files; add --resume to continue the run, or choose another --out."
             )
         if used and not self.config.is_file():
             raise UserError(f"{self.path}: holds files but no config.json, so no run to resume; choose another --out.")
         return used
 
-    def _settle(self, config: Mapping[str, Any], resume: bool, grow: bool) -> None:
-        self.resuming = used = self._check_use(resume)
-        if used:
-            self._compare(config, GROWING if grow else ())
-        elif resume:
-            self.notices.append(f"{self.path} holds no run yet: starting from the beginning.")
-        replace_text(self.config, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    def _check(self, resume: bool, grow: bool) -> None:
+        self.resuming = self._check_use(resume)
+        if not self.resuming:
+            if resume:
+                self.notices.append(f"{self.path} holds no run yet: starting from the beginning.")
+            self._write_config()
+            return
+        self._compare(self._config, GROWING if grow else ())
+        if self.checkpoints.exists() and not self.checkpoints.is_dir():
+            raise UserError(f"{self.checkpoints}: is a file where a folder is expected; remove it and try again.")
+        self._environment_before()
+        read_metrics(self.metrics)
+
+    def _write_config(self) -> None:
+        replace_text(self.config, json.dumps(self._config, indent=2, ensure_ascii=False) + "\n")
+
+    def _environment_before(self) -> dict[str, Any] | None:
+        return read_json(self.environment) if self.resuming and self.environment.exists() else None
 
     def _compare(self, config: Mapping[str, Any], growing: tuple[str, ...]) -> None:
         stored = read_json(self.config)
@@ -108,7 +125,7 @@ class RunFolder:
         before = dict(_fields(stored))
         for name in sorted(before.keys() | now.keys()):
             came, wanted = now.get(name, "nothing"), before.get(name, "nothing")
-            if came != wanted and not (name in growing and came > wanted):
+            if came != wanted and not (name in growing and type(came) is type(wanted) is int and came > wanted):
                 more = ", or more" if name in growing else ""
                 raise UserError(
                     f"{name}: got {came!r}, wanted {wanted!r} as in {self.config}{more}; "
@@ -120,8 +137,8 @@ class RunFolder:
                     "this is not the run that had it from the start."
                 )
 
-    def check_environment(self, devices: int) -> tuple[str, ...]:
-        """Records what the run is computed with, or compares it with what was recorded.
+    def record(self, devices: int) -> tuple[str, ...]:
+        """Writes down what is run and what it is computed with; called once all else of the run is checked.
 
         Args:
             devices: number of devices that share a batch.
@@ -129,9 +146,10 @@ class RunFolder:
         Returns:
             A sentence where a resumed run is computed with something else than before, which may change its numbers.
         """
-        path, now = self.path / "environment.json", environment(devices)
-        before = read_json(path) if self.resuming and path.is_file() else now
-        replace_text(path, json.dumps(now, indent=2) + "\n")
+        now = environment(devices)
+        before = self._environment_before() or now
+        self._write_config()
+        replace_text(self.environment, json.dumps(now, indent=2) + "\n")
         changed = [f"{name} {before.get(name)} → {now[name]}" for name in now if before.get(name) != now[name]]
         if not changed:
             return ()
@@ -169,7 +187,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: where the file is missing or holds something else.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); choose another run folder.") from error
     if not isinstance(data, dict):
@@ -187,7 +205,7 @@ def _fields(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def processor() -> str:
-    """The processor's model, as far as the system tells it."""
+    """The processor's model, as far as the system says it."""
     with contextlib.suppress(OSError):  # no such file outside Linux
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):

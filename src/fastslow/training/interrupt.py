@@ -9,11 +9,11 @@ class Interrupt:
     """While entered, the first Ctrl-C is only noted; a second one ends the program as usual.
 
     Attributes:
-        came: whether there was one.
+        requested: whether there was one.
     """
 
     def __init__(self) -> None:
-        self.came = False
+        self.requested = False
         self._previous = None
 
     def __enter__(self) -> "Interrupt":
@@ -28,5 +28,5 @@ class Interrupt:
             self._previous = None
 
     def _note(self, _: int, __: FrameType | None) -> None:
-        self.came = True
+        self.requested = True
         self.__exit__()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from ..learners.base import AbstractLearner
+from ..learners.base import Trainable
 from ..tasks.base import AbstractTask
 from .config import TrainingConfig
 from .folder import RunFolder
@@ -18,7 +18,7 @@ class TrainingDivergedError(RuntimeError):
 
 
 def fit(
-    learner: AbstractLearner,
+    learner: Trainable,
     task: AbstractTask,
     config: TrainingConfig,
     *,
@@ -26,7 +26,7 @@ def fit(
     folder: RunFolder | None = None,
     devices: Sequence[Any] | None = None,
 ) -> Generator[Report, None, TrainState]:
-    """Trains, reporting now and then; what the generator returns at its end is the final state (see `train`).
+    """Trains, reporting now and then; what the generator returns at its end is the final state (see `run_to_end`).
 
     Two runs of the same configuration on the same CPUs, versions and devices give the same bits, also when one of them
     was killed at any moment and resumed: episodes follow from the seed and the step alone. (GPUs add in no fixed order
@@ -36,12 +36,12 @@ def fit(
         learner: what learns.
         task: what it learns from.
         config: how long and how often.
-        validation: draws the episodes that choose the best parameters; None for no validation.
-        folder: where metrics and checkpoints go; None to keep nothing. Opened with `resume`, the run goes on there.
+        validation: draws the episodes of validations; None for no validation.
+        folder: where metrics and checkpoints go; None to keep nothing. Opened with `resume`, the run in it continues.
         devices: the devices that share a batch; None for all.
 
     Yields:
-        Reports: the first before the first update, then every `log_every` and `validate_every` steps and at the end.
+        Reports: the first before the first update, then every `log_every` steps, after each validation and at the end.
 
     Returns:
         The state after the last update.
@@ -55,17 +55,17 @@ def fit(
         run = Run(learner, task, config, validation, folder, devices)
         try:
             yield run.report()
-            while run.step < config.steps and not interrupt.came:
+            while run.step < config.steps and not interrupt.requested:
                 run.advance()
                 # The metrics of a step are on disk before its checkpoint is: a resumed run misses no line.
                 report = run.report() if run.reports_now() else None
-                if run.is_due(config.checkpoint_every) or run.all_dead:
+                if run.is_due(config.checkpoint_every) or run.all_diverged:
                     run.save()
                 if report is not None:
                     yield report
-                if run.all_dead:
-                    raise TrainingDivergedError(f"No seed is finite any more: {run.obituary()}.")
-            if interrupt.came:
+                if run.all_diverged:
+                    raise TrainingDivergedError(f"No seed is finite any more: {run.diverged_seeds()}.")
+            if interrupt.requested:
                 run.save()
                 raise KeyboardInterrupt
         finally:
@@ -73,7 +73,9 @@ def fit(
     return run.state
 
 
-def train(reports: Generator[Report, None, TrainState], watch: Callable[[Report], object] | None = None) -> TrainState:
+def run_to_end(
+    reports: Generator[Report, None, TrainState], watch: Callable[[Report], object] | None = None
+) -> TrainState:
     """Runs a training to its end.
 
     Args:

@@ -1,4 +1,4 @@
-"""Devices: the episodes of a batch are spread over them, all else is copied to each. One path for one or many."""
+"""Devices: the episodes of a batch are sharded over them, all else is replicated. One path for one or many."""
 
 import os
 from collections.abc import Sequence
@@ -61,12 +61,12 @@ def episode_mesh(batch: int, devices: Sequence[Any] | None = None) -> tuple[Mesh
     return Mesh(np.array(found[:used]), (AXIS,)), (notice,) if used < len(found) else ()
 
 
-def spread(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Inside a compiled function: shares the leading axis of every array among the devices."""
+def shard(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Inside a compiled function: shards the leading axis of every array over the devices."""
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
-def copied(tree: PyTree, mesh: Mesh) -> PyTree:
+def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     """Inside a compiled function: the same arrays on every device."""
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec()))
 
@@ -76,12 +76,12 @@ def copy_to(tree: PyTree, mesh: Mesh) -> PyTree:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def settle(result: PyTree, mesh: Mesh) -> PyTree:
-    """Waits for a result where the host must not run ahead of the devices, and hands it on.
+def block(result: PyTree, mesh: Mesh) -> PyTree:
+    """Waits for a result where the host must not run ahead of the devices, and returns it.
 
     Devices made of one CPU share a pool with as many threads as there are cores. A second program that is dispatched
     while the first one waits for a sum over devices can take the thread that the first one needs, and both wait for
-    ever. Waiting costs half a millisecond a step. GPUs, and a CPU that is one device, are free of this.
+    ever. Waiting costs half a millisecond a step. GPUs, and a CPU that is one device, do not need it.
     """
     shared = mesh.size > 1 and mesh.devices.flat[0].platform == "cpu"
     return jax.block_until_ready(result) if shared else result

@@ -1,26 +1,26 @@
 """One run while it lasts: its state, its compiled functions and its files."""
 
 import math
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..learners.base import AbstractLearner
+from ..learners.base import Trainable
+from ..metrics import Figure
 from ..tasks.base import AbstractTask
 from .checkpoint import Checkpoints
 from .config import TrainingConfig
-from .evaluate import scores
+from .evaluate import episode_count, overall, scores
 from .folder import RunFolder
 from .metrics import MetricsLog
 from .parallel import copy_to, episode_mesh
 from .report import PerSeed, Report
 from .state import NEVER, TrainState, initial_state
+from .timing import Timer
 from .update import compile_score, compile_update, keep_best
 
 AHEAD = 4
@@ -32,7 +32,7 @@ class Run:
 
     def __init__(
         self,
-        learner: AbstractLearner,
+        learner: Trainable,
         task: AbstractTask,
         config: TrainingConfig,
         validation: AbstractTask | None,
@@ -40,131 +40,117 @@ class Run:
         devices: Sequence[Any] | None,
     ) -> None:
         self._config = config
-        self._judged_by = learner.judged_by
+        self._monitor = learner.monitor
         self._mesh, notices = episode_mesh(config.batch, devices)
         self._notices = list(notices)
         self._log = None if folder is None else MetricsLog(folder.metrics)
         self._checkpoints = None if folder is None else Checkpoints(folder.checkpoints)
-        self._seconds_before = 0.0
-        self._began = time.perf_counter()
-        state = None
-        if folder is not None and self._log is not None and self._checkpoints is not None:
-            self._notices += (*folder.notices, *folder.check_environment(self._mesh.size))
-            if folder.resuming:
-                state = self._resumed(learner, task, self._checkpoints, self._log)
-        if state is None:
-            state = initial_state(learner, task, config)
-        self.state = copy_to(state, self._mesh)
-        self.step = int(state.step)
-        self.all_dead = False
-        self._saved = self.step if folder and folder.resuming else None
-        self._died: dict[int, int] = {}
-        self._validation: Array | None = None
-        self._running: deque[Array] = deque()
-        self._timed_from: tuple[float, int] | None = None
-        self._first_timed: tuple[float, int] | None = None
+        self._saved: int | None = None
+        self.all_diverged = False
+        self._diverged: dict[int, int] = {}
+        self._validation: dict[str, Array] = {}
+        self._dispatched: deque[Array] = deque()
         self._update = compile_update(learner, task, config, self._mesh)
-        self._score = None
+        self._score, self._episodes = None, 0
         if validation is not None:
+            self._episodes = episode_count(validation, config.validation_episodes)
             self._score = compile_score(learner, validation, config.batch, self._mesh, config.over_seeds)
+        state, seconds = self._opened(learner, task, folder)
+        self._timer = Timer(config.steps, seconds)
+        self.state = copy_to(initial_state(learner, task, config) if state is None else state, self._mesh)
+        self.step = int(self.state.step)
 
-    def _resumed(
-        self, learner: AbstractLearner, task: AbstractTask, checkpoints: Checkpoints, log: MetricsLog
-    ) -> TrainState | None:
-        """The state to go on from, with the files brought back to its step; None where there is none."""
-        checkpoints.clean()
-        like = jax.eval_shape(lambda: initial_state(learner, task, self._config))
-        state, notices = checkpoints.load(like)
-        self._notices += notices
-        step = 0 if state is None else int(state.step)
-        if state is None:
-            self._notices.append(f"{checkpoints.folder} holds no checkpoint yet: starting from the beginning.")
-        checkpoints.set_aside_after(step)
-        last = log.cut_back(step)
-        self._seconds_before = last["seconds"] if last else 0.0
-        return state
+    def _opened(
+        self, learner: Trainable, task: AbstractTask, folder: RunFolder | None
+    ) -> tuple[TrainState | None, float]:
+        """The saved state of a folder and its training time so far. All is checked first, and written afterwards."""
+        if folder is None or self._log is None or self._checkpoints is None:
+            return None, 0.0
+        state, seconds = None, 0.0
+        self._notices += folder.notices
+        if folder.resuming:
+            like = jax.eval_shape(lambda: initial_state(learner, task, self._config))
+            state, notices = self._checkpoints.load(like)
+            self._notices += notices
+            if state is None:
+                self._notices.append(f"{folder.checkpoints} holds no checkpoint yet: starting from the beginning.")
+            step = 0 if state is None else int(state.step)
+            last = self._log.cut_back(step)
+            seconds = float(last["seconds"]) if last else 0.0
+            self._checkpoints.clean()
+            self._checkpoints.continue_from(step)
+            self._saved = step
+        self._notices += folder.record(self._mesh.size)
+        return state, seconds
 
     def advance(self) -> None:
         """Dispatches one update, and a validation where one is due; waits only to stay near the devices."""
         self.state, losses = self._update(self.state)
         self.step += 1
-        self._running.append(losses)
-        if len(self._running) > AHEAD:
-            self._running.popleft().block_until_ready()
-        if self._timed_from is None:  # the first call compiled
-            self._timed_from = self._first_timed = (time.perf_counter(), self.step)
-        self._validation = None
-        if self._score is not None and self.is_due(self._config.validate_every):
+        self._dispatched.append(losses)
+        if len(self._dispatched) > AHEAD:
+            self._dispatched.popleft().block_until_ready()
+        self._timer.note(self.step)
+        self._validation = {}
+        if self._score is not None and self._config.validates_after(self.step):
             key = jax.random.key(self._config.validation_seed)
-            found = scores(self._score, self.state.learner, key, self._config.validation_episodes, self._config.batch)
-            self._validation = jnp.mean(found[self._judged_by], axis=1)
-            self.state = keep_best(self.state, self._validation)
+            self._validation = overall(scores(self._score, self.state.learner, key, self._episodes, self._config.batch))
+            value = self._validation[self._monitor.key]
+            self.state = keep_best(self.state, value, self._monitor.larger_is_better)
 
     def is_due(self, every: int) -> bool:
         """Whether something that happens now and then, and at the end, happens at this step."""
-        return self.step % every == 0 or self.step == self._config.steps
+        return self._config.is_due(self.step, every)
 
     def reports_now(self) -> bool:
         """Whether this step is reported."""
-        return self._validation is not None or self.is_due(self._config.log_every)
+        return bool(self._validation) or self.is_due(self._config.log_every)
 
     def report(self) -> Report:
-        """Waits for the figures of this step, writes them to the metrics file and gives them back."""
+        """Waits for the figures of this step, writes them to the metrics file and returns them."""
         state = self.state
-        totals, best, alive, died_at, validation = jax.device_get(
-            (state.totals, state.best.figure, state.alive, state.died_at, self._validation)
+        best = None if state.best is None else state.best.value
+        totals, best, diverged_at, validation = jax.device_get(
+            (state.totals, best, state.diverged_at, self._validation)
         )
-        updates = (self.step - 1) % self._config.log_every + 1
-        means = {name: _per_seed(total / updates, alive) for name, total in totals.items()}
+        active = diverged_at == NEVER
+        unknown = np.full(len(active), math.nan)
         report = Report(
             step=self.step,
             steps=self._config.steps,
             seeds=self._config.seed_numbers,
-            metrics=means if self._timed_from else {},
-            validation=None if validation is None else _per_seed(validation, alive),
-            best=_per_seed(best, np.isfinite(best)),
-            judged_by=self._judged_by,
-            steps_per_second=self._rate(),
-            remaining=self._remaining(),
-            seconds=self._seconds_before + time.perf_counter() - self._began,
-            died=self._deaths(died_at),
+            metrics={key: _mean(total, active) for key, total in totals.items()} if self._timer.started else {},
+            monitor=self._monitor,
+            validation={key: _per_seed(value, active) for key, value in validation.items()},
+            best=_per_seed(unknown if best is None else best, np.ones_like(active)),
+            steps_per_second=self._timer.rate(self.step),
+            remaining=self._timer.remaining(self.step),
+            seconds=self._timer.seconds(),
+            diverged=self._note_diverged(diverged_at),
             notices=tuple(self._notices),
         )
         self._notices.clear()
-        self.all_dead = not alive.any()
+        self.all_diverged = not active.any()
         if self._log is not None and report.metrics:
             self._log.append(report.row())
         return report
 
-    def _rate(self) -> float:
-        now, since = time.perf_counter(), self._timed_from
-        if since is None:
-            return 0.0
-        self._timed_from = (now, self.step)
-        return (self.step - since[1]) / (now - since[0])
-
-    def _remaining(self) -> float | None:
-        if self._first_timed is None or self._first_timed[1] == self.step:
-            return None
-        seconds, steps = time.perf_counter() - self._first_timed[0], self.step - self._first_timed[1]
-        return (self._config.steps - self.step) * seconds / steps
-
-    def _deaths(self, died_at: np.ndarray) -> dict[int, int]:
-        """Seeds that died and when; a sentence about each new one is added to the notices."""
-        pairs = zip(self._config.seed_numbers, died_at.tolist(), strict=True)
-        died = {seed: step for seed, step in pairs if step != NEVER}
+    def _note_diverged(self, diverged_at: np.ndarray) -> dict[int, int]:
+        """Seeds that diverged and when; a sentence about each new one is added to the notices."""
+        pairs = zip(self._config.seed_numbers, diverged_at.tolist(), strict=True)
+        diverged = {seed: step for seed, step in pairs if step != NEVER}
         self._notices += [
-            f"Seed {seed} stopped at step {step}: its loss or parameters were no longer finite; "
-            "what it was before that step is kept."
-            for seed, step in died.items()
-            if seed not in self._died
+            f"Seed {seed} diverged at step {step}: its loss or parameters were no longer finite; "
+            "its state from before that step is kept."
+            for seed, step in diverged.items()
+            if seed not in self._diverged
         ]
-        self._died = died
-        return died
+        self._diverged = diverged
+        return diverged
 
-    def obituary(self) -> str:
-        """Which seed died when, as words."""
-        return ", ".join(f"seed {seed} at step {step}" for seed, step in self._died.items())
+    def diverged_seeds(self) -> str:
+        """Which seed diverged when, as words."""
+        return ", ".join(f"seed {seed} at step {step}" for seed, step in self._diverged.items())
 
     def save(self) -> None:
         """Begins to write a checkpoint of this step, unless there is one."""
@@ -178,6 +164,13 @@ class Run:
             self._checkpoints.wait()
 
 
-def _per_seed(figures: np.ndarray, known: np.ndarray) -> PerSeed:
-    pairs = zip(figures.tolist(), known.tolist(), strict=True)
-    return tuple(figure if there and math.isfinite(figure) else None for figure, there in pairs)
+def _mean(figure: Figure, known: np.ndarray) -> PerSeed:
+    """Σ total / Σ count of each seed."""
+    counted = figure.count > 0
+    value = np.divide(figure.total, figure.count, out=np.full_like(figure.total, math.nan), where=counted)
+    return _per_seed(value, known)
+
+
+def _per_seed(values: np.ndarray, known: np.ndarray) -> PerSeed:
+    pairs = zip(values.tolist(), known.tolist(), strict=True)
+    return tuple(value if there and math.isfinite(value) else None for value, there in pairs)

@@ -1,5 +1,7 @@
 """All that a run carries from one update to the next, as arrays: what is donated, saved and restored."""
 
+from typing import TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,13 +9,16 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 
 from .._checks import bad
 from .._typing import Key
-from ..learners.base import AbstractLearner, LearnerState
+from ..learners.base import LearnerState, Trainable
+from ..metrics import Figure
 from ..tasks.base import AbstractTask
-from .config import TrainingConfig
+from .config import Select, TrainingConfig
 from .fingerprint import is_data
 
 NEVER = -1
 """Step that stands for "has not happened"."""
+
+Tree = TypeVar("Tree")
 
 
 class Best(eqx.Module):
@@ -21,14 +26,14 @@ class Best(eqx.Module):
 
     Attributes:
         params: parameters; zeros before the first validation.
-        running: running statistics that belong to them.
-        figure: what they are judged by, in validation; minus infinity before the first.
+        model_state: the model state that belongs to them.
+        value: value of the monitored metric in validation; NaN before the first.
         step: the update they were reached after; -1 before the first validation.
     """
 
     params: PyTree
-    running: PyTree
-    figure: Float[Array, " seeds"]
+    model_state: PyTree
+    value: Float[Array, " seeds"]
     step: Int[Array, " seeds"]
 
 
@@ -37,21 +42,25 @@ class TrainState(eqx.Module):
 
     Attributes:
         learner: the learners' states, each array with a leading axis `seeds`.
-        best: the parameters that did best in validation.
-        totals: sums of the metrics over the updates since the last report.
+        best: the parameters that did best in validation; None where the last ones are selected.
+        totals: sums of the metrics over the updates since the last multiple of `log_every`.
         keys: data of each seed's random key.
         step: updates made.
-        alive: false for a seed whose loss or parameters stopped being finite; its state stays as it was before.
-        died_at: the update that it stopped at; -1 for the living.
+        diverged_at: the update whose loss or parameters were not finite, -1 for a seed without one. The state of a
+            diverged seed stays as it was before.
     """
 
     learner: LearnerState
-    best: Best
-    totals: dict[str, Float[Array, " seeds"]]
+    best: Best | None
+    totals: dict[str, Figure]
     keys: UInt32[Array, "seeds words"]
     step: Int[Array, ""]
-    alive: Bool[Array, " seeds"]
-    died_at: Int[Array, " seeds"]
+    diverged_at: Int[Array, " seeds"]
+
+    @property
+    def diverged(self) -> Bool[Array, " seeds"]:
+        """Which seeds diverged."""
+        return self.diverged_at != NEVER
 
 
 def draw(task: AbstractTask, key: Key, step: Int[Array, ""], numbers: Int[Array, " batch"]) -> PyTree:
@@ -59,16 +68,19 @@ def draw(task: AbstractTask, key: Key, step: Int[Array, ""], numbers: Int[Array,
     return jax.vmap(lambda number: task.sample(jax.random.fold_in(key, number), step))(numbers)
 
 
-def initial_state(learner: AbstractLearner, task: AbstractTask, config: TrainingConfig) -> TrainState:
+def initial_state(learner: Trainable, task: AbstractTask, config: TrainingConfig) -> TrainState:
     """The state of a run before its first update.
 
     Args:
         learner: what learns.
         task: what it learns from; only the shapes of its episodes are used.
-        config: gives the seeds.
+        config: gives the seeds, and whether the best parameters are kept.
 
     Returns:
         The state, with a leading axis over seeds; a seed starts the same whichever seeds are beside it.
+
+    Raises:
+        UserError: the learner's update gives no figure of the loss or the monitored metric, or one that is no scalar.
     """
     arrays, rest = eqx.partition(learner, is_data)
 
@@ -82,51 +94,90 @@ def initial_state(learner: AbstractLearner, task: AbstractTask, config: Training
     seeds = len(started)
     state = TrainState(
         learner=learners,
-        best=Best(
-            params=jax.tree.map(jnp.zeros_like, learners.params),
-            running=jax.tree.map(jnp.zeros_like, learners.running),
-            figure=jnp.full(seeds, -jnp.inf),
-            step=jnp.full(seeds, NEVER, jnp.int32),
-        ),
-        totals={name: jnp.zeros(seeds) for name in _metric_names(learner, task, config.batch)},
+        best=_nothing_yet(learners, seeds) if config.select == "best" else None,
+        totals={name: Figure(jnp.zeros(seeds), jnp.zeros(seeds)) for name in _metric_keys(learner, task, config.batch)},
         keys=keys,
         step=jnp.zeros((), jnp.int32),
-        alive=jnp.ones(seeds, bool),
-        died_at=jnp.full(seeds, NEVER, jnp.int32),
+        diverged_at=jnp.full(seeds, NEVER, jnp.int32),
     )
-    # Weakly typed arrays would become strongly typed in the first update, and the second would compile anew.
+    # Weakly typed arrays would become strongly typed in the first update, and the second would compile again.
     return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)
 
 
-def _metric_names(learner: AbstractLearner, task: AbstractTask, batch: int) -> list[str]:
-    """Names of the figures that an update gives, found without computing one."""
+def stored_shapes(learner: Trainable, config: TrainingConfig) -> TrainState:
+    """Shapes of what a checkpoint holds of the parameters: without the optimizer's state and the sums of the metrics.
 
-    def update() -> dict[str, Array]:
+    Args:
+        learner: what was trained; its task is not needed.
+        config: gives the seeds, and whether the best parameters were kept.
+    """
+
+    def build() -> TrainState:
+        keys = jax.random.split(jax.random.key(0), config.seeds)
+        states = jax.vmap(lambda key: learner.init(key=key))(keys)
+        return TrainState(
+            learner=LearnerState(params=states.params, opt_state=(), model_state=states.model_state),
+            best=_nothing_yet(states, config.seeds) if config.select == "best" else None,
+            totals={},
+            keys=jax.random.key_data(keys),
+            step=jnp.zeros((), jnp.int32),
+            diverged_at=jnp.full(config.seeds, NEVER, jnp.int32),
+        )
+
+    return jax.eval_shape(build)
+
+
+def _nothing_yet(states: LearnerState, seeds: int) -> Best:
+    return Best(
+        params=jax.tree.map(jnp.zeros_like, states.params),
+        model_state=jax.tree.map(jnp.zeros_like, states.model_state),
+        value=jnp.full(seeds, jnp.nan),
+        step=jnp.full(seeds, NEVER, jnp.int32),
+    )
+
+
+def _metric_keys(learner: Trainable, task: AbstractTask, batch: int) -> list[str]:
+    """Keys of the figures that an update gives, found without computing one."""
+
+    def update() -> dict[str, Figure]:
         key = jax.random.key(0)
         episodes = draw(task, key, jnp.zeros((), jnp.int32), jnp.arange(batch))
         return learner.update(learner.init(key=key), episodes, key=key)[1]
 
-    names = sorted(jax.eval_shape(update))
-    if missing := {"loss", learner.judged_by} - set(names):
-        raise bad("metrics of the learner's update", came=names, wanted=f"also {', '.join(sorted(missing))}")
-    return names
+    figures = jax.eval_shape(update)
+    keys = sorted(figures)
+    if missing := {"loss", learner.monitor.key} - set(keys):
+        raise bad("metrics of the learner's update", came=keys, wanted=f"also {', '.join(sorted(missing))}")
+    for key, figure in figures.items():
+        if (figure.total.shape, figure.count.shape) != ((), ()):
+            raise bad(f"metric {key} of the learner's update", came=figure.total.shape, wanted="a scalar")
+    return keys
 
 
-def one_seed(tree: PyTree, index: int) -> PyTree:
+def one_seed(tree: Tree, index: int) -> Tree:
     """One seed's part of arrays with a leading axis over seeds."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def best_learner(state: TrainState) -> LearnerState:
-    """The learners' states with each seed's best parameters, or its last ones where none were validated."""
-    validated = state.best.step > NEVER
-    params, running = where_seed(
-        validated, (state.best.params, state.best.running), (state.learner.params, state.learner.running)
+def chosen_state(state: TrainState, select: Select = "best") -> LearnerState:
+    """The learners' states with the parameters that results use.
+
+    Args:
+        state: the state of a run.
+        select: `best`, each seed's best parameters in validation, or its last ones where none were validated or kept;
+            `last`, the last ones.
+    """
+    if state.best is None or select == "last":
+        return state.learner
+    params, model_state = where_seed(
+        state.best.step > NEVER,
+        (state.best.params, state.best.model_state),
+        (state.learner.params, state.learner.model_state),
     )
-    return LearnerState(params=params, optimiser=state.learner.optimiser, running=running)
+    return LearnerState(params=params, opt_state=state.learner.opt_state, model_state=model_state)
 
 
-def where_seed(condition: Bool[Array, " seeds"], on_true: PyTree, on_false: PyTree) -> PyTree:
+def where_seed(condition: Bool[Array, " seeds"], on_true: Tree, on_false: Tree) -> Tree:
     """Chooses between two states seed by seed."""
 
     def choose(a: Array, b: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The compiled parts of a run: one update of all seeds, the scores of a batch, the choice of the best."""
+"""The compiled parts of a run: one update of all seeds, the figures of a batch, the choice of the best."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,15 +11,16 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 
 from .._typing import Key
-from ..learners.base import AbstractLearner, LearnerState, Metrics
+from ..baselines.base import Baseline
+from ..learners.base import Figures, LearnerState, Trainable
 from ..tasks.base import AbstractTask
 from .config import OverSeeds, TrainingConfig
 from .fingerprint import is_data
-from .parallel import copied, copy_to, settle, spread
-from .state import Best, TrainState, draw, one_seed, where_seed
+from .parallel import block, copy_to, replicate, shard
+from .state import NEVER, Best, TrainState, draw, one_seed, where_seed
 
 Update = Callable[[TrainState], tuple[TrainState, Float[Array, " seeds"]]]
-Score = Callable[[LearnerState, Key, int], dict[str, Float[Array, "seeds batch ..."]]]
+Score = Callable[[LearnerState | None, Key, int], Figures]
 
 
 def over_seeds(function: Callable[..., Any], how: OverSeeds, *trees: PyTree) -> Any:
@@ -43,7 +44,7 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
     return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all()
 
 
-def compile_update(learner: AbstractLearner, task: AbstractTask, config: TrainingConfig, mesh: Mesh) -> Update:
+def compile_update(learner: Trainable, task: AbstractTask, config: TrainingConfig, mesh: Mesh) -> Update:
     """Compiles one update of all seeds.
 
     Args:
@@ -55,7 +56,7 @@ def compile_update(learner: AbstractLearner, task: AbstractTask, config: Trainin
 
     Returns:
         A function from a state to the next one and the losses of the update. It takes over the memory of the state
-        that it is given; the losses are free to be waited for.
+        that it is given; the losses may be waited for.
     """
     arrays, rest = eqx.partition((learner, task), is_data)
     placed = copy_to(arrays, mesh)
@@ -64,80 +65,99 @@ def compile_update(learner: AbstractLearner, task: AbstractTask, config: Trainin
     def update(state: TrainState, arrays: PyTree) -> tuple[TrainState, Float[Array, " seeds"]]:
         learner, task = eqx.combine(arrays, rest)
         change = partial(_change, learner, task, config.batch, mesh, state.step)
-        after, metrics, finite = over_seeds(change, config.over_seeds, state.learner, state.keys)
-        alive = state.alive & finite
-        fresh = state.step % config.log_every == 0
-        totals = {name: jnp.where(fresh, 0.0, total) + metrics[name] for name, total in state.totals.items()}
-        state = TrainState(
-            learner=where_seed(alive, after, state.learner),
+        after, figures, finite = over_seeds(change, config.over_seeds, state.learner, state.keys)
+        goes_on = ~state.diverged & finite
+        is_first = state.step % config.log_every == 0
+        totals = jax.tree.map(lambda sum_, new: jnp.where(is_first, 0.0, sum_) + new, state.totals, figures)
+        now = TrainState(
+            learner=where_seed(goes_on, after, state.learner),
             best=state.best,
-            totals=where_seed(alive, totals, state.totals),
+            totals=where_seed(goes_on, totals, state.totals),
             keys=state.keys,
             step=state.step + 1,
-            alive=alive,
-            died_at=jnp.where(state.alive & ~finite, state.step + 1, state.died_at),
+            diverged_at=jnp.where(~state.diverged & ~finite, state.step + 1, state.diverged_at),
         )
-        return copied((state, metrics["loss"]), mesh)
+        return replicate((now, figures["loss"].total), mesh)
 
-    return lambda state: settle(update(state, placed), mesh)
+    return lambda state: block(update(state, placed), mesh)
 
 
 def _change(
-    learner: AbstractLearner,
+    learner: Trainable,
     task: AbstractTask,
     batch: int,
     mesh: Mesh,
     step: Int[Array, ""],
     state: LearnerState,
     key_data: UInt32[Array, " words"],
-) -> tuple[LearnerState, Metrics, Bool[Array, ""]]:
+) -> tuple[LearnerState, Figures, Bool[Array, ""]]:
     """One seed's update, its figures, and whether all of it is finite."""
     key = jax.random.fold_in(jax.random.wrap_key_data(key_data), step)
     sampling_key, update_key = jax.random.split(key)
-    episodes = spread(draw(task, sampling_key, step, spread(jnp.arange(batch), mesh)), mesh)
-    after, metrics = learner.update(state, episodes, key=update_key)
-    metrics = {name: value.astype(jnp.float32) for name, value in metrics.items()}
-    # The optimiser's state is not asked: some keep an infinity there on purpose (the best loss so far).
-    return after, metrics, all_finite((metrics["loss"], after.params, after.running))
+    episodes = shard(draw(task, sampling_key, step, shard(jnp.arange(batch), mesh)), mesh)
+    after, figures = learner.update(state, episodes, key=update_key)
+    figures = jax.tree.map(lambda part: part.astype(jnp.float32), figures)
+    # The optimizer's state is not asked: some keep an infinity there on purpose (the best loss so far).
+    return after, figures, all_finite((figures["loss"].total, after.params, after.model_state))
 
 
 def compile_score(
-    learner: AbstractLearner, task: AbstractTask, batch: int, mesh: Mesh, how: OverSeeds = "auto"
+    scored: Trainable | Baseline, task: AbstractTask, batch: int, mesh: Mesh, how: OverSeeds = "auto"
 ) -> Score:
     """Compiles the figures of a batch of episodes.
 
     Args:
-        learner: what is measured.
-        task: draws the episodes, at step 0.
+        scored: what is measured.
+        task: draws the episodes, at step 0, or holds a finite number of them.
         batch: episodes in one call, a multiple of the number of devices.
         mesh: the devices that share the episodes.
         how: how seeds run side by side.
 
     Returns:
-        A function of the learners' states, the key of the evaluation and the number of its first episode, that gives
-        what the learner's `evaluate` gives, for each seed. The episodes are the same for all seeds.
+        A function of the learners' states (None for a baseline), the key of the evaluation and the number of its first
+        episode, that gives what `evaluate` gives, for each seed (one for a baseline). The episodes are the same for all
+        seeds. Where the data are finite, the last episode is repeated up to the end of the batch.
     """
-    arrays, rest = eqx.partition((learner, task), is_data)
+    arrays, rest = eqx.partition((scored, task), is_data)
     placed = copy_to(arrays, mesh)
 
     @jax.jit
-    def score(
-        states: LearnerState, key: Key, first: Int[Array, ""], arrays: PyTree
-    ) -> dict[str, Float[Array, "seeds batch ..."]]:
-        learner, task = eqx.combine(arrays, rest)
+    def score(states: LearnerState | None, key: Key, first: Int[Array, ""], arrays: PyTree) -> Figures:
+        scored, task = eqx.combine(arrays, rest)
         sampling_key, learner_key = jax.random.split(key)
-        numbers = spread(first + jnp.arange(batch), mesh)
-        episodes = spread(draw(task, sampling_key, jnp.zeros((), jnp.int32), numbers), mesh)
+        numbers = shard(first + jnp.arange(batch), mesh)
+        episodes = shard(_numbered(task, sampling_key, numbers), mesh)
         key = jax.random.fold_in(learner_key, first)
-        found = over_seeds(lambda state: learner.evaluate(state, episodes, key=key), how, states)
-        return copied({name: figure.astype(jnp.float32) for name, figure in found.items()}, mesh)
+        if states is None:
+            found = jax.tree.map(lambda part: part[None], scored.evaluate(episodes, key=key))
+        else:
+            found = over_seeds(lambda state: scored.evaluate(state, episodes, key=key), how, states)
+        return replicate(jax.tree.map(lambda part: part.astype(jnp.float32), found), mesh)
 
-    return lambda states, key, first: settle(score(states, key, jnp.asarray(first, jnp.int32), placed), mesh)
+    return lambda states, key, first: block(score(states, key, jnp.asarray(first, jnp.int32), placed), mesh)
 
 
-@partial(jax.jit, donate_argnums=0)
-def keep_best(state: TrainState, figure: Float[Array, " seeds"]) -> TrainState:
-    """Remembers the parameters of the seeds that did better in validation than ever before."""
-    better = state.alive & (figure > state.best.figure)
-    now = Best(state.learner.params, state.learner.running, figure, jnp.full_like(state.best.step, state.step))
-    return eqx.tree_at(lambda s: s.best, state, where_seed(better, now, state.best))
+def _numbered(task: AbstractTask, key: Key, numbers: Int[Array, " batch"]) -> PyTree:
+    """The episodes of some numbers: drawn, or those of finite data, the last one in the place of all after it."""
+    size = task.size()
+    if size is None:
+        return draw(task, key, jnp.zeros((), jnp.int32), numbers)
+    return jax.vmap(task.at)(jnp.minimum(numbers, size - 1))
+
+
+@partial(jax.jit, donate_argnums=0, static_argnums=2)
+def keep_best(state: TrainState, value: Float[Array, " seeds"], larger_is_better: bool) -> TrainState:
+    """Keeps the parameters of the seeds that did better in validation than ever before.
+
+    Args:
+        state: the state of a run that keeps its best parameters.
+        value: value of the monitored metric for each seed.
+        larger_is_better: the metric's direction.
+    """
+    best = state.best
+    if best is None:
+        return state
+    is_better = value > best.value if larger_is_better else value < best.value
+    is_better = ~state.diverged & jnp.isfinite(value) & (is_better | (best.step == NEVER))
+    now = Best(state.learner.params, state.learner.model_state, value, jnp.full_like(best.step, state.step))
+    return eqx.tree_at(lambda s: s.best, state, where_seed(is_better, now, best))

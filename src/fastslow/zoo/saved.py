@@ -26,7 +26,7 @@ from ..training.checkpoint import Checkpoints
 from ..training.files import replace_text, writing
 from ..training.fingerprint import digest, named_arrays, tree_digest
 from ..training.folder import read_json
-from ..training.state import NEVER, Best, TrainState, best_learner
+from ..training.state import chosen_state, stored_shapes
 
 Which = Literal["best", "last"]
 CONFIG, PARAMS, CARD = "config.json", "params.npz", "card.md"
@@ -97,16 +97,16 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
         raise bad("run", came=str(path), wanted=f"a run folder, which holds {CONFIG}")
     config = read_config(read_json(path / CONFIG))
     learner = config.build()
-    state, notices = Checkpoints(path / "checkpoints").load(_shapes(learner, config))
+    state, notices = Checkpoints(path / "checkpoints").load(stored_shapes(learner, config.training))
     if state is None:
         raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
-    alive = np.flatnonzero(state.alive)
-    if not alive.size:
-        notices = (*notices, f"No seed of {path} stayed finite; these are the parameters from before.")
-        alive = np.arange(config.training.seeds)
-    chosen = jax.jit(best_learner)(state) if which == "best" else state.learner
-    chosen = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[alive]), chosen)
-    seeds = tuple(config.training.seed_numbers[index] for index in alive)
+    finite = np.flatnonzero(~np.asarray(state.diverged))
+    if not finite.size:
+        notices = (*notices, f"Every seed of {path} diverged; these are the parameters from before.")
+        finite = np.arange(config.training.seeds)
+    chosen = jax.jit(chosen_state, static_argnums=1)(state, which)
+    chosen = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[finite]), chosen)
+    seeds = tuple(config.training.seed_numbers[index] for index in finite)
     return _saved(str(path), config, learner, chosen, seeds, which, notices)
 
 
@@ -206,28 +206,6 @@ def _saved(
 def _one_seed(states: PyTree, index: int) -> PyTree:
     """Sliced on the host, where there is nothing to compile for each shape."""
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[index]), states)
-
-
-def _shapes(learner: Trainable, config: Config) -> TrainState:
-    """Shapes of what is read of a checkpoint: all but the optimizer's state and the sums for the next report."""
-    seeds = config.training.seeds
-
-    def build() -> TrainState:
-        keys = jax.random.split(jax.random.key(0), seeds)
-        state = jax.vmap(lambda key: learner.init(key=key))(keys)
-        state = LearnerState(params=state.params, opt_state=(), model_state=state.model_state)
-        numbers = jnp.full(seeds, NEVER, jnp.int32)
-        return TrainState(
-            learner=state,
-            best=Best(state.params, state.model_state, jnp.zeros(seeds), numbers),
-            totals={},
-            keys=jax.random.key_data(keys),
-            step=jnp.zeros((), jnp.int32),
-            alive=jnp.ones(seeds, bool),
-            died_at=numbers,
-        )
-
-    return jax.eval_shape(build)
 
 
 def _named(state: LearnerState) -> dict[str, np.ndarray]:

@@ -71,7 +71,7 @@ class Block:
     def with_feed_forward(self) -> Config:
         """The network with a feed-forward controller."""
         controller = FeedForwardConfig(hidden=self.base.model.cell.controller.hidden)
-        return with_cell(self.base, controller=controller, key_source="hidden")
+        return with_cell(self.base, controller=controller)
 
 
 def blocks(budget: Budget) -> list[Block]:

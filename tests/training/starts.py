@@ -1,7 +1,7 @@
 """A program that trains in child processes, which may be killed; `tests/end_to_end/test_kill_resume.py` runs it.
 
-It reads one line of JSON a sitting from standard input, forks a child that trains, and prints the child's number and,
-when the child has ended, its exit code. Forking spares each sitting the imports; JAX itself starts in the child alone.
+It reads one line of JSON from standard input for each start of a run, forks a child that trains, and prints the child's
+number and, when the child has ended, its exit code. Forking saves the imports; JAX itself starts in the child alone.
 """
 
 import json
@@ -13,10 +13,11 @@ from pathlib import Path
 import jax
 from tests.training.toy import blobs, softmax
 
-from fastslow.training.config import TrainingConfig, to_json
-from fastslow.training.fingerprint import params_sha256
+from fastslow.configs.json import to_json
+from fastslow.training.config import TrainingConfig
+from fastslow.training.fingerprint import tree_digest
 from fastslow.training.folder import RunFolder
-from fastslow.training.loop import fit, train
+from fastslow.training.loop import fit, run_to_end
 from fastslow.training.parallel import cpu_devices
 from fastslow.training.report import Report
 
@@ -25,12 +26,12 @@ CONFIG = TrainingConfig(
 )
 
 
-def sit(folder: str, resume: bool, pace: float) -> None:
-    """One sitting of a run.
+def start(folder: str, resume: bool, pace: float) -> None:
+    """One start of a run.
 
     Args:
-        folder: the run folder; beside it is written where each sitting began and what it ended with.
-        resume: whether to go on.
+        folder: the run folder; beside it is written at which step each start began and what the run ended with.
+        resume: whether to continue.
         pace: seconds to rest at each report.
     """
 
@@ -41,8 +42,8 @@ def sit(folder: str, resume: bool, pace: float) -> None:
         time.sleep(pace)
 
     with RunFolder(Path(folder), to_json(CONFIG), resume=resume) as opened:
-        state = train(fit(softmax(), blobs(), CONFIG, validation=blobs(), folder=opened), watch)
-    Path(f"{folder}.sha256").write_text(params_sha256(state))
+        state = run_to_end(fit(softmax(), blobs(), CONFIG, validation=blobs(), folder=opened), watch)
+    Path(f"{folder}.sha256").write_text(tree_digest(state))
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def main() -> None:
         if child == 0:
             code = 1
             try:
-                sit(**json.loads(line))
+                start(**json.loads(line))
                 code = 0
             finally:
                 os._exit(code)

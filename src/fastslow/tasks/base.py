@@ -173,7 +173,7 @@ class TaskSplits:
     name: str
     split: str
     digest: str
-    scheme: Literal["arrays-sha256", "draws-sha256"]
+    scheme: str
 
     @property
     def data(self) -> Mapping[str, str]:

@@ -2,8 +2,9 @@
 
 A document marks a table's place with two comments, `table:NAME` before it and `end:NAME` after it; NAME is a folder
 under `results/`. `file:NAME` marks the place of a file of the repository, shown as code. What lies between the comments
-belongs to this module, and so does a number in a sentence that has a comment right behind it, `value:FILE; ROW; METRIC`. FILE lies under `results/`, and is named without its `.json`; METRIC is a
-metric's name, and where it stands on an axis also that, as in `accuracy, instance 2`.
+belongs to this module, and so does a number in a sentence that has a comment right behind it,
+`value:FILE; ROW; METRIC`. FILE lies under `results/`, and is named without its `.json`; METRIC is a metric's name, and
+where it stands on an axis also that, as in `accuracy, instance 2`.
 """
 
 import os

@@ -16,10 +16,10 @@ cpu_devices()
 
 import jax
 import jax.numpy as jnp
-from fastslow.models.embed import EPSILON, ConvBlock
-from fastslow.results.environment import environment
 
+from fastslow.models.conv import EPSILON, ConvBlock
 from fastslow.training.parallel import copy_to, episode_mesh, replicate, shard
+from fastslow.training.provenance import environment
 
 
 def convolve(block, x):

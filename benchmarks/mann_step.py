@@ -49,10 +49,10 @@ def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
     import jax
     import jax.numpy as jnp
     from fastslow.configs.streams import StreamConfig, build_stream_learner
-    from fastslow.results.environment import environment
 
     from fastslow.learners import supervised as sequence
     from fastslow.tasks.base import SequenceEpisode
+    from fastslow.training.provenance import environment
 
     if plain:  # the test twin of the unroll that walks states back
         sequence.AbstractRewindableCell = ()  # type: ignore[assignment]
@@ -141,7 +141,7 @@ def theirs(steps: int, cores: int, compiled: bool) -> dict[str, object]:
         nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()
 
-    from fastslow.results.environment import hardware
+    from fastslow.training.provenance import hardware
 
     return {**timed(step, steps), "versions": {"torch": torch.__version__}, "hardware": hardware()}
 

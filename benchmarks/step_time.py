@@ -23,11 +23,11 @@ def measure(preset: str, devices: int, seeds: int, how: str, steps: int) -> dict
 
     cpu_devices(devices)
     import jax
-    from fastslow.results.environment import environment
 
     from fastslow.configs.config import build_any_learner, build_tasks
     from fastslow.configs.presets import find_preset
     from fastslow.training.parallel import copy_to, episode_mesh
+    from fastslow.training.provenance import environment
     from fastslow.training.state import initial_state
     from fastslow.training.update import compile_update
 

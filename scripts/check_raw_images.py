@@ -18,22 +18,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from fastslow.results.pipeline import NAMES_SHA256, data_of, facts_of
-from fastslow.tasks.splits import TaskSplits
 from jaxtyping import Float
 
 from fastslow._checks import UserError, bad
-from fastslow.configs.config import build_tasks
+from fastslow.configs.json import to_json
 from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import FewShotClassifier
 from fastslow.metrics import ACCURACY
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.statistics import interval
-from fastslow.tasks.base import Examples
+from fastslow.tasks.base import Examples, TaskSplits
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
-from fastslow.training.config import to_json
 from fastslow.training.evaluate import EVALUATION_SEED, evaluate
+from fastslow.training.fingerprint import SCHEME
 from fastslow.training.provenance import environment
 from fastslow.training.state import draw
 from fastslow.zoo.saved import Saved, load
@@ -117,14 +115,15 @@ def row(name: str, saved: Saved, tasks: TaskSplits, found: np.ndarray, seconds: 
         axis={},
         value=value,
         ci95=(low, high),
+        chance=config.task.spec.chance,
         episodes=len(found),
         seeds=saved.seeds[:1],
         paper_value=None,
+        facts={**config.learner.facts, "updates": config.training.steps},
         config=to_json(config),
-        params_digest={"scheme": NAMES_SHA256, "values": saved.sha256[:1]},
-        data=data_of(tasks),
+        params_digest={"scheme": SCHEME, "values": list(saved.digests[:1])},
+        data=tasks.data,
         seconds=seconds,
-        **facts_of(config),
         **environment(),
     )
 
@@ -146,7 +145,7 @@ def compare(model: str | Path, *, episodes: int = 1000, data: str | None = None)
         raise bad("model", came=saved.name, wanted="a model trained on Omniglot")
     start = time.perf_counter()
     config = replace(config, data=data)
-    tasks = build_tasks(config)
+    tasks = config.build()
     states = jax.tree.map(lambda leaf: leaf[:1], saved.states)
     arrays = evaluate(saved.learner, states, tasks.test, episodes=episodes, batch=BATCH)[0]
     between = time.perf_counter()

@@ -19,6 +19,7 @@ from fastslow.configs.streams import StreamConfig
 from fastslow._checks import UserError, bad
 from fastslow.configs.config import RunConfig
 from fastslow.configs.presets import PRESETS
+from fastslow.metrics import ACCURACY
 from fastslow.results.row import ResultRow, read_rows
 from fastslow.results.tables import table
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
@@ -57,12 +58,12 @@ def matching(saved: Saved, rows: list[ResultRow]) -> tuple[int, list[ResultRow]]
     Raises:
         UserError: where no row is about exactly one seed's parameters of this run.
     """
-    for index, sha256 in enumerate(saved.sha256):
-        found = [row for row in rows if row.params_digest["values"] == (sha256,) and row.metric == "accuracy"]
+    for index, digest in enumerate(saved.digests):
+        found = [row for row in rows if row.params_digest["values"] == [digest] and row.metric == ACCURACY.name]
         if found:
             return index, found
-    came = sorted({sha256[:12] for row in rows for sha256 in row.params_digest["values"]})
-    wanted = f"accuracies of one seed's best parameters of the run ({', '.join(s[:12] for s in saved.sha256)})"
+    came = sorted({digest[:12] for row in rows for digest in row.params_digest["values"]})
+    wanted = f"accuracies of one seed's best parameters of the run ({', '.join(d[:12] for d in saved.digests)})"
     raise bad("result", came=", ".join(came) or "no rows", wanted=wanted, remedy="evaluate the run first")
 
 
@@ -112,7 +113,7 @@ def card(
     config, row = saved.config, rows[0]
     words = stream_words(name, config) if isinstance(config, StreamConfig) else few_shot_words(name, config)
     facts = {
-        "data": f"{row.data['name']}, split {row.data['split']}; SHA-256 of the data {row.data['digest']}",
+        "data": f"{row.data['name']}, split {row.data['split']}; {row.data['scheme']} {row.data['digest']}",
         "classes": "trained on the split's training classes, chosen on its validation classes, measured on its test "
         "classes, none of which took part in training or choice",
         **words.facts,
@@ -120,7 +121,7 @@ def card(
         "seed": f"{saved.seeds[index]} (of {config.training.seeds} trained)",
         "updates": f"{last['step']:,} of {config.training.batch} episodes",
         "training time": f"{duration(last['seconds'])} on {trained_on}",
-        "parameters": f"SHA-256 {saved.sha256[index]}",
+        "parameters": f"{row.params_digest['scheme']} {saved.digests[index]}",
         "measured with": ", ".join(f"{program} {version}" for program, version in row.versions.items()),
         "measured at commit": ", ".join(dict.fromkeys(row.commit or "not recorded" for row in rows)),
         **({"note": note} if note else {}),

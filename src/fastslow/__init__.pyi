@@ -44,6 +44,7 @@ from .models.classifier import Classifier as Classifier
 from .models.classifier import ClassifierConfig as ClassifierConfig
 from .models.conv import ConvConfig as ConvConfig
 from .models.embedding import AbstractEmbedding as AbstractEmbedding
+from .models.embedder import EmbedderConfig as EmbedderConfig
 from .models.flatten import FlattenConfig as FlattenConfig
 from .models.head import Head as Head
 from .models.lookup import LookupConfig as LookupConfig
@@ -74,3 +75,5 @@ from .training.config import TrainingConfig as TrainingConfig
 from .zoo.evaluate import evaluate as evaluate
 from .zoo.saved import Saved as Saved
 from .zoo.saved import load as load
+
+__version__: str

@@ -28,7 +28,7 @@ def _shown(value: object) -> str:
     """A value as Python writes it, on one line and cut where it is long."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no whole number of more than some thousand digits
+    except (ValueError, RecursionError):  # a whole number of some thousand digits, or lists nested as deeply
         return f"{type(value).__name__} too long to show"
     text = " ".join(line.strip() for line in text.splitlines())
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]}… ({len(text):,} characters)"

@@ -1,7 +1,7 @@
 import numpy as np
 
 from fastslow.plotting import streams as stream_plots
-from fastslow.plotting.figures import Curve
+from fastslow.plotting.curve import Curve
 from fastslow.plotting.streams import Belief
 
 STEPS = np.array([10, 20])

@@ -16,7 +16,7 @@ CONTRACT = (
     "commit versions hardware seconds"
 )
 DATA, DIGESTS = ROW.data, ["0" * 64, "1" * 64, "a" * 64]
-SERIES = {"accuracy": {"steps": (10, 20), "values": ((0.1, 0.5), (None, 0.6), (0.2, 0.7))}}
+SERIES = {"accuracy": {"steps": [10, 20], "values": [[0.1, 0.5], [None, 0.6], [0.2, 0.7]]}}
 
 
 def nested(levels: int) -> Any:

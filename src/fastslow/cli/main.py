@@ -29,6 +29,7 @@ VERBS = {
     "train": Verb("train", "train a preset, measure it on classes it never saw; alone: the main job"),
     "evaluate": Verb("evaluate", "measure a run or a released model on test episodes"),
     "reproduce": Verb("reproduce", "run a table or figure of a paper, and show it beside the paper's numbers"),
+    "results": Verb("results", "print every recorded result, with its interval, chance and the paper's value"),
     "report": Verb("report", "render the documents' tables from the result files"),
     "list": Verb("listing", "name the presets, experiments and released models, and how long each takes"),
     "plot": Verb("plot", "draw the figures of a run again"),

@@ -40,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     trained = with_data_of(load_run(flags.folder), flags.data)
     result = flags.folder / "result.json"
     others = read_rows(result)[1:] if result.is_file() else []
-    references = {row.row: row.value for row in others if row.metric == "accuracy" and not row.axis}
+    references = {row.row: row.value for row in others if row.metric == "accuracy"}
     for path in draw_figures(trained, flags.folder / "figures", references):
         sys.stdout.write(f"{path}\n")
     return 0

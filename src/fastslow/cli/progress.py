@@ -72,13 +72,14 @@ class Watcher:
     def _figures(self, name: str, report: Report) -> list[str]:
         if not report.metrics:
             return ["compiling, then the first figures"]
+        monitor = report.monitor
+        form = "{:.1%}" if monitor.unit == "share" else "{:.3f}"
         figures = []
-        judged = "{:.1%}" if report.monitor.unit == "share" else "{:.3f}"
-        for metric, text in (("loss", "loss {:.3f}"), (report.monitor.key, f"{report.monitor.name} {judged}")):
-            value = _mean(report.metrics[metric])
-            figures.append(text.format(value) if value is not None else f"{metric} –")
+        for title, key, each in (("loss", "loss", "{:.3f}"), (monitor.name, monitor.key, form)):
+            value = _mean(report.metrics[key])
+            figures.append(f"{title} {'–' if value is None else each.format(value)}")
         if name in self._validation:
-            figures.append(f"validation {judged.format(self._validation[name])}")
+            figures.append(f"validation {form.format(self._validation[name])}")
         if report.steps_per_second:
             figures.append(f"{report.steps_per_second:.3g} steps/s")
         if report.remaining and report.step < report.steps:

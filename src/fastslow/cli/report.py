@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from ..results.tables import check, render
+from ..results.documents import check, render
 
 _DESCRIPTION = """Renders the tables of README.md and docs/, and the figures in their sentences, from the files under
 results/, and names the documents that changed.

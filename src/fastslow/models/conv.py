@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from .._checks import bad, check_positive
 from .._typing import Key
 from ..tasks.base import TaskSpec
-from .embedding import AbstractEmbedding
+from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 
 EPSILON = 1e-5
 
@@ -106,7 +106,7 @@ class ConvEmbedding(AbstractEmbedding[Statistics]):
 
     @property
     def out_size(self) -> int:
-        return self.project.bias.shape[0]
+        return self.project.weight.shape[0]
 
     def __call__(
         self, x: Float[Array, "images height columns"], given: Statistics | None
@@ -136,7 +136,7 @@ class ConvEmbedding(AbstractEmbedding[Statistics]):
 
 
 @dataclass(frozen=True)
-class ConvConfig:
+class ConvConfig(AbstractEmbeddingConfig):
     """Convolution blocks over images."""
 
     features: int = 64

@@ -5,19 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from .figures import Curve, plain
-
-SHADES = ("#c6c6c6", "#7fb3d5", "#2e75a8", "#123a5e", "#c4501b", "#6a3d9a")
-"""From the first instance to the tenth, light to dark; the last two for whatever else there is."""
-_STYLE = {"color": "#444444", "fontsize": 9}
+from .curve import Curve
+from .style import SHADES, TEXT, grid, share
 
 
 def over_training(panels: Mapping[str, Mapping[str, Curve]], columns: int = 2) -> Figure:
-    """Several shares over the updates, a panel for each network (mann Figures 2 and 3).
+    """Several accuracies over the updates, a panel for each network (mann Figures 2 and 3).
 
     Args:
         panels: by title, curves by name; of each the mean over its seeds is drawn.
@@ -25,36 +21,38 @@ def over_training(panels: Mapping[str, Mapping[str, Curve]], columns: int = 2) -
     """
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.6 * columns, 3.2 * rows + 0.4), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
+    panes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes, (title, curves) in zip(panes.flat, panels.items(), strict=False):
         for (name, curve), color in zip(curves.items(), SHADES, strict=False):
             some = ~np.isnan(curve.values).all(axis=1)
             if some.any():
                 mean = np.nanmean(curve.values[some], axis=1)
                 axes.plot(curve.steps[some], mean, color=color, label=name, linewidth=1.6)
-        axes.set_title(title, **_STYLE)
-        _share(axes)
+        axes.set_title(title, **TEXT)
+        grid(axes)
+        share(axes)
         axes.set(xlabel="updates", xlim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
-    for axes in grid.flat[len(panels) :]:
+    for axes in panes.flat[len(panels) :]:
         axes.set_visible(False)
-    handles, names = grid.flat[0].get_legend_handles_labels()
+    handles, names = panes.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=9, frameon=False)
     return figure
 
 
 def by_classes(classes: Int[np.ndarray, " sizes"], shares: Mapping[str, Float[np.ndarray, " sizes"]]) -> Figure:
-    """Shares named rightly against the number of classes of an episode (mann Figure 4).
+    """Accuracy against the number of classes of an episode (mann Figure 4).
 
     Args:
         classes: numbers of classes.
-        shares: by name, one share for each of them.
+        shares: by name, one accuracy for each of them, in [0, 1].
     """
     figure = Figure(figsize=(6, 3.8), layout="constrained")
     axes = figure.subplots()
     for (name, values), color in zip(shares.items(), SHADES, strict=False):
         axes.plot(classes, values, color=color, marker="o", label=name, linewidth=1.6)
-    _share(axes)
+    grid(axes)
+    share(axes)
     axes.set(xlabel="classes in an episode", xticks=classes)
     figure.legend(loc="outside lower center", ncols=len(shares), fontsize=9, frameon=False)
     return figure
@@ -62,7 +60,7 @@ def by_classes(classes: Int[np.ndarray, " sizes"], shares: Mapping[str, Float[np
 
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """What is said of a function at each of many places. Attributes: `mean`; `deviation`."""
+    """What is predicted of a function at each of many places. Attributes: `mean`; `deviation`."""
 
     mean: Float[np.ndarray, " places"]
     deviation: Float[np.ndarray, " places"]
@@ -74,7 +72,7 @@ def regression(
     seen: tuple[Float[np.ndarray, " seen"], Float[np.ndarray, " seen"]],
     beliefs: Mapping[str, Belief],
 ) -> Figure:
-    """A function, the values of it that were seen, and what each of several makes of it (mann Figure 5).
+    """A function, the values of it that were seen, and what each of several predicts (mann Figure 5).
 
     Args:
         places: inputs, rising.
@@ -90,9 +88,9 @@ def regression(
         axes.plot(places, truth, color="#8c8c8c", linestyle="--", linewidth=1.2, label="function")
         axes.plot(places, belief.mean, color="#0b62a4", linewidth=1.8, label="mean")
         axes.plot(*seen, "o", color="#c4501b", markersize=4, label="seen")
-        axes.set_title(name, **_STYLE)
+        axes.set_title(name, **TEXT)
         axes.set(xlabel="x")
-        _grid(axes)
+        grid(axes)
     panels[0].set_ylabel("f(x)")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
@@ -110,22 +108,10 @@ def likelihoods(panels: Mapping[str, Mapping[str, Float[np.ndarray, " time"]]]) 
     for axes, (title, lines) in zip(row, panels.items(), strict=True):
         for (name, values), color in zip(lines.items(), ("#444444", "#0b62a4", "#c4501b", "#6a3d9a"), strict=False):
             axes.plot(np.arange(1, len(values) + 1), values, color=color, label=name, linewidth=1.6)
-        axes.set_title(title, **_STYLE)
+        axes.set_title(title, **TEXT)
         axes.set(xlabel="sample")
-        _grid(axes)
+        grid(axes)
     row[0].set_ylabel("log likelihood, nats")
     handles, names = row[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     return figure
-
-
-def _share(axes: Axes) -> None:
-    axes.set(ylim=(0, 1.02))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _grid(axes)
-
-
-def _grid(axes: Axes) -> None:
-    plain(axes)
-    axes.grid(color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)

@@ -13,8 +13,6 @@ _LARGEST = 2**63
 """Seeds are 64-bit; no count is larger."""
 _DEEPEST = 32
 """Levels of a configuration; Python's own limit is near a thousand."""
-_LONGEST = 200
-"""Characters of a wrong value that an error shows."""
 
 Holds = Callable[[Any], bool]
 
@@ -114,12 +112,3 @@ def is_one_series(x: object) -> bool:
         return False
     as_long = lambda seed: is_list(lambda n: n is None or is_number(n), seed) and len(seed) == len(steps)
     return is_list(as_long, x["values"])
-
-
-def shown(x: object) -> str:
-    """A value as an error shows it, however long or deep it is."""
-    try:
-        text = repr(x)
-    except (ValueError, RecursionError):  # a number of thousands of digits; lists within lists
-        return f"a value of type {type(x).__name__} that is too large to show"
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text):,} characters)"

@@ -24,6 +24,7 @@ from ..tasks.base import FewShotEpisode
 from ..training.evaluate import EVALUATION_SEED
 from ..training.metrics import read_metrics
 from ..training.state import draw, one_seed
+from .tables import ordinal
 
 MOST_QUERIES, MOST_STEPS, MOST_MOMENTS = 40, 40, 6
 """As many as can still be told apart in one figure."""
@@ -90,7 +91,7 @@ def read_curve(metrics: Path, name: str) -> Curve:
 
 def instance_curves(metrics: Path) -> dict[str, Curve]:
     """Accuracy of k-th instances over the updates, from a metrics file; empty where it has none."""
-    names = {f"instance {k}": label_of("accuracy", {"instance": k}) for k in DRAWN}
+    names = {f"{ordinal(k)} instance": label_of("accuracy", {"instance": k}) for k in DRAWN}
     curves = {title: read_curve(metrics, name) for title, name in names.items()}
     return {title: curve for title, curve in curves.items() if len(curve.steps)}
 

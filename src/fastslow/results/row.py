@@ -55,7 +55,7 @@ class ResultRow:
     episodes: int
     seeds: tuple[int, ...]
     paper_value: float | None
-    facts: Mapping[str, str | float | bool | None]
+    facts: Mapping[str, str | int | float | bool | None]
     config: Mapping[str, Any]
     params_digest: Mapping[str, Any]
     data: Mapping[str, str | None]
@@ -118,7 +118,7 @@ def _check(row: Mapping[str, Any]) -> None:
     """Raises `UserError` for a field that is wrong, alone or beside another."""
     for field, (wanted, holds) in _RULES.items():
         if not holds(row[field]):
-            raise _wrong(field, row[field], wanted)
+            raise bad(field, came=row[field], wanted=wanted)
     low, high = row["ci95"]
     if not low <= row["value"] <= high:
         raise bad("ci95", came=[low, high], wanted=f"an interval that holds the value {row['value']}")
@@ -127,15 +127,11 @@ def _check(row: Mapping[str, Any]) -> None:
         "series": [each["values"] for each in (row["series"] or {}).values()],
     }.items():
         if any(len(values) != len(row["seeds"]) for values in lists):
-            raise _wrong(field, row[field], f"one value for each of the seeds {row['seeds']}")
+            raise bad(field, came=row[field], wanted=f"one value for each of the seeds {row['seeds']}")
     if row["unit"] == "share":
         for field in ("value", "chance", "paper_value"):
             if row[field] is not None and not 0 <= row[field] <= 1:
                 raise bad(field, came=row[field], wanted="a share in [0, 1], as the unit is a share")
-
-
-def _wrong(field: str, came: object, wanted: str) -> UserError:
-    return UserError(f"{field}: got {checks.shown(came)}, wanted {wanted}.")
 
 
 def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
@@ -210,22 +206,14 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _tuples(x: Any, depth: int = 4) -> Any:
-    """JSON's lists as the tuples that they were; no deeper than a valid field is."""
-    if isinstance(x, dict) and depth:
-        return {name: _tuples(value, depth - 1) for name, value in x.items()}
-    return tuple(_tuples(item, depth - 1) for item in x) if isinstance(x, list) and depth else x
-
-
 def _row(path: Path, number: int, row: object) -> ResultRow:
     where = f"{path}, row {number}"
     names = {field.name for field in fields(ResultRow)}
     came = set(row) | _OPTIONAL if isinstance(row, dict) else set()
     if not isinstance(row, dict) or came != names:
-        differ = checks.shown(sorted(names ^ came))
-        raise UserError(f"{where}: got {differ}, wanted each field of a row once and no other; these differ.")
+        raise bad(where, came=sorted(names ^ came), wanted="each field of a row once and no other; these differ")
     given: dict[str, Any] = dict.fromkeys(_OPTIONAL) | row
-    given |= {name: _tuples(given[name]) for name in ("ci95", "seeds", "params_digest", "series")}
+    given |= {name: tuple(given[name]) for name in ("ci95", "seeds") if isinstance(given[name], list)}
     try:
         _check(given)  # before the constructor, whose arguments are typed
     except UserError as error:

@@ -1,209 +1,203 @@
-"""Tables and figures of the documents, rendered from the result files.
-
-A document marks a table's place with two comments, `table:NAME` before it and `end:NAME` after it; NAME is a folder
-under `results/`. What lies between them belongs to this module, and so does a number in a sentence that has a comment
-right behind it, `value:FILE; ROW; METRIC`; FILE lies under `results/`, and is named without its `.json`.
-"""
+"""A Markdown table from result rows, and below it what all of its rows share."""
 
 import math
-import re
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from .._checks import UserError, bad
-from .row import ResultRow, read_rows
+from ..metrics import Label, label_of
+from .row import ResultRow
 
-_MARKER = re.compile(r"^<!-- (table|end):([A-Za-z0-9_./-]+) -->[ \t]*$", re.MULTILINE)
-_NAMED = "<!-- value:"
-_VALUE = re.compile(r"(?<![-\d.])(-?\d+(?:\.\d+)?)<!-- value:([^;\n]+); ([^;\n]+); ([^;\n]+) -->")
-_NONE = "–"
+NONE = "–"
 
 
-def render(root: Path) -> list[Path]:
-    """Renders every table and every figure anew.
+@dataclass(frozen=True)
+class Head:
+    """How the labels of an axis head their columns. Attributes: `of` a label; `caption`, what the heads mean."""
 
-    Args:
-        root: the repository's folder, with `README.md`, `docs/` and `results/`.
-
-    Returns:
-        The documents that changed.
-
-    Raises:
-        UserError: if a marker has no partner, a figure no result, or a result file is not valid.
-    """
-    changed = []
-    for document, text in _documents(root).items():
-        new = _rendered(root, document, text)
-        if new != text:
-            document.write_text(new, encoding="utf-8")
-            changed.append(document)
-    return changed
+    of: Callable[[Label], str]
+    caption: str
 
 
-def check(root: Path) -> list[str]:
-    """Names what is out of date, as `docs/reproduce.md: table:NAME` or `value:FILE; ROW; METRIC`; none is good news.
-
-    Raises:
-        UserError: as `render` does.
-    """
-    stale = []
-    for document, text in _documents(root).items():
-        regions = _regions(document, text)
-        found = [f"table:{name}" for name, start, end in regions if text[start:end] != _body(root, name)]
-        found += [
-            f"value:{'; '.join(m.groups()[1:])}" for m in _VALUE.finditer(text) if m[1] != _value(root, document, m)
-        ]
-        stale += [f"{document.relative_to(root).as_posix()}: {what}" for what in found]
-    return stale
+def ordinal(number: Label) -> str:
+    """1st, 2nd, 3rd, 4th, … 11th, … 21st."""
+    if not isinstance(number, int):
+        return number
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
-def _documents(root: Path) -> dict[Path, str]:
-    readme = root / "README.md"
-    if not readme.is_file():
-        raise bad("root", came=str(root), wanted="the repository's folder, which holds README.md")
-    paths = [readme, *sorted((root / "docs").rglob("*.md"))]
-    documents = {path: path.read_text(encoding="utf-8") for path in paths}
-    for path, text in documents.items():
-        found = {match.start(2) for match in _VALUE.finditer(text)}
-        for place in re.finditer(_NAMED, text):
-            if place.end() not in found:
-                came = text[max(0, place.start() - 10) : place.end() + 30]
-                raise bad(path.name, came=came, wanted="'NUMBER<!-- value:FILE; ROW; METRIC -->' on one line")
-    return documents
+HEADS: Mapping[str, Head] = {
+    "instance": Head(ordinal, "by instance: the 1st instance of a class is its first example in an episode"),
+    "seen": Head("after {}".format, "by how many values were seen before"),
+}
+"""Axes whose labels read better in other words than `NAME LABEL`."""
 
 
-def _regions(document: Path, text: str) -> list[tuple[str, int, int]]:
-    """Name, start and end of what lies between each pair of markers."""
-    markers = list(_MARKER.finditer(text))
-    regions = []
-    for opening, closing in zip(markers[::2], [*markers[1::2], None], strict=False):
-        pair = [f"{marker[1]}:{marker[2]}" for marker in (opening, closing) if marker]
-        if closing is None or pair != [f"table:{opening[2]}", f"end:{opening[2]}"]:
-            raise bad(document.name, came=" ".join(pair), wanted="table:NAME followed by end:NAME with the same name")
-        regions.append((opening[2], opening.end(), closing.start()))
-    return regions
+def table(rows: Sequence[ResultRow]) -> str:
+    """A Markdown table, and below it what its columns are and what all of its rows share.
 
-
-def _rendered(root: Path, document: Path, text: str) -> str:
-    for name, start, end in reversed(_regions(document, text)):
-        text = text[:start] + _body(root, name) + text[end:]
-    return _VALUE.sub(lambda match: _value(root, document, match) + match[0][len(match[1]) :], text)
-
-
-def _value(root: Path, document: Path, match: re.Match[str]) -> str:
-    """The figure that a comment names."""
-    _, name, row, metric = match.groups()
-    path = root / "results" / f"{name}.json"
-    found = [result for result in read_rows(path) if (result.row, result.metric) == (row, metric)]
-    if len(found) != 1:
-        wanted = f"one result of that row and metric in results/{name}.json, where there are {len(found)}"
-        raise bad(document.name, came=f"{name}; {row}; {metric}", wanted=wanted)
-    return _digits(found[0], found[0].value)
-
-
-def _body(root: Path, name: str) -> str:
-    rows = _rows(root / "results" / name, name)
-    return f"\n{table(rows) if rows else f'No results yet: `fastslow reproduce {name}` measures them.'}\n"
-
-
-def _rows(folder: Path, name: str) -> list[ResultRow]:
-    """The rows of all files of one experiment: files by name, rows as they stand in their file."""
-    rows = []
-    for path in sorted(folder.glob("*.json")):
-        for row in read_rows(path):
-            if row.experiment != name:
-                raise UserError(f"{path}: row {row.row!r} is of experiment {row.experiment!r}, but lies in {name!r}.")
-            rows.append(row)
-    return rows
-
-
-def table(rows: list[ResultRow]) -> str:
-    """A Markdown table, and below it what all of its rows share.
+    Rows of one name that differ in their metric, or in where they stand on its axis, share a line.
 
     Args:
-        rows: at least one row, in the order to be shown. Accuracies are shown in percent. Rows of one name that differ
-            in their metric share a line, with a column for each metric.
+        rows: at least one row, in the order to be shown. Shares are shown in percent.
     """
-    metrics = list(dict.fromkeys(row.metric for row in rows))
-    lines_of: dict[str, dict[str, ResultRow]] = {}
+    lines = _lines(rows)
+    kinds = list(dict.fromkeys(_kind(row) for row in rows))
+    columns = {"": [_escaped(next(iter(line.values())).row) for line in lines]}
+    varied, shared, partly = _settings(lines)
+    columns |= varied
+    columns |= _figures(lines, kinds, rows)
+    table_lines = [
+        " | ".join(line) for line in zip(*([title, *cells] for title, cells in columns.items()), strict=True)
+    ]
+    table_lines.insert(1, " | ".join(["---"] * len(columns)))
+    notes = [_caption(kinds, rows)]
+    notes += [f"All rows: {_stated(shared)}"] if shared else []
+    notes += [f"Where they apply: {_stated(partly)}"] if partly else []
+    return "\n".join(f"| {line} |" for line in table_lines) + "\n\n" + "\n".join(notes)
+
+
+_Kind = tuple[str, str, tuple[tuple[str, Label], ...]]
+"""Metric, unit and place on the axis: what makes a column."""
+_Line = dict[_Kind, ResultRow]
+
+
+def _kind(row: ResultRow) -> _Kind:
+    return row.metric, row.unit, tuple(row.axis.items())
+
+
+def _lines(rows: Sequence[ResultRow]) -> list[_Line]:
+    """One line for a name, and another where the same was measured again (in another file)."""
+    lines: dict[tuple[str, int], _Line] = {}
+    again: dict[tuple[str, _Kind], int] = {}
     for row in rows:
-        # one line for a name, and another where the same was measured again (in another file)
-        again = sum(row.metric in line for line in lines_of.values() if next(iter(line.values())).row == row.row)
-        lines_of.setdefault(f"{row.row} {again}", {})[row.metric] = row
-    first = [next(iter(line.values())) for line in lines_of.values()]
-    columns: list[tuple[str, list[str]]] = [("", [row.row for row in first])]
-    shared = []
-    for title, cell in _SETTINGS[len(metrics) > 1 :]:  # the metric, where it is one for all, is said below
-        cells = [cell(row) for row in first]
-        if len(set(cells)) > 1:
-            columns.append((title, cells))
-        elif cells[0] != _NONE:
-            shared.append(f"{title}: {cells[0]}")
-    if len(metrics) > 1:
-        for metric in metrics:
-            title = metric + (", %" if metric.startswith("accuracy") else "")
-            columns.append((title, [_beside_paper(line.get(metric)) for line in lines_of.values()]))
-    else:
-        columns.append(("measured, 95 % interval", [_measured(row) for row in rows]))
-        if any(row.paper_value is not None for row in rows):
-            columns.append(("paper", [_paper(row) for row in rows]))
-            columns.append(("difference", [_difference(row) for row in rows]))
-    lines = [f"| {' | '.join(line)} |" for line in zip(*([title, *cells] for title, cells in columns), strict=True)]
-    lines.insert(1, "|" + " --- |" * len(columns))
-    note = f"\n\n{'; '.join(shared)}." if shared else ""
-    return "\n".join(lines) + note
+        name, kind = row.row, _kind(row)
+        number = again[name, kind] = again.get((name, kind), -1) + 1
+        lines.setdefault((name, number), {})[kind] = row
+    return list(lines.values())
 
 
-def _digits(row: ResultRow, value: float) -> str:
-    """An accuracy in percent with one decimal; all else with as many as give the row's value three digits."""
-    if row.metric.startswith("accuracy"):
+def _settings(lines: Sequence[_Line]) -> tuple[dict[str, list[str]], dict[str, str], dict[str, str]]:
+    """What lines state beside their figures: columns where it varies, what all share, and what some do not have."""
+    names = dict.fromkeys(name for line in lines for row in line.values() for name in settings(row))
+    varied, shared, partly = {}, {}, {}
+    for name in names:
+        cells = []
+        for line in lines:
+            stated = dict.fromkeys(settings(row).get(name, NONE) for row in line.values())
+            cells.append(", ".join(cell for cell in stated if cell != NONE) or NONE)
+        values = [value for value in dict.fromkeys(cells) if value != NONE]
+        if len(values) > 1:
+            varied[name] = cells
+        elif values:
+            (partly if NONE in cells else shared)[name] = values[0]
+    return varied, shared, partly
+
+
+def settings(row: ResultRow) -> dict[str, str]:
+    """What a row states beside its figure, as text by name: its facts, chance, episodes, seeds and data."""
+    return {
+        **{_escaped(name): fact_text(value) for name, value in row.facts.items()},
+        "chance": NONE if row.chance is None else digits(row, row.chance),
+        "episodes": f"{row.episodes:,}",
+        "seeds": str(len(row.seeds)),
+        "data": _escaped(f"{row.data['name']}, {row.data['split']}"),
+    }
+
+
+def fact_text(value: str | int | float | bool | None) -> str:
+    """A fact as a table shows it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return NONE
+    return f"{value:,}" if isinstance(value, int) else _escaped(value) if isinstance(value, str) else f"{value:g}"
+
+
+def _figures(lines: Sequence[_Line], kinds: Sequence[_Kind], rows: Sequence[ResultRow]) -> dict[str, list[str]]:
+    """The columns of the figures: one for each kind, or the figure, the paper's and their difference."""
+    if len(kinds) > 1:
+        heads = _heads(kinds)
+        return {heads[kind]: [_beside_paper(line.get(kind)) for line in lines] for kind in kinds}
+    columns = {"measured, 95 % interval": [measured(row) for row in rows]}
+    if any(row.paper_value is not None for row in rows):
+        columns |= {"paper": [paper(row) for row in rows], "difference": [difference(row) for row in rows]}
+    return columns
+
+
+def _heads(kinds: Sequence[_Kind]) -> dict[_Kind, str]:
+    """Titles of several columns, without the metric where it is the same in all."""
+    one_metric = len({(metric, unit) for metric, unit, _ in kinds}) == 1
+    heads = {}
+    for kind in kinds:
+        metric, unit, axis = kind
+        labels = [HEADS[name].of(label) if name in HEADS else f"{name} {label}" for name, label in axis]
+        title = ", ".join(labels) or "all"
+        heads[kind] = _escaped(title if one_metric else ", ".join([_with_unit(metric, unit), *labels]))
+    return heads
+
+
+def _caption(kinds: Sequence[_Kind], rows: Sequence[ResultRow]) -> str:
+    """What the figures are."""
+    metrics = list(dict.fromkeys(_with_unit(metric, unit) for metric, unit, _ in kinds))
+    if len(kinds) == 1:
+        return f"Metric: {_escaped(_with_unit(label_of(rows[0].metric, rows[0].axis), rows[0].unit))}."
+    axes = dict.fromkeys(name for *_, axis in kinds for name, _ in axis)
+    parts = [HEADS[name].caption if name in HEADS else f"by {name}" for name in axes]
+    text = ", ".join([_escaped(" and ".join(metrics)), *parts])
+    whole = "; all: over whole episodes" if axes and len(metrics) == 1 and any(not axis for *_, axis in kinds) else ""
+    beside = (
+        "; in brackets the paper's value and the difference" if any(row.paper_value is not None for row in rows) else ""
+    )
+    return f"Metric: {text}{whole}{beside}."
+
+
+def _stated(named: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in named.items()) + "."
+
+
+def _with_unit(metric: str, unit: str) -> str:
+    shown = {"share": "%", "1": ""}.get(unit, unit)
+    return f"{metric}, {shown}" if shown else metric
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def digits(row: ResultRow, value: float) -> str:
+    """A share in percent with one decimal; all else with as many decimals as give the row's value three digits."""
+    if row.unit == "share":
         return f"{100 * value:.1f}"
     magnitude = math.floor(math.log10(abs(row.value))) if row.value else 0
     return f"{value:.{max(0, 2 - magnitude)}f}"
 
 
-def _measured(row: ResultRow) -> str:
+def measured(row: ResultRow) -> str:
+    """The value with the longer side of its 95 % interval."""
     low, high = row.ci95
-    return f"{_digits(row, row.value)} ± {_digits(row, max(row.value - low, high - row.value))}"
+    return f"{digits(row, row.value)} ± {digits(row, max(row.value - low, high - row.value))}"
 
 
-def _paper(row: ResultRow) -> str:
-    return _NONE if row.paper_value is None else _digits(row, row.paper_value)
+def paper(row: ResultRow) -> str:
+    """The paper's value."""
+    return NONE if row.paper_value is None else digits(row, row.paper_value)
 
 
-def _difference(row: ResultRow) -> str:
+def difference(row: ResultRow) -> str:
+    """The value minus the paper's."""
     if row.paper_value is None:
-        return _NONE
-    text = _digits(row, row.value - row.paper_value)
+        return NONE
+    text = digits(row, row.value - row.paper_value)
     return f"+{text}" if not text.startswith("-") else f"−{text[1:]}"
 
 
 def _beside_paper(row: ResultRow | None) -> str:
-    """A figure of a table with several metrics, with the paper's and the difference in brackets."""
+    """A figure of a table with several kinds, with the paper's and the difference in brackets."""
     if row is None:
-        return _NONE
-    paper = f" (paper {_paper(row)}, {_difference(row)})" if row.paper_value is not None else ""
-    return _measured(row) + paper
+        return NONE
+    beside = f" (paper {paper(row)}, {difference(row)})" if row.paper_value is not None else ""
+    return measured(row) + beside
 
 
-def _chance(row: ResultRow) -> str:
-    return _NONE if row.chance is None else _digits(row, row.chance)
-
-
-def _updates(row: ResultRow) -> str:
-    """How long it was trained; what was not trained has none."""
-    training = row.config.get("training")
-    return f"{training['steps']:,}" if isinstance(training, dict) and "steps" in training else _NONE
-
-
-_SETTINGS: list[tuple[str, Callable[[ResultRow], str]]] = [
-    ("metric", lambda row: row.metric + (", %" if row.metric.startswith("accuracy") else "")),
-    ("protocol", lambda row: row.protocol or _NONE),
-    ("regime", lambda row: row.regime or _NONE),
-    ("transductive", lambda row: "yes" if row.transductive else "no"),
-    ("chance", _chance),
-    ("episodes", lambda row: f"{row.episodes:,}"),
-    ("seeds", lambda row: str(len(row.seeds))),
-    ("updates", _updates),
-    ("data", lambda row: f"{row.data['name']}, {row.data['split']}"),
-]
+__all__ = ["HEADS", "NONE", "difference", "digits", "fact_text", "measured", "ordinal", "paper", "settings", "table"]

@@ -17,6 +17,7 @@ from ...results.figures import instance_curves
 from ...results.measure import measure
 from ...results.row import ResultRow
 from ...results.streams import on_streams
+from ...results.tables import ordinal
 from ...tasks.omniglot_stream import PER_CLASS, OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, run_row, trained_before
@@ -58,7 +59,7 @@ def _draw(out: Path, folder: str, many: dict[int, list[ResultRow]]) -> None:
     training = stream_plots.over_training({"training": instance_curves(out / folder / "metrics.jsonl")}, columns=1)
     save(training, out / "figures" / "training.png")
     value = lambda results, k: next((r.value for r in results if r.axis == {"instance": k}), np.nan)
-    shares = {f"instance {k}": np.array([value(results, k) for results in many.values()]) for k in DRAWN}
+    shares = {f"{ordinal(k)} instance": np.array([value(results, k) for results in many.values()]) for k in DRAWN}
     save(stream_plots.by_classes(np.array(list(many)), shares), out / "figures" / "classes.png")
 
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.reference.rounding import rounding
 
 from fastslow._checks import UserError
 from fastslow.tasks import glyphs
@@ -13,6 +14,8 @@ from fastslow.tasks.glyphs import CLASSES_PER_SPLIT, SPLITS, GlyphsConfig, Glyph
 from fastslow.tasks.strokes import EDGE, MOST_JITTER, SHAKES, SIZE, STROKES, class_program, draw, ink, render
 
 STEP = jnp.int32(0)
+DRAWING = rounding(40, scale=SIZE)
+"""What rounding may change of ink: some forty operations lead from a program to places of up to 28 pixels."""
 
 
 @eqx.filter_jit
@@ -80,7 +83,10 @@ def twin_ink(paths, radius):
 
 def test_ink_is_that_of_the_twin():
     paths = np.random.default_rng(0).uniform(3, 24, (2, 4, 2)).astype(np.float32)
-    np.testing.assert_allclose(ink(jnp.asarray(paths), jnp.float32(1.2)), twin_ink(paths, 1.2), atol=1e-4)
+    # distances beside and beyond a segment are some roundings of numbers up to 28 away, and ink is as far as they
+    np.testing.assert_allclose(
+        ink(jnp.asarray(paths), jnp.float32(1.2)), twin_ink(paths, 1.2), rtol=0, atol=2 * rounding(6, scale=SIZE)
+    )
 
 
 def test_ink_of_a_dot_and_of_a_level_line_is_exact():
@@ -89,9 +95,9 @@ def test_ink_of_a_dot_and_of_a_level_line_is_exact():
     assert float(dot.sum()) == 1
     line = np.asarray(ink(jnp.array([[[5.0, 10.0], [20.0, 10.0]]]), jnp.float32(1.0)))
     assert (line[10, 5:21] == 1).all()
-    np.testing.assert_allclose(line[[9, 11], 5:21], 0.5, atol=1e-5)
+    np.testing.assert_allclose(line[[9, 11], 5:21], 0.5, atol=rounding(6, scale=SIZE))
     assert line[[8, 12]].max() == 0
-    np.testing.assert_allclose(line[10, [4, 21]], 0.5, atol=1e-5)
+    np.testing.assert_allclose(line[10, [4, 21]], 0.5, atol=rounding(6, scale=SIZE))
 
 
 # --- episodes
@@ -206,7 +212,7 @@ def test_ink_stays_inside_the_frame(alphabet, jitter):
     # Shakes at the ends of their range bring a drawing nearest to the frame.
     shakes = jitter * jnp.sign(jax.random.normal(jax.random.key(2), (240, SHAKES)))
     drawn = np.asarray(drawings_of(rows(alphabet, jnp.arange(240)), shakes))
-    assert max(drawn[:, [0, -1]].max(), drawn[:, :, [0, -1]].max()) < 1e-4
+    assert max(drawn[:, [0, -1]].max(), drawn[:, :, [0, -1]].max()) < DRAWING
     assert (drawn.max(axis=(1, 2)) > 0.8).all()
     assert drawn.sum(axis=(1, 2)).min() > 10
 
@@ -221,7 +227,7 @@ def test_render_draws_with_the_shakes_of_its_key(alphabet):
     key = jax.random.key(1)
     shakes = jax.random.uniform(key, (SHAKES,), minval=-1.0, maxval=1.0)
     still, shaken = drawings_of(rows(alphabet, jnp.full(240, 3)), jnp.zeros((240, SHAKES)).at[1].set(shakes))[:2]
-    np.testing.assert_allclose(jax.jit(render)(rows(alphabet, 3), key), shaken, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(render)(rows(alphabet, 3), key), shaken, rtol=0, atol=DRAWING)
     assert jnp.abs(still - shaken).max() > 0.5
 
 

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tests.reference.rounding import rounding
 
 from fastslow.tasks.warp import SHIFT, warp
 
@@ -24,7 +25,7 @@ def centres(images: jax.Array) -> np.ndarray:
 
 def test_no_strength_changes_nothing() -> None:
     images = blots(3)
-    np.testing.assert_allclose(warp(images, jax.random.key(0), 0.0), images, atol=1e-6)
+    np.testing.assert_array_equal(warp(images, jax.random.key(0), 0.0), images)  # places and weights are exact
 
 
 def test_ink_moves_by_its_standard_deviation_and_in_the_mean_not_at_all() -> None:
@@ -37,7 +38,7 @@ def test_ink_moves_by_its_standard_deviation_and_in_the_mean_not_at_all() -> Non
 def test_values_stay_ink_and_each_image_has_its_own_map() -> None:
     images = warp(blots(5), jax.random.key(2), 1.0)
     assert images.min() >= 0
-    assert images.max() <= 1 + 1e-6
+    assert images.max() <= 1 + rounding(8)
     assert len({image.tobytes() for image in np.asarray(images)}) == 5
     assert not np.array_equal(images, warp(blots(5), jax.random.key(3), 1.0))
 
@@ -45,5 +46,5 @@ def test_values_stay_ink_and_each_image_has_its_own_map() -> None:
 def test_beyond_the_edge_is_paper() -> None:
     full = jnp.ones((50, SIDE, SIDE))
     warped = np.asarray(warp(full, jax.random.key(4), 1.0))
-    np.testing.assert_allclose(warped[:, 14, 14], 1, atol=1e-6)
+    np.testing.assert_allclose(warped[:, 14, 14], 1, atol=rounding(8))  # four weights that add up to 1
     assert (warped.min(axis=(1, 2)) == 0).mean() > 0.5

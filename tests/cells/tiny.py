@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,11 +13,10 @@ from tests.reference.lstm import Gate, LSTMWeights
 from tests.reference.memory import KeyValueMemory, SoftMemory
 from tests.reference.nmn import NetworkWeights, Passage, walk
 
-from fastslow.cells.context import Forked
+from fastslow.cells.context import ContextAndQueries
 from fastslow.cells.lstm import LSTM
-from fastslow.cells.nmn import NMN
-from fastslow.memory.slots import KeyValueSlots, SoftSlots
-from fastslow.models.heads import Categorical
+from fastslow.cells.nmn import NMN, NMNConfig
+from fastslow.memory.slots import KeyValueSlots, KeyValueSlotsConfig, SoftSlots, SoftSlotsConfig
 
 FEATURES, WIDTH, SLOTS, WAY = 3, 4, 3, 2
 NORM_FLOOR = 1e-3
@@ -33,18 +33,20 @@ def as_users_come() -> Iterator[None]:
         jaxtyping.config.update("jaxtyping_disable", False)
 
 
+SLOTS_CONFIGS = {"soft": SoftSlotsConfig, "key-value": KeyValueSlotsConfig}
+
+
 def slots(kind: str, initial: str = "learned", seed: int = 1):
-    build = SoftSlots if kind == "soft" else KeyValueSlots
-    return build(SLOTS, WIDTH, initial, key=jax.random.key(seed))
+    return SLOTS_CONFIGS[kind](SLOTS, initial).build(WIDTH, key=jax.random.key(seed))
 
 
 def nmn(kind: str = "soft", compose: str = "query", label_input: str = "none", initial: str = "learned", seed: int = 0):
     """A network whose weights are large enough for every path to matter."""
-    memory = slots(kind, initial)
-    cell = NMN(FEATURES, WIDTH, memory, labels=WAY, compose=compose, label_input=label_input, key=jax.random.key(seed))
+    config = NMNConfig(WIDTH, SLOTS_CONFIGS[kind](SLOTS, initial), compose, label_input)
+    cell = config.build(FEATURES, WAY, key=jax.random.key(seed))
     grown = jax.tree.map(lambda w: 2 * w, cell.controllers)
     cell = eqx.tree_at(lambda c: c.controllers, cell, grown)
-    return cell if initial == "constant" else eqx.tree_at(lambda c: c.memory, cell, _louder(memory))
+    return cell if initial == "constant" else eqx.tree_at(lambda c: c.memory, cell, _louder(cell.memory))
 
 
 def _louder(memory):
@@ -55,20 +57,20 @@ def _louder(memory):
     return eqx.tree_at(where, memory, (10 * memory.initial_keys, 10 * memory.initial_values, jnp.log(jnp.asarray(3.0))))
 
 
-def head(seed: int = 5) -> Categorical:
-    return Categorical(WIDTH, WAY, key=jax.random.key(seed))
+def head(seed: int = 5) -> eqx.nn.Linear:
+    return eqx.nn.Linear(WIDTH, WAY, key=jax.random.key(seed))
 
 
-def shots(cell: NMN, support: int, queries: int, seed: int = 2) -> tuple[Forked, Forked]:
-    """Rows for the cell and one-hot labels; the cell is shown a support item's label if it takes any."""
+def shots(support: int, queries: int, seed: int = 2) -> tuple[ContextAndQueries, ContextAndQueries]:
+    """Rows for the cell and one-hot labels; a support item has its label beside it, a query zeros."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(support + queries, FEATURES))
     classes = np.arange(support + queries) % WAY
     labels = np.eye(WAY)[classes]
     shown = np.where(np.arange(support + queries)[:, None] < support, labels, 0)
-    rows = jnp.asarray(np.concatenate([features, shown], axis=1) if cell.labels else features)
+    rows = jnp.asarray(np.concatenate([features, shown], axis=1))
     labels = jnp.asarray(labels)
-    return Forked(rows[:support], rows[support:]), Forked(labels[:support], labels[support:])
+    return ContextAndQueries(rows[:support], rows[support:]), ContextAndQueries(labels[:support], labels[support:])
 
 
 def lstm_twin(lstm: LSTM) -> LSTMWeights:
@@ -94,12 +96,14 @@ def memory_twin(memory: SoftSlots | KeyValueSlots) -> SoftMemory | KeyValueMemor
     )
 
 
-def network_twin(cell: NMN, decoder: Categorical) -> NetworkWeights:
+def network_twin(cell: NMN, decoder: Any) -> NetworkWeights:
+    """Of a cell and a decoder, a linear layer or a head that holds one."""
+    linear = getattr(decoder, "linear", decoder)
     return NetworkWeights(
         {name: lstm_twin(getattr(cell.controllers, name)) for name in ("input", "output", "write")},
         memory_twin(cell.memory),
-        np.array(decoder.linear.weight, np.float64),
-        np.array(decoder.linear.bias, np.float64),
+        np.array(linear.weight, np.float64),
+        np.array(linear.bias, np.float64),
         cell.compose,
         cell.label_input,
     )
@@ -111,5 +115,5 @@ def pairs(rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(row[:FEATURES], row[FEATURES:]) for row in rows]
 
 
-def twin_walk(net: NetworkWeights, inputs: Forked, **options) -> Passage:
-    return walk(net, pairs(inputs.trunk), pairs(inputs.branches), **options)
+def twin_walk(net: NetworkWeights, inputs: ContextAndQueries, **options) -> Passage:
+    return walk(net, pairs(inputs.context), pairs(inputs.queries), **options)

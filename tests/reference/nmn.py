@@ -1,6 +1,6 @@
-"""The neural memory network of fast-slow eq. 2–8, step by step, over a trunk of steps and branches that leave its end.
+"""The neural memory network of fast-slow eq. 2–8, step by step, over a context, then on queries from its last state.
 
-Every controller output passes through a `tap`, which may note it, change it or replace it: with that, the gradient at
+Every controller output passes through `perturb`, which may note it, change it or replace it: with that, the gradient at
 an output, the paths that a synthetic gradient takes and the paths that are cut can all be had by finite differences.
 """
 
@@ -14,8 +14,8 @@ from .memory import KeyValueMemory, SoftMemory, dot, softmax
 
 CONTROLLERS = ("input", "output", "write")
 Place = tuple[str, str, int]
-"""Controller, part (`trunk` or `branches`) and step."""
-Tap = Callable[[Place, np.ndarray], np.ndarray]
+"""Controller, part (`context` or `queries`) and step."""
+Perturb = Callable[[Place, np.ndarray], np.ndarray]
 
 
 def untouched(place: Place, output: np.ndarray) -> np.ndarray:
@@ -59,7 +59,9 @@ def first_state(net: NetworkWeights) -> State:
     return State(net.memory.fresh(), {n: z.copy() for n, z in zeros.items()}, {n: z.copy() for n, z in zeros.items()})
 
 
-def _step(net: NetworkWeights, state: State, x: np.ndarray, label: np.ndarray, seen: Passage, at: tuple, tap: Tap):
+def _step(
+    net: NetworkWeights, state: State, x: np.ndarray, label: np.ndarray, seen: Passage, at: tuple, perturb: Perturb
+):
     part, t = at
 
     def control(name: str, given: np.ndarray) -> np.ndarray:
@@ -67,7 +69,7 @@ def _step(net: NetworkWeights, state: State, x: np.ndarray, label: np.ndarray, s
         state.hidden[name], state.cell[name] = hidden, cell
         place = (name, part, t)
         seen.given[place] = given
-        seen.gave[place] = tap(place, hidden)
+        seen.gave[place] = perturb(place, hidden)
         return seen.gave[place]
 
     q = control("input", np.concatenate([x, label]) if net.label_input == "input" else x)
@@ -81,25 +83,25 @@ def _step(net: NetworkWeights, state: State, x: np.ndarray, label: np.ndarray, s
 
 def walk(
     net: NetworkWeights,
-    trunk: list[tuple[np.ndarray, np.ndarray]],
-    branches: list[tuple[np.ndarray, np.ndarray]],
-    tap: Tap = untouched,
+    context: list[tuple[np.ndarray, np.ndarray]],
+    queries: list[tuple[np.ndarray, np.ndarray]],
+    perturb: Perturb = untouched,
 ) -> Passage:
-    """Shows the trunk step by step, then each branch from where the trunk ended.
+    """Shows the context step by step, then each query from where the context ended.
 
     Args:
         net: the weights.
-        trunk: pairs of features and label vector, as the cell is given them.
-        branches: the same.
-        tap: sees every controller's output.
+        context: pairs of features and label vector, as the cell is given them.
+        queries: the same.
+        perturb: sees every controller's output.
     """
     seen = Passage()
     state = first_state(net)
-    for t, (x, label) in enumerate(trunk):
-        _step(net, state, x, label, seen, ("trunk", t), tap)
-    for b, (x, label) in enumerate(branches):
+    for t, (x, label) in enumerate(context):
+        _step(net, state, x, label, seen, ("context", t), perturb)
+    for b, (x, label) in enumerate(queries):
         fork = State(state.memory.fresh(), dict(state.hidden), dict(state.cell))
-        _step(net, fork, x, label, seen, ("branches", b), tap)
+        _step(net, fork, x, label, seen, ("queries", b), perturb)
     return seen
 
 

@@ -58,14 +58,14 @@ def regression_loss(predicted: dict[Place, np.ndarray], true: dict[Place, np.nda
 
 
 def weighed_outputs(
-    weights: LSTMWeights, trunk: list[np.ndarray], branches: list[np.ndarray], weigh: dict[tuple[str, int], np.ndarray]
+    weights: LSTMWeights, context: list[np.ndarray], queries: list[np.ndarray], weigh: dict[tuple[str, int], np.ndarray]
 ) -> float:
     """`Σ_t SG_t · c_t` of one controller run on given inputs: its derivative by the weights is eq. 10's sum."""
     hidden = cell = np.zeros(len(weights.enter.bias))
     total = 0.0
-    for t, x in enumerate(trunk):
+    for t, x in enumerate(context):
         hidden, cell = lstm_step(weights, hidden, cell, x)
-        total += dot(weigh["trunk", t], hidden)
-    for b, x in enumerate(branches):
-        total += dot(weigh["branches", b], lstm_step(weights, hidden, cell, x)[0])
+        total += dot(weigh["context", t], hidden)
+    for b, x in enumerate(queries):
+        total += dot(weigh["queries", b], lstm_step(weights, hidden, cell, x)[0])
     return total

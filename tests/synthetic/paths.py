@@ -17,16 +17,16 @@ class Lesson:
 
     Attributes:
         net: the weights.
-        trunk, branches: pairs of features and label.
+        context, queries: pairs of features and label.
         scored: the part that is scored.
         classes: the right answers there.
     """
 
-    def __init__(self, net: NetworkWeights, trunk: Pairs, branches: Pairs, scored: str, classes: list[int]):
-        self.net, self.trunk, self.branches, self.scored, self.classes = net, trunk, branches, scored, classes
+    def __init__(self, net: NetworkWeights, context: Pairs, queries: Pairs, scored: str, classes: list[int]):
+        self.net, self.context, self.queries, self.scored, self.classes = net, context, queries, scored, classes
 
     def walk(self, **options) -> Passage:
-        return walk(self.net, self.trunk, self.branches, **options)
+        return walk(self.net, self.context, self.queries, **options)
 
     def loss(self, **options) -> float:
         return cross_entropy(self.walk(**options), self.scored, self.classes)
@@ -46,7 +46,7 @@ class Lesson:
             numbers["memory.log_temperature"] = (memory[2] * self.net.memory.temperature)[0]
         numbers["head.weight"] = numeric_gradient(objective, self.net.head)
         numbers["head.bias"] = numeric_gradient(objective, self.net.bias)
-        for part, rows in (("trunk", self.trunk), ("branches", self.branches)):
+        for part, rows in (("context", self.context), ("queries", self.queries)):
             numbers[f"inputs.{part}"] = np.array([numeric_gradient(objective, x) for x, _ in rows])
         return numbers
 
@@ -56,8 +56,8 @@ def probes(lesson: Lesson) -> dict[Place, np.ndarray]:
     gradients = {}
     for place, output in lesson.walk().gave.items():
         push = np.zeros_like(output)
-        tap = lambda at, c, place=place, push=push: c + push if at == place else c
-        gradients[place] = numeric_gradient(lambda tap=tap: lesson.loss(tap=tap), push)
+        perturb = lambda at, c, place=place, push=push: c + push if at == place else c
+        gradients[place] = numeric_gradient(lambda perturb=perturb: lesson.loss(perturb=perturb), push)
     return gradients
 
 
@@ -79,11 +79,11 @@ def through_instead(lesson: Lesson, synthetic: dict[Place, np.ndarray]) -> Numbe
     def objective() -> float:
         pulled = 0.0
 
-        def tap(place: Place, output: np.ndarray) -> np.ndarray:
+        def perturb(place: Place, output: np.ndarray) -> np.ndarray:
             nonlocal pulled
             pulled += float(synthetic[place] @ output)
             return frozen[place]
 
-        return lesson.loss(tap=tap) + pulled
+        return lesson.loss(perturb=perturb) + pulled
 
     return lesson.gradients(objective)

@@ -27,7 +27,7 @@ def test_what_comes_back(keep: bool, expected: jax.Array) -> None:
 
 def test_an_outer_loop_differentiates_what_was_brought_in() -> None:
     """The gradient at `w` is `s(w)` in place of `2 w`: its derivative by `w` is that of `s`, and finite."""
-    tap = injection(False)
-    inner = lambda w, s: jnp.sum(tap(w, s) ** 2)
+    perturb = injection(False)
+    inner = lambda w, s: jnp.sum(perturb(w, s) ** 2)
     gradient = lambda w: jax.grad(inner)(w, jnp.sin(w))
     np.testing.assert_allclose(jax.jacobian(gradient)(OUTPUT), np.diag(np.cos(OUTPUT)), rtol=1e-6)

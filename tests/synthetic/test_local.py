@@ -10,24 +10,26 @@ from tests.reference.numeric import numeric_gradient
 from tests.reference.synthetic import weighed_outputs
 from tests.synthetic.tiny import CELLS, by_place, predictors
 
-from fastslow.cells.context import Forked, only_branches, walk
+from fastslow.cells.context import ContextAndQueries, only_queries, walk
 from fastslow.synthetic.local import local_gradients
 from fastslow.synthetic.perturbations import traced_walk
 
 pytestmark = pytest.mark.usefixtures("double")
 
 SUPPORT, QUERIES = 4, 2
-PARTS = ("trunk", "branches")
+PARTS = ("context", "queries")
 
 
 def taught(row: tuple[str, str, str], kind: str, apart: bool = False):
     """A cell, its inputs, its record, and what predictors say of it."""
     cell = nmn(*row)
-    inputs, labels = shots(cell, SUPPORT, QUERIES)
+    inputs, labels = shots(SUPPORT, QUERIES)
     if apart:
-        inputs, labels = only_branches(inputs.trunk), only_branches(labels.trunk)
+        inputs, labels = only_queries(inputs.context), only_queries(labels.context)
     _, record = eqx.filter_jit(traced_walk)(cell, cell.init_state(), inputs)
-    synthetic = eqx.filter_jit(predictors(kind))(Forked(record.trunk.outputs, record.branches.outputs), labels)
+    synthetic = eqx.filter_jit(predictors(kind))(
+        ContextAndQueries(record.context.outputs, record.queries.outputs), labels
+    )
     return cell, inputs, record, synthetic
 
 
@@ -41,11 +43,12 @@ def test_the_fast_path_is_the_sum_of_equation_10(row: tuple[str, str, str], apar
     got = eqx.filter_jit(local_gradients)(cell.controllers, record, synthetic)
     for name in CONTROLLERS:
         given = {
-            part: [x for (n, p, _), x in seen.given.items() if (n, p) == (name, part)] for part in ("trunk", "branches")
+            part: [x for (n, p, _), x in seen.given.items() if (n, p) == (name, part)]
+            for part in ("context", "queries")
         }
         weigh = {place[1:]: g for place, g in told.items() if place[0] == name}
         weights = net.controllers[name]
-        total = lambda w=weights, g=given, s=weigh: weighed_outputs(w, g["trunk"], g["branches"], s)
+        total = lambda w=weights, g=given, s=weigh: weighed_outputs(w, g["context"], g["queries"], s)
         expected = lstm_rows([numeric_gradient(total, array) for array in weights.arrays()])
         of = getattr(got, name)
         for ours, theirs in zip((of.input_weight, of.hidden_weight, of.bias), expected, strict=True):
@@ -58,14 +61,14 @@ def test_the_fast_path_is_a_contraction_with_the_jacobian() -> None:
     got = eqx.filter_jit(local_gradients)(cell.controllers, record, synthetic)
     for name in CONTROLLERS:
         controller = getattr(cell.controllers, name)
-        given = Forked(*(getattr(part.inputs, name) for part in (record.trunk, record.branches)))
+        given = ContextAndQueries(*(getattr(part.inputs, name) for part in (record.context, record.queries)))
         outputs = lambda weights, given=given: walk(weights, weights.init_state(), given)[1]
         jacobian = jax.jit(jax.jacrev(outputs))(controller)
-        told = Forked(*(getattr(part, name) for part in (synthetic.trunk, synthetic.branches)))
+        told = ContextAndQueries(*(getattr(part, name) for part in (synthetic.context, synthetic.queries)))
         contracted = [
             sum(
                 np.tensordot(getattr(told, part), getattr(getattr(jacobian, part), field), 2)
-                for part in ("trunk", "branches")
+                for part in ("context", "queries")
             )
             for field in ("input_weight", "hidden_weight", "bias")
         ]
@@ -78,7 +81,7 @@ def test_each_controller_hears_its_own_predictor_alone() -> None:
     cell, _, record, synthetic = taught(CELLS[0], "mlp")
     silent = jax.tree.map(jnp.zeros_like, synthetic)
     for name in CONTROLLERS:
-        parts = lambda s, n=name: [getattr(s.trunk, n), getattr(s.branches, n)]
+        parts = lambda s, n=name: [getattr(s.context, n), getattr(s.queries, n)]
         one = eqx.tree_at(parts, silent, parts(synthetic))
         got = eqx.filter_jit(local_gradients)(cell.controllers, record, one)
         for other in CONTROLLERS:
@@ -91,8 +94,8 @@ def test_an_outer_loop_can_differentiate_the_fast_path() -> None:
     cell, _, record, synthetic = taught(CELLS[0], "mlp")
 
     def size(controllers, synthetic, pushed):
-        after = eqx.tree_at(lambda r: r.trunk.inputs.output, record, record.trunk.inputs.output + pushed)
+        after = eqx.tree_at(lambda r: r.context.inputs.output, record, record.context.inputs.output + pushed)
         return sum(jnp.sum(g**2) for g in jax.tree.leaves(local_gradients(controllers, after, synthetic)))
 
-    pushed = jnp.zeros_like(record.trunk.inputs.output)
+    pushed = jnp.zeros_like(record.context.inputs.output)
     check_grads(jax.jit(size), (cell.controllers, synthetic, pushed), order=1, modes=["rev"])

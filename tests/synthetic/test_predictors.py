@@ -9,8 +9,8 @@ from tests.reference.nmn import CONTROLLERS
 from tests.synthetic.tiny import by_place, predicted_twin, predictor_twin, predictors
 
 from fastslow._checks import UserError
-from fastslow.cells.context import Forked
-from fastslow.cells.nmn import PerController
+from fastslow.cells.context import ContextAndQueries
+from fastslow.cells.nmn import Controllers
 from fastslow.synthetic.predictors import SyntheticGradients, detached, regression_loss
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -18,17 +18,17 @@ pytestmark = pytest.mark.usefixtures("double")
 TRUNK, BRANCHES = 4, 3
 
 
-def rows(seed: int = 0) -> Forked:
+def rows(seed: int = 0) -> ContextAndQueries:
     rng = np.random.default_rng(seed)
-    per = lambda steps: PerController(*(jnp.asarray(rng.normal(size=(steps, WIDTH))) for _ in CONTROLLERS))
-    return Forked(per(TRUNK), per(BRANCHES))
+    per = lambda steps: Controllers(*(jnp.asarray(rng.normal(size=(steps, WIDTH))) for _ in CONTROLLERS))
+    return ContextAndQueries(per(TRUNK), per(BRANCHES))
 
 
 LABELS = np.eye(WAY)[np.arange(TRUNK + BRANCHES) % WAY]
 
 
-def labels() -> Forked:
-    return Forked(jnp.asarray(LABELS[:TRUNK]), jnp.asarray(LABELS[TRUNK:]))
+def labels() -> ContextAndQueries:
+    return ContextAndQueries(jnp.asarray(LABELS[:TRUNK]), jnp.asarray(LABELS[TRUNK:]))
 
 
 @pytest.mark.parametrize("kind", ["mlp", "lstm"])

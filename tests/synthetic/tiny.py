@@ -9,7 +9,7 @@ from tests.reference.nmn import CONTROLLERS, Place
 from tests.reference.synthetic import LSTMPredictorWeights, MLPWeights
 from tests.synthetic.paths import Lesson, Numbers
 
-from fastslow.cells.context import Forked
+from fastslow.cells.context import ContextAndQueries
 from fastslow.synthetic.predictors import MLPPredictor, SyntheticGradients
 
 CELLS = [("soft", "query", "write"), ("key-value", "query", "write"), ("soft", "memory", "input")]
@@ -28,15 +28,15 @@ def predictors(kind: str = "mlp", seed: int = 7) -> SyntheticGradients:
     return eqx.tree_at(hidden, fresh, [bias + jnp.array([0.5, 0.4, 0.3, -0.3, 0.6]) for bias in hidden(fresh)])
 
 
-def lesson_twin(cell, head, inputs: Forked, labels: Forked, scored: str) -> Lesson:
+def lesson_twin(cell, head, inputs: ContextAndQueries, labels: ContextAndQueries, scored: str) -> Lesson:
     classes = np.argmax(np.array(getattr(labels, scored)), axis=1).tolist()
-    return Lesson(network_twin(cell, head), pairs(inputs.trunk), pairs(inputs.branches), scored, classes)
+    return Lesson(network_twin(cell, head), pairs(inputs.context), pairs(inputs.queries), scored, classes)
 
 
-def by_place(rows: Forked) -> dict[Place, np.ndarray]:
-    """A `PerController` of rows for trunk and branches, taken apart."""
+def by_place(rows: ContextAndQueries) -> dict[Place, np.ndarray]:
+    """A `Controllers` of rows for context and queries, taken apart."""
     places = {}
-    for part in ("trunk", "branches"):
+    for part in ("context", "queries"):
         for name in CONTROLLERS:
             for t, row in enumerate(np.array(getattr(getattr(rows, part), name), np.float64)):
                 places[name, part, t] = row
@@ -52,18 +52,18 @@ def predictor_twin(predictor) -> MLPWeights | LSTMPredictorWeights:
     return LSTMPredictorWeights(lstm_twin(predictor.recurrence), *readout)
 
 
-def predicted_twin(twins: dict, outputs: dict[Place, np.ndarray], labels: Forked) -> dict[Place, np.ndarray]:
-    """What the twins of the predictors say at each place; a branch comes after the whole trunk."""
+def predicted_twin(twins: dict, outputs: dict[Place, np.ndarray], labels: ContextAndQueries) -> dict[Place, np.ndarray]:
+    """What the twins of the predictors say at each place; a query comes after the whole context."""
     rows = {}
     for (name, part, t), output in outputs.items():
         rows[name, part, t] = np.concatenate([output, np.array(getattr(labels, part), np.float64)[t]])
     told = {}
     for name in CONTROLLERS:
-        trunk = [rows[name, "trunk", t] for t in range(len(labels.trunk))]
-        for t, said in enumerate(twins[name].predict(trunk)):
-            told[name, "trunk", t] = said
-        for b in range(len(labels.branches)):
-            told[name, "branches", b] = twins[name].predict([*trunk, rows[name, "branches", b]])[-1]
+        context = [rows[name, "context", t] for t in range(len(labels.context))]
+        for t, said in enumerate(twins[name].predict(context)):
+            told[name, "context", t] = said
+        for b in range(len(labels.queries)):
+            told[name, "queries", b] = twins[name].predict([*context, rows[name, "queries", b]])[-1]
     return told
 
 
@@ -79,7 +79,7 @@ def library_numbers(gradients) -> Numbers:
             numbers[f"memory.{name}"] = np.array(getattr(gradients.cell.memory, name))
     numbers["head.weight"] = np.array(gradients.head.linear.weight)
     numbers["head.bias"] = np.array(gradients.head.linear.bias)
-    for part in ("trunk", "branches"):
+    for part in ("context", "queries"):
         numbers[f"inputs.{part}"] = np.array(getattr(gradients.inputs, part))[:, :FEATURES]
     return numbers
 

@@ -74,3 +74,5 @@ from .training.config import TrainingConfig as TrainingConfig
 from .zoo.evaluate import evaluate as evaluate
 from .zoo.saved import Saved as Saved
 from .zoo.saved import load as load
+
+__version__: str

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from fastslow.models.heads import Categorical
 from tests.learners.streams import counts, stacked, stream
 from tests.reference.rounding import rounding
 from tests.reference.streams import by_instance, nearest_before
@@ -15,7 +16,6 @@ from fastslow.baselines.stream_neighbours import StreamNeighbours
 from fastslow.cells.lstm import LSTM
 from fastslow.learners.supervised import SequenceLearner, SequenceNetwork
 from fastslow.models.autoencoder import Autoencoder
-from fastslow.models.heads import Categorical
 from fastslow.tasks.base import AbstractTask, Examples, SequenceEpisode
 from fastslow.training.evaluate import evaluate
 

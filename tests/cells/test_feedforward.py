@@ -7,8 +7,8 @@ from jax.test_util import check_grads
 from tests.reference.mann import FeedForwardWeights, feedforward_step
 
 from fastslow._checks import UserError
-from fastslow.cells.base import unroll
 from fastslow.cells.feedforward import FeedForward
+from fastslow.cells.unroll import unroll
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -53,7 +53,7 @@ def test_far_inputs_give_plus_and_minus_one() -> None:
 
 def test_weights_lie_within_their_bounds_and_biases_start_at_zero() -> None:
     cell = FeedForward(IN, 100, key=jax.random.key(1))
-    assert cell.hidden_size == 100
+    assert cell.out_size == 100
     assert (cell.bias == 0).all()
     # of three hundred uniform draws the largest is near the bound
     assert 0.95 * IN**-0.5 < jnp.max(jnp.abs(cell.input_weight)) <= IN**-0.5

@@ -8,8 +8,8 @@ from tests.cells.tiny import lstm_twin
 from tests.reference.lstm import lstm_step
 
 from fastslow._checks import UserError
-from fastslow.cells.base import unroll
 from fastslow.cells.lstm import LSTM, LSTMState
+from fastslow.cells.unroll import unroll
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -9,20 +9,26 @@ from jax.test_util import check_grads
 from tests.cells.tiny import NORM_FLOOR, as_users_come, lstm_twin
 from tests.reference.least_used import LeastUsedMemory
 from tests.reference.mann import FeedForwardWeights, Network
-from tests.reference.ntm import TapeMemory
+from tests.reference.ntm import NTMMemory as NTMTwin
 
 from fastslow._checks import UserError
-from fastslow.cells.base import unroll
-from fastslow.cells.lstm import LSTM
-from fastslow.cells.mann import MANN
-from fastslow.memory.base import AbstractAccess
-from fastslow.memory.least_used import LeastUsed
-from fastslow.memory.ntm import Tape
+from fastslow.cells.feedforward import FeedForward, FeedForwardConfig
+from fastslow.cells.lstm import LSTM, LSTMConfig
+from fastslow.cells.mann import MANN, MANNConfig
+from fastslow.cells.operations import Forward, turned
+from fastslow.cells.unroll import unroll
+from fastslow.memory.base import AbstractMemory
+from fastslow.memory.least_used import LeastUsed, LeastUsedConfig
+from fastslow.memory.ntm import NTMConfig, NTMMemory
 
 pytestmark = pytest.mark.usefixtures("double")
 
 FEATURES, HIDDEN, SLOTS, WIDTH, HEADS, STEPS = 3, 4, 5, 3, 2, 6
-MEMORIES: dict[str, AbstractAccess] = {"least-used": LeastUsed(SLOTS, WIDTH, HEADS), "tape": Tape(SLOTS, WIDTH, HEADS)}
+CONTROLLERS = {"lstm": LSTM, "feed-forward": FeedForward}
+MEMORIES: dict[str, AbstractMemory] = {
+    "least-used": LeastUsed(SLOTS, WIDTH, HEADS),
+    "ntm": NTMMemory(SLOTS, WIDTH, HEADS),
+}
 KINDS = list(itertools.product(("lstm", "feed-forward"), MEMORIES))
 every_kind = pytest.mark.parametrize(("controller", "memory"), KINDS)
 RUN = eqx.filter_jit(unroll)
@@ -30,9 +36,13 @@ RUN = eqx.filter_jit(unroll)
 
 def mann(controller: str, memory: str, key_source: str = "cell", seed: int = 0) -> MANN:
     """A network whose weights are large enough for every path to matter."""
-    options = {"controller": controller, "key_source": key_source}
-    cell = MANN(FEATURES, HIDDEN, MEMORIES[memory], **options, key=jax.random.key(seed))
-    return jax.tree.map(lambda w: 2 * w, cell)
+    return jax.tree.map(lambda w: 2 * w, joined(controller, MEMORIES[memory], key_source, seed))
+
+
+def joined(controller: str, memory: AbstractMemory, key_source: str = "cell", seed: int = 0) -> MANN:
+    key_controller, key_interface = jax.random.split(jax.random.key(seed))
+    built = CONTROLLERS[controller](FEATURES + memory.heads * memory.width, HIDDEN, key=key_controller)
+    return MANN(built, memory, key_source=key_source, key=key_interface)
 
 
 def inputs(seed: int = 1, steps: int = STEPS) -> np.ndarray:
@@ -43,10 +53,10 @@ def twin_of(cell: MANN) -> Network:
     first = cell.memory.init_state()
     arrays = [np.array(part, np.float64) for part in jax.tree.leaves(first)]
     if isinstance(cell.memory, LeastUsed):
-        choices = (cell.memory.decay, cell.memory.share, cell.memory.order, cell.memory.written, cell.memory.strength)
+        choices = (cell.memory.decay, cell.memory.written, cell.memory.strength)
         memory = LeastUsedMemory(*arrays, *choices, NORM_FLOOR)
     else:
-        memory = TapeMemory(*arrays, NORM_FLOOR)
+        memory = NTMTwin(*arrays, NORM_FLOOR)
     if isinstance(cell.controller, LSTM):
         controller = lstm_twin(cell.controller)
     else:
@@ -72,16 +82,16 @@ def test_steps_are_the_twin(controller: str, key_source: str, memory: str) -> No
 
 
 @pytest.mark.parametrize("heads", [1, 4])
-@pytest.mark.parametrize("kind", [LeastUsed, Tape])
+@pytest.mark.parametrize("kind", [LeastUsed, NTMMemory])
 def test_steps_are_the_twin_with_one_read_and_with_four(kind: type, heads: int) -> None:
-    cell = MANN(FEATURES, HIDDEN, kind(SLOTS, WIDTH, heads), key=jax.random.key(0))
+    cell = joined("lstm", kind(SLOTS, WIDTH, heads))
     ys, twin = RUN(cell, cell.init_state(), jnp.asarray(inputs()))[1], twin_of(cell)
     assert ys.shape == (STEPS, HIDDEN + heads * WIDTH)
     for x, y in zip(inputs(), ys, strict=True):
         np.testing.assert_allclose(y, twin.step(x), rtol=1e-8, atol=1e-12)
 
 
-@pytest.mark.parametrize(("controller", "memory"), [("lstm", "least-used"), ("feed-forward", "tape")])
+@pytest.mark.parametrize(("controller", "memory"), [("lstm", "least-used"), ("feed-forward", "ntm")])
 def test_gradients_are_finite_differences_through_time(controller: str, memory: str) -> None:
     """In all weights, the inputs, and the first read and controller; the conformance suite does other pairs."""
     cell, xs = mann(controller, memory), jnp.asarray(inputs())
@@ -128,14 +138,13 @@ def test_ten_thousand_steps_on_zeros(controller: str, memory: str) -> None:
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(RUN(cell, state, xs)))
 
 
-def test_the_key_source_says_what_steers_the_memory() -> None:
+def test_the_interface_vector_comes_from_the_key_source() -> None:
     for key_source in ("cell", "hidden"):
         cell = mann("lstm", "least-used", key_source)
-        state = cell.init_state()
-        halfway = cell.begin(state, cell.project(jnp.asarray(inputs()[0])))
-        assert (halfway.source == getattr(halfway.half.controller, key_source)).all()
-        assert (halfway.half.hidden == halfway.half.controller.hidden).all()
-    assert (halfway.half.controller.cell != halfway.half.controller.hidden).all()
+        operations = Forward(cell, turned(cell.maps()))
+        after, _, _ = cell.step(cell.init_state(), cell.project(jnp.asarray(inputs()[0])), operations)
+        assert (operations.inputs["interface"] == getattr(after.controller, key_source)).all()
+    assert (after.controller.cell != after.controller.hidden).all()
     # a feed-forward controller has its output alone
     ys = [RUN(cell, cell.init_state(), jnp.asarray(inputs()))[1] for cell in map(feedforward_of, ("cell", "hidden"))]
     assert (ys[0] == ys[1]).all()
@@ -179,37 +188,53 @@ def test_what_was_stored_comes_back_many_steps_later() -> None:
     assert (slopes != 0).all()
 
 
+def test_a_controller_without_room_for_the_reads_or_a_wrong_choice_is_refused() -> None:
+    memory = MEMORIES["ntm"]
+    narrow = LSTM(HEADS * WIDTH, HIDDEN, key=jax.random.key(0))
+    with pytest.raises(UserError, match="controller: got 'one of 6 inputs', wanted more than the 6 of what is read"):
+        MANN(narrow, memory, key=jax.random.key(0))
+    with as_users_come(), pytest.raises(UserError, match="key_source: got 'input', wanted one of cell, hidden"):
+        MANN(narrow, memory, key_source="input", previous_read=False, key=jax.random.key(0))
+
+
+SMALL = {"memory": LeastUsedConfig(SLOTS, WIDTH, HEADS)}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"controller": "gru"}, "controller: got 'gru', wanted one of lstm, feed-forward."),
+        ({"controller": LSTMConfig(0)}, "hidden_size: got 0, wanted a number above 0."),
+        ({"memory": NTMConfig(slots=0)}, "slots: got 0, wanted a number above 0."),
         ({"key_source": "input"}, "key_source: got 'input', wanted one of cell, hidden."),
-        ({"features": 0}, "features: got 0, wanted a number above 0."),
-        ({"features": -1}, "features: got -1, wanted a number above 0."),
-        ({"hidden": 0}, "hidden_size: got 0, wanted a number above 0."),
+        (
+            {"controller": FeedForwardConfig(HIDDEN), "key_source": "hidden"},
+            "key_source: got 'hidden', wanted cell, as a feed-forward controller has its output alone.",
+        ),
     ],
     ids=str,
 )
-def test_wrong_choices_are_refused_in_one_sentence(options: dict, said: str) -> None:
-    arguments = {"features": FEATURES, "hidden": HIDDEN, "memory": MEMORIES["tape"]} | options
+def test_a_configuration_refuses_what_does_not_exist_or_has_no_effect(options: dict, said: str) -> None:
     with as_users_come(), pytest.raises(UserError) as raised:
-        MANN(**arguments, key=jax.random.key(0))
+        MANNConfig(**SMALL | options).build(FEATURES, 0, key=jax.random.key(0))
     assert str(raised.value) == said
 
 
-def test_a_memory_with_something_to_train_is_refused() -> None:
-    """Walked back, it would get no gradient, and nobody would be told."""
-
-    class Biased(Tape):
-        bias: jax.Array = eqx.field(default_factory=lambda: jnp.zeros(3))
-
-    said = "memory: got 'Biased', wanted one without arrays to train: what is trained stands in the contr"
-    with as_users_come(), pytest.raises(UserError, match=said):
-        MANN(FEATURES, HIDDEN, Biased(SLOTS, WIDTH, HEADS), key=jax.random.key(0))
+@pytest.mark.parametrize("previous_read", [True, False])
+@pytest.mark.parametrize("controller", [LSTMConfig(HIDDEN), FeedForwardConfig(HIDDEN)])
+def test_a_configuration_builds_a_cell_for_features_and_label(controller: object, previous_read: bool) -> None:
+    config = MANNConfig(controller, NTMConfig(SLOTS, WIDTH, HEADS, "in-order"), "cell", previous_read)
+    cell = config.build(FEATURES - 1, 1, key=jax.random.key(0))
+    assert (cell.features, cell.previous_read, cell.memory.write_start) == (FEATURES, previous_read, "in-order")
+    state, y = cell(cell.init_state(), jnp.asarray(inputs()[0]))
+    assert y.shape == (cell.out_size,)
+    # what was read enters the next step, or does not
+    moved = eqx.tree_at(lambda s: s.read, state, state.read + 1)
+    outputs = [cell(start, jnp.asarray(inputs()[1]))[1][:HIDDEN] for start in (state, moved)]
+    assert bool((outputs[0] == outputs[1]).all()) == (not previous_read)
 
 
 def test_an_input_of_the_wrong_size_is_not_cut_to_fit() -> None:
-    cell = mann("lstm", "tape")
+    cell = mann("lstm", "ntm")
     for size in (FEATURES - 1, FEATURES + 1):
         with pytest.raises((TypeError, ValueError)):
             cell(cell.init_state(), jnp.ones(size))

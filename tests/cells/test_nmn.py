@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,14 +16,14 @@ from tests.cells.tiny import (
     network_twin,
     nmn,
     shots,
-    slots,
     twin_walk,
 )
 
 from fastslow._checks import UserError
-from fastslow.cells.base import unroll
-from fastslow.cells.nmn import NMN
-from fastslow.synthetic.perturbations import traced_walk
+from fastslow.cells.context import walk
+from fastslow.cells.nmn import NMN, NMNConfig
+from fastslow.cells.unroll import unroll
+from fastslow.memory.slots import KeyValueSlotsConfig, SoftSlotsConfig
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -36,10 +38,11 @@ LABELS = ("none", "input", "write")
 @pytest.mark.parametrize("kind", KINDS)
 def test_equations_2_to_8_are_the_twins(kind: str, compose: str, label_input: str) -> None:
     cell, decoder = nmn(kind, compose, label_input), head()
-    inputs, _ = shots(cell, SUPPORT, QUERIES)
-    _, record = eqx.filter_jit(traced_walk)(cell, cell.init_state(), inputs)
+    inputs, _ = shots(SUPPORT, QUERIES)
+    traced = lambda cell, inputs: walk(lambda state, x: cell.trace(state, x), cell.init_state(), inputs)
+    _, record = eqx.filter_jit(traced)(cell, inputs)
     twin = twin_walk(network_twin(cell, decoder), inputs)
-    for part, steps in (("trunk", SUPPORT), ("branches", QUERIES)):
+    for part, steps in (("context", SUPPORT), ("queries", QUERIES)):
         rows = getattr(record, part)
         logits = jax.vmap(decoder)(rows.outputs.output)
         for t in range(steps):
@@ -61,7 +64,7 @@ def test_gradients_are_finite_differences_through_time(kind: str, compose: str, 
     The conformance suite does the same, less sharply, for every choice.
     """
     cell = nmn(kind, compose, label_input)
-    xs = shots(cell, SUPPORT, QUERIES)[0].trunk
+    xs = shots(SUPPORT, QUERIES)[0].context
     state = cell.init_state()
 
     def loss(cell, xs, hidden):
@@ -81,7 +84,7 @@ def test_gradients_are_finite_differences_through_time(kind: str, compose: str, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_initial_memory_that_is_not_learned_takes_no_gradient(kind: str, initial: str) -> None:
     cell = nmn(kind, initial=initial)
-    xs = shots(cell, SUPPORT, QUERIES)[0].trunk
+    xs = shots(SUPPORT, QUERIES)[0].context
     gradient = jax.jit(jax.grad(lambda c: jnp.sum(unroll(c, c.init_state(), xs)[1] ** 2)))(cell)
     for name in ("initial", "initial_keys", "initial_values"):
         if hasattr(gradient.memory, name):
@@ -107,7 +110,7 @@ def test_gradients_are_finite_at_nasty_points(kind: str, nasty: str) -> None:
     scale = {"zero input": 0.0, "huge input": 1e6}.get(nasty, 1.0)
     # single precision, where squares of small numbers vanish
     cell = jax.tree.map(lambda w: w.astype(np.float32), cell)
-    xs = jnp.asarray(scale * np.asarray(shots(cell, SUPPORT, QUERIES)[0].trunk), np.float32)
+    xs = jnp.asarray(scale * np.asarray(shots(SUPPORT, QUERIES)[0].context), np.float32)
     value, gradients = squares(cell, xs)
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
@@ -117,7 +120,7 @@ def test_read_literally_the_input_reaches_the_output_through_the_scores_alone() 
     """A memory whose slots are all alike shows nothing of the input; with the query composed in, it does."""
     for compose, blind in (("memory", True), ("query", False)):
         cell = nmn("soft", compose, initial="constant")
-        ys = [unroll(cell, cell.init_state(), seed * jnp.ones((1, FEATURES)))[1] for seed in (1.0, -2.0)]
+        ys = [unroll(cell, cell.init_state(), seed * jnp.ones((1, FEATURES + WAY)))[1] for seed in (1.0, -2.0)]
         assert bool((ys[0] == ys[1]).all()) == blind
 
 
@@ -132,10 +135,10 @@ def test_a_label_at_the_write_controller_leaves_query_and_output_alone() -> None
     assert (one.memory.values != other.memory.values).any()
 
 
-def test_taps_act_on_each_output_and_zeros_change_nothing() -> None:
+def test_perturbations_act_on_each_output_and_zeros_change_nothing() -> None:
     cell = nmn("key-value", "query", "write")
-    inputs, _ = shots(cell, 1, 1)
-    x, state = inputs.trunk[0], cell.init_state()
+    inputs, _ = shots(1, 1)
+    x, state = inputs.context[0], cell.init_state()
     plain = cell.trace(state, x)[1]
     zeros = jax.tree.map(jnp.zeros_like, plain.outputs)
     assert eqx.tree_equal(cell.trace(state, x, zeros)[1], plain)
@@ -143,7 +146,7 @@ def test_taps_act_on_each_output_and_zeros_change_nothing() -> None:
         pushed = eqx.tree_at(lambda t, n=name: getattr(t, n), zeros, jnp.ones(WIDTH))
         after, record = cell.trace(state, x, pushed)
         np.testing.assert_allclose(getattr(record.outputs, name), getattr(plain.outputs, name) + 1, rtol=1e-12)
-        # what is tapped is what the rest of the step sees, not the controller's own state
+        # the rest of the step is given the perturbed output, the controller's own state is not changed
         inner = getattr(after.controllers, name).hidden
         np.testing.assert_allclose(inner, getattr(plain.outputs, name), rtol=1e-12)
     assert (after.memory.values[0] == record.outputs.write).all()
@@ -155,19 +158,47 @@ def test_taps_act_on_each_output_and_zeros_change_nothing() -> None:
         ({"compose": "both"}, "compose: got 'both'"),
         ({"label_input": "read"}, "label_input: got 'read'"),
         ({"label_input": "write", "labels": 0}, "labels: got 0"),
-        ({"width": WIDTH + 1}, "width"),
+        ({"features": FEATURES + 1}, f"controllers: got 'one of {FEATURES} inputs', wanted one of {FEATURES + 1}"),
+        ({"compose": "memory"}, f"controllers: got 'one of {2 * WIDTH} inputs', wanted one of {WIDTH}"),
+        (
+            {"memory": SoftSlotsConfig().build(WIDTH + 1, key=jax.random.key(0))},
+            f"width: got {WIDTH}, wanted {WIDTH + 1}",
+        ),
     ],
 )
-def test_choices_that_do_not_exist_are_refused(options: dict, named: str) -> None:
-    arguments = {"features": FEATURES, "width": WIDTH, "memory": slots("soft"), "labels": WAY} | options
+def test_choices_that_do_not_exist_and_parts_that_do_not_fit_are_refused(options: dict, named: str) -> None:
+    cell = nmn()
+    arguments = {"controllers": cell.controllers, "memory": cell.memory, "features": FEATURES, "labels": WAY} | options
     with as_users_come(), pytest.raises(UserError, match=named):
-        NMN(**arguments, key=jax.random.key(0))
+        NMN(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (lambda: NMNConfig(width=0), "width: got 0"),
+        (lambda: NMNConfig(compose="both"), "compose: got 'both'"),
+        (lambda: NMNConfig(memory=SoftSlotsConfig(slots=0)), "slots: got 0"),
+        (lambda: NMNConfig(memory=KeyValueSlotsConfig(initial="no")), "initial: got 'no'"),
+    ],
+)
+def test_a_configuration_refuses_what_does_not_exist(config: Callable[[], NMNConfig], named: str) -> None:
+    with as_users_come(), pytest.raises(UserError, match=named):
+        config().build(FEATURES, WAY, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("label_input", LABELS)
+def test_without_a_label_input_the_label_is_ignored(label_input: str) -> None:
+    cell, x = nmn("soft", "query", label_input), jnp.arange(1.0, FEATURES + 1)
+    states = [cell(cell.init_state(), jnp.concatenate([x, label]))[0] for label in jnp.eye(WAY)]
+    assert eqx.tree_equal(*states) == (label_input == "none")
 
 
 def test_an_input_of_the_wrong_size_is_not_cut_to_fit() -> None:
     cell = nmn("soft", "query", "none")
-    with pytest.raises((TypeError, ValueError)):
-        cell(cell.init_state(), jnp.ones(FEATURES + 1))
+    for size in (FEATURES, FEATURES + WAY + 1):
+        with pytest.raises(UserError, match=f"x: got {size}, wanted {FEATURES} features and {WAY} of a label"):
+            cell(cell.init_state(), jnp.ones(size))
 
 
 def test_the_state_has_room_for_every_slot() -> None:

@@ -3,12 +3,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fastslow.models.embed import EPSILON, ConvBlock, ConvEmbedding, Statistics, blend, max_pool
 from jax.test_util import check_grads
 from tests.reference import conv as twin
 from tests.reference.rounding import rounding
 
 from fastslow._checks import UserError
-from fastslow.models.embed import EPSILON, ConvBlock, ConvEmbedding, Statistics, blend, max_pool
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -34,38 +34,34 @@ class LeastUsedMemory:
     usage: np.ndarray
     attention: np.ndarray
     decay: float
-    share: str
-    order: str
     written: str
     strength: str
     floor: float
 
-    def access(self, controls: np.ndarray) -> np.ndarray:
-        """Writes and reads; `controls` are gates, strengths if any, keys, then what is written if no keys."""
+    def access(self, interface: np.ndarray) -> np.ndarray:
+        """Writes and reads; `interface` are gates, strengths if any, keys, then what is written if no keys."""
         heads, slots = self.attention.shape
         width = self.rows.shape[1]
-        gates, strengths = [sigmoid(control) for control in controls[:heads]], [1.0] * heads
+        gates, strengths = [sigmoid(control) for control in interface[:heads]], [1.0] * heads
         if self.strength == "learned":
-            controls = controls[heads:]
-            strengths = [1 + np.log(1 + np.exp(8 + control)) for control in controls[:heads]]
-        vectors = [np.tanh(controls[heads + n * width : heads + (n + 1) * width]) for n in range(2 * heads)]
+            interface = interface[heads:]
+            strengths = [1 + np.log(1 + np.exp(8 + control)) for control in interface[:heads]]
+        vectors = [np.tanh(interface[heads + n * width : heads + (n + 1) * width]) for n in range(2 * heads)]
         keys, stored = vectors[:heads], vectors[heads:] if self.written == "vector" else vectors[:heads]
         unused = least_used(self.usage, heads)
         weights = np.zeros((heads, slots))
         for h in range(heads):
-            spare = unused if self.share == "shared" else [unused[h]]
             for i in range(slots):
-                weights[h, i] = gates[h] * self.attention[h, i] + (1 - gates[h]) * (1.0 if i in spare else 0.0)
+                weights[h, i] = gates[h] * self.attention[h, i] + (1 - gates[h]) * (1.0 if i in unused else 0.0)
         rows = self.rows.copy()
         rows[unused[0]] = 0.0
         for h in range(heads):
             for i in range(slots):
                 for j in range(width):
                     rows[i, j] += weights[h, i] * stored[h][j]
-        seen = rows if self.order == "write-first" else self.rows
         attention = np.array(
             [
-                softmax([b * cosine(key, row, self.floor) for row in seen])
+                softmax([b * cosine(key, row, self.floor) for row in rows])
                 for b, key in zip(strengths, keys, strict=True)
             ]
         )
@@ -75,4 +71,4 @@ class LeastUsedMemory:
             for h in range(heads):
                 usage[i] += attention[h, i] + weights[h, i]
         self.rows, self.usage, self.attention = rows, usage, attention
-        return np.array([attended(seen, scores) for scores in attention])
+        return np.array([attended(rows, scores) for scores in attention])

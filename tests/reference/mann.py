@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from tests.reference.least_used import LeastUsedMemory
 from tests.reference.lstm import LSTMWeights, lstm_step
-from tests.reference.ntm import TapeMemory
+from tests.reference.ntm import NTMMemory
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Network:
 
     Attributes:
         controller: its weights, over `[x_t; r_{t-1}]`.
-        weight, bias: from the controller to the memory's controls.
+        weight, bias: from the controller to the memory's interface.
         memory: the memory as it is now.
         key_source: `cell` or `hidden`.
         hidden, cell, read: `h_t`, `c_t` and each head's `r_t` as they are now.
@@ -43,7 +43,7 @@ class Network:
     controller: LSTMWeights | FeedForwardWeights
     weight: np.ndarray
     bias: np.ndarray
-    memory: LeastUsedMemory | TapeMemory
+    memory: LeastUsedMemory | NTMMemory
     key_source: str
     hidden: np.ndarray
     cell: np.ndarray

@@ -11,12 +11,12 @@ def softplus(value: float) -> float:
     return np.log(1.0 + np.exp(value))
 
 
-def address(rows: np.ndarray, before: np.ndarray, controls: np.ndarray, floor: float) -> np.ndarray:
-    """Where a head goes that was at `before`; `controls` are key, strength, gate, sharpening and three shifts."""
+def address(rows: np.ndarray, before: np.ndarray, interface: np.ndarray, floor: float) -> np.ndarray:
+    """Where a head goes that was at `before`; `interface` are key, strength, gate, sharpening and three shifts."""
     slots, width = rows.shape
-    key = np.tanh(controls[:width])
-    strength, gate, sharpness = controls[width : width + 3]
-    shift = dict(zip((-1, 0, 1), softmax(controls[width + 3 :]), strict=True))
+    key = np.tanh(interface[:width])
+    strength, gate, sharpness = interface[width : width + 3]
+    shift = dict(zip((-1, 0, 1), softmax(interface[width + 3 :]), strict=True))
     # eq. 5, 6
     content = softmax([(1 + softplus(8 + strength)) * cosine(key, row, floor) for row in rows])
     # eq. 7
@@ -32,7 +32,7 @@ def address(rows: np.ndarray, before: np.ndarray, controls: np.ndarray, floor: f
 
 
 @dataclass
-class TapeMemory:
+class NTMMemory:
     """Attributes: `rows` `[slots, width]`; `reading` and `writing`, the heads' weights, `[heads, slots]`; `floor`."""
 
     rows: np.ndarray
@@ -40,12 +40,12 @@ class TapeMemory:
     writing: np.ndarray
     floor: float
 
-    def access(self, controls: np.ndarray) -> np.ndarray:
-        """Writes and reads; `controls` are the read heads', the write heads', then all erased and all added vectors."""
+    def access(self, interface: np.ndarray) -> np.ndarray:
+        """Writes and reads; `interface` holds read heads, write heads, all erased and all added vectors."""
         (slots, width), heads, writers = self.rows.shape, len(self.reading), len(self.writing)
         each, count = width + 6, heads + writers
-        own = [controls[n * each : (n + 1) * each] for n in range(count)]
-        vectors = [controls[count * each + n * width : count * each + (n + 1) * width] for n in range(2 * writers)]
+        own = [interface[n * each : (n + 1) * each] for n in range(count)]
+        vectors = [interface[count * each + n * width : count * each + (n + 1) * width] for n in range(2 * writers)]
         writing = [address(self.rows, self.writing[n], own[heads + n], self.floor) for n in range(writers)]
         rows = self.rows.copy()
         # all erase before any adds, so that no head's news are erased by another (eq. 3, 4)

@@ -3,12 +3,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fastslow.models.heads import cross_entropy
 from tests.cells.tiny import WIDTH, head, nmn, shots
 from tests.synthetic.paths import probes
 from tests.synthetic.tiny import CELLS, by_place, lesson_twin
 
-from fastslow.cells.context import ContextAndQueries, only_queries, only_context
-from fastslow.models.heads import cross_entropy
+from fastslow.cells.context import ContextAndQueries, only_context, only_queries
 from fastslow.synthetic.perturbations import traced_walk, zero_perturbations
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from .._typing import Scalar
+
 State = TypeVar("State")
 
 
@@ -26,6 +28,10 @@ class AbstractCell(eqx.Module, Generic[State]):
     @abstractmethod
     def __call__(self, state: State, x: Float[Array, " in"]) -> tuple[State, Float[Array, " out"]]:
         """One step for one example."""
+
+    def own_loss(self, state: State) -> Scalar:
+        """What the cell adds to the loss of a sequence, from its state at the end, such as a meta objective."""
+        return jnp.zeros(())
 
 
 class AbstractSplitCell(AbstractCell[State]):

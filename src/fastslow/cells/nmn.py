@@ -56,7 +56,7 @@ class NMNTrace(AbstractTrace):
     memory: Float[Array, "slots width"]
 
     @property
-    def y(self) -> Float[Array, " width"]:
+    def y(self) -> Float[Array, "*steps width"]:
         """The output, `m_t`."""
         return self.outputs.output
 

@@ -21,6 +21,25 @@ class Affine(eqx.Module):
     bias: Float[Array, " out"] | None = None
 
 
+class Turned(eqx.Module):
+    """`W u + b` by the transposed matrix: on CPUs a product with one that lies the other way is slower.
+
+    Attributes: `weight`, `Wᵀ`; `bias`, `b`, or None.
+    """
+
+    weight: Float[Array, "in out"]
+    bias: Float[Array, " out"] | None
+
+    def __call__(self, u: Float[Array, " in"]) -> Float[Array, " out"]:
+        y = u @ self.weight
+        return y if self.bias is None else y + self.bias
+
+
+def turned(maps: dict[str, Affine]) -> dict[str, Turned]:
+    """The maps with their matrices transposed."""
+    return {name: Turned(each.weight.T, each.bias) for name, each in maps.items()}
+
+
 class AbstractOperations(ABC):
     """What a step may call."""
 
@@ -49,21 +68,19 @@ class Forward(AbstractOperations):
 
     Attributes:
         cell: the cell.
-        turned: `Wᵀ` and `b` of each map. A product with a matrix that lies the other way is slower on CPUs.
+        maps: its affine maps.
         inputs, outputs: of each affine map.
         reads: of each memory.
     """
 
     cell: Any
-    turned: dict[str, Affine]
+    maps: dict[str, Turned]
     inputs: dict[str, Array] = field(default_factory=dict)
     outputs: dict[str, Array] = field(default_factory=dict)
     reads: dict[str, Array] = field(default_factory=dict)
 
     def affine(self, name: str, u: Float[Array, " in"], add: Float[Array, " out"] | None = None) -> Array:
-        turned = self.turned[name]
-        y = u @ turned.weight
-        y = y if turned.bias is None else y + turned.bias
+        y = self.maps[name](u)
         self.inputs[name], self.outputs[name] = u, y if add is None else y + add
         return self.outputs[name]
 

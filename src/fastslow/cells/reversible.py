@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from .base import AbstractSplitCell, select
-from .operations import AbstractOperations, Affine, Backward, Forward
+from .operations import AbstractOperations, Affine, Backward, Forward, turned
 
 State = TypeVar("State")
 Residuals = TypeVar("Residuals")
@@ -52,11 +52,6 @@ class AbstractReversibleCell(AbstractSplitCell[State], Generic[State, Residuals]
         return after, y
 
 
-def turned(maps: dict[str, Affine]) -> dict[str, Affine]:
-    """The maps with their matrices transposed."""
-    return {name: Affine(each.weight.T, each.bias) for name, each in maps.items()}
-
-
 class Inputs(eqx.Module):
     """What a scan is given.
 
@@ -70,7 +65,7 @@ class Inputs(eqx.Module):
     """
 
     cell: Any
-    maps: dict[str, Affine]
+    maps: Any
     fresh: Any
     state: Any
     projected: Float[Array, "time projected"]

@@ -1,6 +1,7 @@
 """Named configurations of single trainings: what `fastslow train PRESET` trains."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .._checks import bad
 from ..cells.lstm import LSTMConfig
@@ -89,9 +90,9 @@ def small_stream(task: AbstractTaskConfig) -> Config:
 
 def sharp(config: Config) -> Config:
     """The same with heads that choose how sharply they read, and write another vector than their key."""
-    cell = config.model.cell
-    memory = replace(cell.memory, strength="learned", written="vector")
-    return replace(config, model=replace(config.model, cell=replace(cell, memory=memory)))
+    model: Any = config.model
+    memory = replace(model.cell.memory, strength="learned", written="vector")
+    return replace(config, model=replace(model, cell=replace(model.cell, memory=memory)))
 
 
 GLYPHS = Config(

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from .._checks import bad
 from .._typing import Scalar
 from ..cells.context import only_context, only_queries, walk
+from ..cells.controlled import AbstractControlledCell
 from ..models.network import Network
 from ..synthetic.feedback import feedback, together
 from ..synthetic.predictors import SyntheticGradients
@@ -59,9 +61,20 @@ class AdaptedModel(eqx.Module):
     regression: Scalar
 
 
+def controlled(network: Network) -> AbstractControlledCell:
+    """The network's cell, which has controllers.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not isinstance(network.cell, AbstractControlledCell):
+        raise bad("cell", came=type(network.cell).__name__, wanted="a cell with controllers, such as nmn")
+    return network.cell
+
+
 def fast_weights(network: Network) -> FastWeights:
     """The weights that an inner step changes."""
-    return FastWeights(controllers=network.cell.controllers, head=network.head)
+    return FastWeights(controllers=controlled(network).controllers, head=network.head)
 
 
 def with_fast_weights(network: Network, fast: FastWeights) -> Network:
@@ -92,7 +105,7 @@ def inner_gradient(
     def gradient(fast: FastWeights) -> tuple[PyTree, tuple[Scalar, Scalar]]:
         now = with_fast_weights(network, fast)
         segment = support_segment(now, features, labels, support_order)
-        taught = feedback(now.cell, now.head, params.predictors, segment, config)
+        taught = feedback(controlled(now), now.head, params.predictors, segment, config)
         # an inner step is plain descent, in which a step of its own and one of the sum are the same
         summed = together(taught)
         gradients = FastWeights(controllers=summed.cell.controllers, head=summed.head)

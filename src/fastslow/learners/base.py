@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num, PyTree
 
-from .._typing import Key
+from .._typing import Key, Scalar
 from ..metrics import Figure, Metric
 from ..models.base import AbstractModelConfig
 from ..tasks.base import Examples, TaskSpec
@@ -78,6 +78,8 @@ class Adaptable(eqx.Module):
 class AbstractLearnerConfig(ABC):
     """The settings of a learner: a frozen dataclass with a field `kind`, its name."""
 
+    kind: Any
+
     @property
     @abstractmethod
     def facts(self) -> Mapping[str, str | int | float | bool]:
@@ -117,6 +119,11 @@ def outer_step(
     trained = eqx.filter(state.params, eqx.is_inexact_array)
     updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
     return LearnerState(eqx.apply_updates(state.params, updates), opt_state, model_state)
+
+
+def value(figure: Figure) -> Scalar:
+    """Total over count, where something is counted."""
+    return jnp.asarray(figure.total) / jnp.asarray(figure.count)
 
 
 def norm(gradients: PyTree) -> Figure:

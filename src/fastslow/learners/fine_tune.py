@@ -37,6 +37,7 @@ from .base import (
     norm,
     one,
     outer_step,
+    value,
 )
 from .few_shot import (
     Statistics,
@@ -145,7 +146,7 @@ class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         figures = over_batch(figures)
         regression = jnp.mean(adapted.regression)
         figures |= {"support_loss": one(jnp.mean(adapted.loss)), "regression": one(regression)}
-        loss = figures["loss"].total / figures["loss"].count
+        loss = value(figures["loss"])
         return loss + self.config.feedback.regression * regression, (figures, used)
 
 
@@ -193,7 +194,7 @@ class FineTuneConfig(AbstractLearnerConfig):
         self._check()
         spec.require("few-shot", self.kind)
         cell = require_controllers(model, spec, f"learner {self.kind}")
-        self._check_label(cell.label_input)
+        self._check_label(getattr(cell, "label_input", "none"))
         return FineTuneLearner(partial(self._parameters, model, spec), optimizer, self, spec)
 
     def _parameters(self, model: AbstractModelConfig, spec: TaskSpec, key: Key) -> Parameters:

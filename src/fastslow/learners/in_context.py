@@ -23,6 +23,7 @@ from ..synthetic.predictors import SyntheticGradients
 from ..synthetic.regimes import FeedbackConfig
 from ..synthetic.segment import Segment, with_mask
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
+from .adapted import controlled
 from .base import (
     AbstractLearnerConfig,
     Adaptable,
@@ -33,6 +34,7 @@ from .base import (
     norm,
     one,
     outer_step,
+    value,
 )
 from .few_shot import (
     Statistics,
@@ -152,7 +154,7 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         def loss_of(params: Parameters) -> tuple[Scalar, Any]:
             figures, used = self._measured(params.network, None, episodes)
             figures = over_batch(figures)
-            return figures["loss"].total / figures["loss"].count, (figures, used)
+            return value(figures["loss"]), (figures, used)
 
         gradients, aux = eqx.filter_grad(loss_of, has_aux=True)(params)
         return gradients, None, aux
@@ -189,8 +191,8 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         network = params.network
         segment = _segment(network, support, query, support_labels, query_labels)
 
-        def regression(predictors: SyntheticGradients) -> tuple[Scalar, Feedback]:
-            taught = feedback(network.cell, network.head, predictors, segment, self.config.feedback)
+        def regression(predictors: SyntheticGradients | None) -> tuple[Scalar, Feedback]:
+            taught = feedback(controlled(network), network.head, predictors, segment, self.config.feedback)
             return self.config.feedback.regression * taught.regression, taught
 
         gradients, taught = eqx.filter_grad(regression, has_aux=True)(params.predictors)

@@ -20,7 +20,17 @@ from ..metrics import LOSS, Figure, Metric, label_of, measured
 from ..models.base import AbstractModelConfig
 from ..models.network import Network, initial_states
 from ..tasks.base import Examples, Inputs, SequenceEpisode, TaskSpec
-from .base import AbstractLearnerConfig, Adaptable, Figures, LearnerState, Trainable, initial_state, norm, outer_step
+from .base import (
+    AbstractLearnerConfig,
+    Adaptable,
+    Figures,
+    LearnerState,
+    Trainable,
+    initial_state,
+    norm,
+    outer_step,
+    value,
+)
 from .structure import require
 
 
@@ -75,9 +85,11 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         def loss_of(network: Network) -> tuple[Scalar, tuple[Figures, Any, PyTree]]:
             outputs, used, states = self._outputs(network, state.model_state, episodes, training=True)
             figures = self._figures(network, outputs, episodes)
-            # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
             figures = self._over_batch(figures)
-            return figures["loss"].total / figures["loss"].count, (figures, used, states)
+            # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
+            task_loss = value(figures["loss"])
+            own_loss = jnp.mean(jax.vmap(network.cell.own_loss)(states))
+            return task_loss + own_loss, (figures, used, states)
 
         gradients, (figures, used, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
         memories = states.memory if self.slots else None

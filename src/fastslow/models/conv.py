@@ -106,7 +106,7 @@ class ConvEmbedding(AbstractEmbedding[Statistics]):
 
     @property
     def out_size(self) -> int:
-        return self.project.bias.shape[0]
+        return self.project.weight.shape[0]
 
     def __call__(
         self, x: Float[Array, "images height columns"], given: Statistics | None

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, TypeVar
-
-Module = TypeVar("Module")
+from typing import Any
 
 
-def for_each(function: Callable[..., Any], first: Module, *others: Any) -> Module:
+def for_each(function: Callable[..., Any], first: Any, *others: Any) -> Any:
     """Applies a function to each controller's part of some modules with the same fields.
 
     Args:

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from ..cells.base import AbstractCell
+from ..cells.base import AbstractSplitCell
 from ..cells.context import ContextAndQueries, walk
 from .controllers import for_each
 
@@ -28,8 +28,10 @@ def local_gradients(controllers: Any, traces: ContextAndQueries, synthetic: Cont
     return for_each(_gradient, controllers, *inputs, synthetic.context, synthetic.queries)
 
 
-def _gradient(controller: AbstractCell, context: Any, queries: Any, to_context: Any, to_queries: Any) -> AbstractCell:
-    def run(weights: AbstractCell) -> ContextAndQueries:
+def _gradient(
+    controller: AbstractSplitCell, context: Any, queries: Any, to_context: Any, to_queries: Any
+) -> AbstractSplitCell:
+    def run(weights: AbstractSplitCell) -> ContextAndQueries:
         # W u + b over all steps at once: only what follows is sequential
         projected = ContextAndQueries(
             context=jax.vmap(weights.project)(context), queries=jax.vmap(weights.project)(queries)

@@ -141,7 +141,7 @@ def regression_loss(predicted: ContextAndQueries, true: ContextAndQueries) -> Sc
     """
     predicted_rows, true_rows = joined(predicted), jax.lax.stop_gradient(joined(true))
     squares = jax.tree.map(lambda p, t: jnp.sum((p - t) ** 2) / p.shape[0], predicted_rows, true_rows)
-    return sum(jax.tree.leaves(squares))
+    return jnp.sum(jnp.stack(jax.tree.leaves(squares)))
 
 
 def detached(tree: T) -> T:

@@ -58,7 +58,7 @@ class GlyphsConfig(AbstractTaskConfig):
         """
         train, validation, test = (GlyphsTask(self, split) for split in SPLITS)
         digest = draws_digest(reference_draws(), (float(self.jitter),))
-        return TaskSplits(train, validation, test, self.kind, "2**30 each", digest, SCHEME)
+        return TaskSplits(train, validation, test, "glyphs", "2**30 each", digest, SCHEME)
 
 
 def few_shot_spec(kind: str, way: int) -> TaskSpec:

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fastslow.cells.base import AbstractCell, select, unroll
+from fastslow.cells.base import AbstractCell, select
+from fastslow.cells.unroll import unroll
 
 STEPS = 5
 
@@ -13,6 +14,10 @@ class Sum(AbstractCell):
     """Adds up what it is given; starts from `start`."""
 
     start: jax.Array
+
+    @property
+    def out_size(self):
+        return 1
 
     def init_state(self):
         return self.start
@@ -34,14 +39,14 @@ def test_outputs_and_last_state() -> None:
 
 def test_a_reset_starts_from_the_initial_state_before_its_step() -> None:
     reset = jnp.asarray([False, False, True, False, False])
-    after, ys = RUN(CELL, jnp.asarray([0.0]), XS, reset)
+    after, ys = RUN(CELL, jnp.asarray([0.0]), XS, reset=reset)
     assert ys[:, 0].tolist() == [2.0, 6.0, 26.0, 34.0, 44.0]
     assert after.tolist() == [22.0]
 
 
 def test_a_masked_step_changes_no_state_and_says_zero() -> None:
     mask = jnp.asarray([True, False, True, False, True])
-    after, ys = RUN(CELL, jnp.asarray([0.0]), XS, None, mask)
+    after, ys = RUN(CELL, jnp.asarray([0.0]), XS, mask=mask)
     assert ys[:, 0].tolist() == [2.0, 0.0, 8.0, 0.0, 18.0]
     assert after.tolist() == [9.0]
 
@@ -49,7 +54,7 @@ def test_a_masked_step_changes_no_state_and_says_zero() -> None:
 def test_a_masked_reset_does_not_happen() -> None:
     reset = mask = jnp.asarray([True, True, False, True, True])
     reset = ~reset
-    after, _ = RUN(CELL, jnp.asarray([0.0]), XS, reset, mask)
+    after, _ = RUN(CELL, jnp.asarray([0.0]), XS, reset=reset, mask=mask)
     assert after.tolist() == [12.0]
 
 
@@ -59,9 +64,9 @@ def test_what_is_not_chosen_leaves_no_trace(poison: float) -> None:
     assert (chosen == 1).all()
     xs = XS.at[1].set(poison)
     reset = jnp.asarray([False, False, True, False, False])
-    ys = RUN(CELL, jnp.asarray([0.0]), xs, reset)[1]
+    ys = RUN(CELL, jnp.asarray([0.0]), xs, reset=reset)[1]
     assert ys[2:, 0].tolist() == [26.0, 34.0, 44.0]
-    ys = RUN(CELL, jnp.asarray([0.0]), xs, None, jnp.asarray([True, False, True, True, True]))[1]
+    ys = RUN(CELL, jnp.asarray([0.0]), xs, mask=jnp.asarray([True, False, True, True, True]))[1]
     assert np.isfinite(ys).all()
 
 

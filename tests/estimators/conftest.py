@@ -1,13 +1,15 @@
 """A tiny model for the estimators: untrained parameters of the smoke preset, written as a release is."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
+from fastslow.configs.streams import StreamConfig, StreamModelConfig
+from tests.estimators.pictures import SUPPORT, Y
 
 from fastslow.configs.config import AnyConfig, build_any_learner
 from fastslow.configs.presets import find_preset
-from fastslow.configs.streams import StreamConfig, StreamModelConfig
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
 from fastslow.training.fingerprint import params_sha256
 from fastslow.zoo.saved import Saved, write_release
@@ -25,6 +27,19 @@ def tiny_stream_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     task = OmniglotStreamConfig(classes=3, length=30, labels=request.param)
     model = StreamModelConfig(hidden=8, slots=6, width=4, heads=2, strength="learned")
     return release_of(StreamConfig(task, model=model), tmp_path_factory)
+
+
+@pytest.fixture(params=["head", "prototypes"])
+def readout(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def fitted(tiny_model: Path) -> dict[str, Any]:
+    """One for each read-out; not to be changed."""
+    from fastslow.estimators import FewShotClassifier
+
+    return {name: FewShotClassifier(tiny_model, readout=name).fit(SUPPORT, Y) for name in ("head", "prototypes")}
 
 
 def release_of(config: AnyConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -60,7 +60,7 @@ class TrainState(eqx.Module):
     @property
     def diverged(self) -> Bool[Array, " seeds"]:
         """Which seeds diverged."""
-        return self.diverged_at != NEVER
+        return jnp.asarray(self.diverged_at) != NEVER
 
 
 def draw(task: AbstractTask, key: Key, step: Int[Array, ""], numbers: Int[Array, " batch"]) -> PyTree:
@@ -167,6 +167,7 @@ def chosen_state(state: TrainState, select: Select = "best") -> LearnerState:
         select: `best`, each seed's best parameters in validation, or its last ones where none were validated or kept;
             `last`, the last ones.
     """
+    state = jax.tree.map(jnp.asarray, state)  # a loaded one is on the host
     if state.best is None or select == "last":
         return state.learner
     params, model_state = where_seed(

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from fastslow.cli.progress import Watcher, duration
+from fastslow.metrics import ACCURACY, LOG_LIKELIHOOD
 from fastslow.training.report import Report
 
 
@@ -15,13 +16,13 @@ def report(step, **changes):
         "steps": 500,
         "seeds": (0, 1),
         "metrics": {"loss": (0.5, None), "accuracy": (0.9, None)} if step else {},
-        "validation": None,
-        "judged_by": "accuracy",
+        "monitor": ACCURACY,
+        "validation": {},
         "best": (None, None),
         "steps_per_second": 4.0 if step else 0.0,
         "remaining": (500 - step) / 4 if step else None,
         "seconds": 1.0,
-        "died": {},
+        "diverged": {},
         "notices": (),
     }
     return Report(**{**given, **changes})
@@ -35,7 +36,7 @@ class Terminal(io.StringIO):
 def test_elsewhere_than_on_a_terminal_each_report_is_a_line(capsys):
     with Watcher() as watcher:
         watcher("net", report(0, notices=("Mind the gap.",)))
-        watcher("net", report(20, validation=(0.75, 0.25)))
+        watcher("net", report(20, validation={"accuracy": (0.75, 0.25)}))
         watcher("net", report(40, metrics={"loss": (None, None), "accuracy": (None, None)}))
         watcher("net", report(500))
     told = capsys.readouterr()
@@ -49,12 +50,22 @@ def test_elsewhere_than_on_a_terminal_each_report_is_a_line(capsys):
     ]
 
 
+def test_what_is_no_share_is_no_percentage(capsys):
+    metrics = {"loss": (0.5, 1.5), "log_likelihood": (-0.25, -0.75)}
+    with Watcher() as watcher:
+        watcher(
+            "net", report(500, monitor=LOG_LIKELIHOOD, metrics=metrics, validation={"log_likelihood": (-1.0, -2.0)})
+        )
+    said = capsys.readouterr().err
+    assert said == "net: step 500/500 · loss 1.000 · log likelihood -0.500 · validation -1.500 · 4 steps/s\n"
+
+
 @pytest.mark.parametrize("columns", ["80", "140"])
 def test_on_a_terminal_nothing_is_cut_off(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
     with Watcher() as watcher:
-        watcher("NMN + SG, regime meta", report(20, validation=(0.75, 0.25), notices=("Mind the gap.",)))
+        watcher("NMN + SG, regime meta", report(20, validation={"accuracy": (0.75, 0.25)}, notices=("Mind the gap.",)))
     for part in (
         "Mind the gap.",
         "20/500",

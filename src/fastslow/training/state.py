@@ -5,6 +5,7 @@ from typing import TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 
 from .._checks import bad
@@ -58,7 +59,7 @@ class TrainState(eqx.Module):
     diverged_at: Int[Array, " seeds"]
 
     @property
-    def diverged(self) -> Bool[Array, " seeds"]:
+    def diverged(self) -> Bool[Array | np.ndarray, " seeds"]:
         """Which seeds diverged."""
         return self.diverged_at != NEVER
 

@@ -16,9 +16,9 @@ cpu_devices()
 
 import jax
 import jax.numpy as jnp
-from fastslow.models.embed import EPSILON, ConvBlock
 
-from fastslow.training.parallel import copied, copy_to, episode_mesh, spread
+from fastslow.models.conv import EPSILON, ConvBlock
+from fastslow.training.parallel import copy_to, episode_mesh, replicate, shard
 from fastslow.training.provenance import environment
 
 
@@ -52,12 +52,12 @@ def measure(apply, images: int, repeats: int) -> float:
     @jax.jit
     def step(blocks, x):
         def loss(blocks):
-            y = spread(x, mesh)
+            y = shard(x, mesh)
             for block in blocks:
                 y = apply(block, y)
             return jnp.mean(y**2)
 
-        return copied(jax.value_and_grad(loss)(blocks), mesh)
+        return replicate(jax.value_and_grad(loss)(blocks), mesh)
 
     blocks, x = copy_to((blocks, jax.random.normal(keys[3], (images, 28, 28, 1))), mesh)
     jax.block_until_ready(step(blocks, x))

@@ -42,8 +42,8 @@ def timed(step: Callable[[], object], steps: int) -> dict[str, object]:
 
 
 def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
-    """Our learner's update, episodes spread over one CPU device for each core."""
-    from fastslow.training.parallel import copied, copy_to, cpu_devices, episode_mesh, spread
+    """Our learner's update, episodes sharded over one CPU device for each core."""
+    from fastslow.training.parallel import copy_to, cpu_devices, episode_mesh, replicate, shard
 
     cpu_devices(cores)
     import jax
@@ -66,11 +66,11 @@ def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
         instance=jnp.ones((BATCH, TIME), jnp.int32),
     )
     state = copy_to(learner.init(key=keys[2]), mesh)
-    episodes = jax.jit(lambda e: spread(e, mesh))(episodes)
+    episodes = jax.jit(lambda e: shard(e, mesh))(episodes)
 
     @partial(jax.jit, donate_argnums=0)  # as training does
     def update(state: object, episodes: SequenceEpisode) -> object:
-        return copied(learner.update(state, episodes, key=jax.random.key(1)), mesh)
+        return replicate(learner.update(state, episodes, key=jax.random.key(1)), mesh)
 
     held = [state]
 

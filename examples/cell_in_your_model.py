@@ -28,15 +28,14 @@ class Repeater(eqx.Module):
 
 
 def batch(key, size):
-    """Bits, then a flag and silence; the targets are the bits."""
+    """Bits, then a flag; the targets are the bits."""
     bits = jax.random.bernoulli(key, shape=(size, LENGTH, BITS)).astype(jnp.float32)
     shown = jnp.pad(bits, ((0, 0), (0, LENGTH), (0, 1)))
     return shown.at[:, LENGTH:, BITS].set(1.0), bits
 
 
 def loss_of(model, xs, bits):
-    logits = jax.vmap(model)(xs)[:, LENGTH:]
-    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, bits))
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(jax.vmap(model)(xs)[:, LENGTH:], bits))
 
 
 def main(steps=2000):
@@ -51,8 +50,8 @@ def main(steps=2000):
         return eqx.apply_updates(model, updates), opt_state, loss
 
     losses = []
-    for step in range(steps):
-        model, opt_state, loss = update(model, opt_state, jax.random.fold_in(jax.random.key(1), step))
+    for key in jax.random.split(jax.random.key(1), steps):
+        model, opt_state, loss = update(model, opt_state, key)
         losses.append(loss)
     return float(losses[0]), float(losses[-1])
 

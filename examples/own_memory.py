@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import fastslow as fs
-from fastslow.memory.slots import Reading, SlotsState
+from fastslow.memory.slots import AbstractSlotsConfig, Reading, SlotsState
 
 
 class Blend(fs.AbstractSlots):
@@ -29,8 +29,8 @@ class Blend(fs.AbstractSlots):
 
 
 @dataclass(frozen=True)
-class BlendConfig:
-    """What a configuration of a cell holds in place of another memory."""
+class BlendConfig(AbstractSlotsConfig):
+    """What the settings of a cell hold in place of another memory."""
 
     kind: str = "blend"
 

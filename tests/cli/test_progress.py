@@ -16,8 +16,8 @@ def report(step, **changes):
         "steps": 500,
         "seeds": (0, 1),
         "metrics": {"loss": (0.5, None), "accuracy": (0.9, None)} if step else {},
-        "monitor": ACCURACY,
         "validation": {},
+        "monitor": ACCURACY,
         "best": (None, None),
         "steps_per_second": 4.0 if step else 0.0,
         "remaining": (500 - step) / 4 if step else None,
@@ -36,7 +36,7 @@ class Terminal(io.StringIO):
 def test_elsewhere_than_on_a_terminal_each_report_is_a_line(capsys):
     with Watcher() as watcher:
         watcher("net", report(0, notices=("Mind the gap.",)))
-        watcher("net", report(20, validation={"accuracy": (0.75, 0.25)}))
+        watcher("net", report(20, validation={"accuracy": (0.75, 0.25), "loss": (1.0, 1.0)}))
         watcher("net", report(40, metrics={"loss": (None, None), "accuracy": (None, None)}))
         watcher("net", report(500))
     told = capsys.readouterr()
@@ -65,7 +65,8 @@ def test_on_a_terminal_nothing_is_cut_off(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
     with Watcher() as watcher:
-        watcher("NMN + SG, regime meta", report(20, validation={"accuracy": (0.75, 0.25)}, notices=("Mind the gap.",)))
+        validation = {"accuracy": (0.75, 0.25), "loss": (1.0, 1.0)}
+        watcher("NMN + SG, regime meta", report(20, validation=validation, notices=("Mind the gap.",)))
     for part in (
         "Mind the gap.",
         "20/500",

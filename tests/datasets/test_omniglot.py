@@ -1,4 +1,4 @@
-"""Reading Omniglot: from zips and folders, through the cache, and from copies that are not whole."""
+"""Reading Omniglot: from zips and folders, and through the cache."""
 
 import errno
 import io
@@ -6,68 +6,18 @@ import json
 import os
 import subprocess
 import sys
-import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.datasets.fake import EVALUATION, FAKE, cache_file, members, write_fake
 
 from fastslow._checks import UserError
 from fastslow.datasets import omniglot as module
 from fastslow.datasets.images import shrink, to_ink_28
-from fastslow.datasets.locate import Part
-from fastslow.datasets.omniglot import OFFICIAL, Content, Omniglot, _load, _load_raw, load_omniglot, load_raw
-
-FAKE = (
-    Content(Part("images_background", "https://example.org/images_background.zip", ""), alphabets=2, classes=3),
-    Content(Part("images_evaluation", "https://example.org/images_evaluation.zip", ""), alphabets=1, classes=2),
-)
-# Not in order, as in a folder: the reader sorts.
-BACKGROUND = (
-    "images_background/Alpha-Beta/character01",
-    "images_background/Alpha/character02",
-    "images_background/Alpha/character01",
-)
-EVALUATION = ("images_evaluation/Beta/character02", "images_evaluation/Beta/character01")
-
-
-def png(seed: int, side: int = 105) -> bytes:
-    """A black stroke on white, as in the data set's files."""
-    paper = np.ones((side, side), bool)
-    row, column = np.random.default_rng(seed).integers(5, side - 20, 2)
-    paper[row : row + 3, 5:-5] = False
-    paper[5:-5, column : column + 4] = False
-    out = io.BytesIO()
-    Image.fromarray(paper).save(out, "png")
-    return out.getvalue()
-
-
-def members(classes: tuple[str, ...], seed: int = 0) -> dict[str, bytes]:
-    """Drawings of some classes, by their names in the archive."""
-    names = [f"{name}/{place:04}_{drawer:02}.png" for place, name in enumerate(classes) for drawer in range(20, 0, -1)]
-    return {name: png(seed + place) for place, name in enumerate(names)}
-
-
-def write_zip(file: Path, content: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(file, "w") as out:
-        for name, data in content.items():
-            out.writestr(name, data)
-
-
-def write_fake(folder: Path, seed: int = 0) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_zip(folder / "images_background.zip", members(BACKGROUND, seed))
-    write_zip(folder / "images_evaluation.zip", members(EVALUATION, seed + 1000))
-    return folder
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny data set in zips, and a cache folder of the test's own."""
-    monkeypatch.setenv("FASTSLOW_CACHE", str(tmp_path / "cache"))
-    return write_fake(tmp_path / "data")
+from fastslow.datasets.omniglot import OFFICIAL, Omniglot, _load, _load_raw, load_omniglot, load_raw
 
 
 @pytest.fixture
@@ -81,21 +31,6 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(module, "_build", counted)
     return count
-
-
-def cache_file() -> Path:
-    return Path(os.environ["FASTSLOW_CACHE"]) / module.SMALL.file
-
-
-def refused(folder: Path, match: str) -> None:
-    """The copy is refused in one sentence, and nothing of it is cached."""
-    with pytest.raises(UserError, match=match) as error:
-        _load(folder, FAKE)
-    text = str(error.value)
-    assert text.endswith(".")
-    assert "\n" not in text
-    assert ". " not in text
-    assert not cache_file().exists()
 
 
 def test_classes_in_the_data_sets_order_and_ink_is_high(data):
@@ -209,7 +144,7 @@ def test_two_processes_build_the_cache_once(data, tmp_path):
     program = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from tests.datasets.test_omniglot import FAKE
+from tests.datasets.fake import FAKE
 from fastslow.datasets import omniglot as module
 build = module._build
 def slow(*args):
@@ -281,162 +216,6 @@ def test_a_full_disk_loses_nothing(data, builds, monkeypatch, where, old):
         assert cache_file().read_bytes() == content
     _load(data, FAKE)
     assert cache_file().is_file()
-
-
-def test_a_truncated_zip(data):
-    whole = (data / "images_background.zip").read_bytes()
-    (data / "images_background.zip").write_bytes(whole[: len(whole) // 2])
-    refused(data, "fetch it again")
-
-
-def test_a_wrong_zip(data):
-    write_zip(data / "images_background.zip", {"holiday/beach/sea/photo.png": png(0)})
-    refused(data, "0 alphabets and 0 characters .* fetch https://example.org")
-
-
-def test_the_zips_swapped(data):
-    (data / "images_background.zip").rename(data / "other.zip")
-    (data / "images_evaluation.zip").rename(data / "images_background.zip")
-    (data / "other.zip").rename(data / "images_evaluation.zip")
-    refused(data, "0 alphabets and 0 characters")
-
-
-@pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "images_background/../../evil.png"])
-def test_a_zip_whose_members_point_outside(data, name):
-    write_zip(data / "images_background.zip", members(BACKGROUND) | {name: png(0)})
-    refused(data, "only members inside the archive")
-
-
-def test_missing_files(data):
-    (data / "images_evaluation.zip").unlink()
-    refused(data, r"images_evaluation\.zip is missing")
-
-
-def test_a_class_too_few(data):
-    write_zip(data / "images_evaluation.zip", members(EVALUATION[:1]))
-    refused(data, "got '1 alphabets and 1 characters")
-
-
-@pytest.mark.parametrize("extra", ["0001_01.png", "0001_00.png", "0001_1.png", "0002_13.png", "other.png"])
-def test_each_drawer_must_be_there_once(data, extra):
-    """Else the places of the drawings would be those of other drawers."""
-    folder = "images_evaluation/Beta/character01/"
-    content = members(EVALUATION)
-    replaced = content.pop(f"{folder}0001_13.png")
-    with zipfile.ZipFile(data / "images_evaluation.zip", "w") as out, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # one name may be there twice
-        for name, drawing in [*content.items(), (folder + extra, replaced)]:
-            out.writestr(name, drawing)
-    refused(data, f"the drawing [0-9a-z_]*.png of {folder[:-1]} .* by drawers 01 to 20")
-
-
-def test_too_few_drawings(data):
-    content = members(EVALUATION)
-    content.pop("images_evaluation/Beta/character01/0001_13.png")
-    write_zip(data / "images_evaluation.zip", content)
-    refused(data, "19 drawings of images_evaluation/Beta/character01")
-
-
-@pytest.mark.timeout(30)  # a pipe that nobody writes to makes its reader wait for ever
-def test_a_pipe_among_the_drawings_is_no_drawing(data, tmp_path):
-    for name in ("images_background", "images_evaluation"):
-        with zipfile.ZipFile(data / f"{name}.zip") as file:
-            file.extractall(tmp_path / "folders")
-    drawing = tmp_path / "folders" / "images_evaluation" / "Beta" / "character01" / "0001_13.png"
-    drawing.unlink()
-    os.mkfifo(drawing)
-    refused(tmp_path / "folders", "19 drawings of images_evaluation/Beta/character01")
-
-
-def as_png(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "png")
-    return out.getvalue()
-
-
-def test_eight_bits_of_grey_are_the_same_drawings(data):
-    plain = _load(data, FAKE)
-    grey = {name: as_png(Image.open(io.BytesIO(d)).convert("L")) for name, d in members(EVALUATION, 1000).items()}
-    write_zip(data / "images_evaluation.zip", grey)
-    assert _load(data, FAKE).sha256 == plain.sha256
-
-
-@pytest.mark.parametrize("mode", ["I;16", "P", "LA", "RGB", "RGBA"])
-def test_a_drawing_whose_values_would_change_is_refused(data, mode):
-    drawing = Image.open(io.BytesIO(png(0))).convert("L")
-    if mode == "I;16":
-        drawing = Image.fromarray(np.asarray(drawing).astype(np.uint16) * 257)
-    content = members(EVALUATION) | {"images_evaluation/Beta/character01/0001_13.png": as_png(drawing.convert(mode))}
-    write_zip(data / "images_evaluation.zip", content)
-    refused(data, f"0001_13.png of 105×105 pixels in mode {mode} .* 1 or 8 bits of grey")
-
-
-@pytest.mark.parametrize(
-    ("drawing", "match"), [(png(0, side=104), "104×104"), (b"GIF89a", "PNG"), (b"", "PNG"), (png(0)[:90], "PNG")]
-)
-def test_a_drawing_that_is_none(data, drawing, match):
-    write_zip(
-        data / "images_evaluation.zip",
-        members(EVALUATION) | {"images_evaluation/Beta/character01/0001_13.png": drawing},
-    )
-    refused(data, f"0001_13.png.*{match}")
-
-
-def test_what_else_a_zip_may_hold_is_passed_over(data):
-    extra = {"__MACOSX/images_background/Alpha/character01/._0001_01.png": b"", "images_background/read.me": b"x"}
-    plain = _load(data, FAKE)
-    write_zip(data / "images_background.zip", members(BACKGROUND) | extra)
-    assert _load(data, FAKE).sha256 == plain.sha256
-
-
-def test_shrinking_keeps_shape_and_sides():
-    drawing = np.zeros((105, 105), np.uint8)
-    drawing[:53] = 255  # ink above, paper below
-    small = shrink(drawing)
-    assert (small[:12] > 245).all()
-    assert (small[16:] < 10).all()
-    wide = np.full((10, 40), 255, np.uint8)  # a bar is centred on square paper, not stretched
-    bar = shrink(wide)
-    assert (bar[14, 2:-2] > 245).all()
-    assert (bar[:7] < 10).all()
-    assert (bar[-7:] < 10).all()
-
-
-@pytest.mark.parametrize("size", [(1, 1), (28, 28), (7, 50), (300, 200)])
-def test_images_of_any_size_and_type(size):
-    ink = np.random.default_rng(0).integers(0, 256, (2, *size), dtype=np.uint8)
-    out = to_ink_28(ink, "light")
-    assert out.shape == (2, 28, 28)
-    assert out.dtype == np.float32
-    assert 0 <= out.min() <= out.max() <= 1
-    if size[0] == size[1]:  # padding is paper: dark on light only turns round where there is none
-        np.testing.assert_array_equal(to_ink_28(255 - ink, "dark"), out)
-    np.testing.assert_array_equal(to_ink_28(ink.astype(np.float64) / 255, "light"), out)
-    np.testing.assert_array_equal(to_ink_28(ink > 99, "light"), to_ink_28(np.where(ink > 99, 1.0, 0.0), "light"))
-
-
-@pytest.mark.parametrize(
-    ("images", "match"),
-    [
-        (np.full((1, 9, 9), np.nan), "NaN"),
-        (np.full((1, 9, 9), np.inf), "NaN or infinite"),
-        (np.full((1, 9, 9), 200.0), "divide by 255"),
-        (np.full((1, 9, 9), -0.5), r"float values in \[0, 1\]"),
-        (np.zeros((1, 9, 9), np.int64), "int64"),
-        (np.zeros((9, 9)), r"\[items, height, columns\]"),
-        (np.zeros((1, 0, 9)), "no empty image"),
-        (np.zeros((1, 1, 100_000)), "1×100000 pixels', wanted at most 10,000 pixels a side; shrink them first"),
-        (np.zeros((1, 10_001, 1)), "10001×1 pixels"),
-    ],
-)
-def test_images_that_cannot_be_used(images, match):
-    with pytest.raises(UserError, match=match):
-        to_ink_28(images)
-
-
-def test_ink_must_be_dark_or_light():
-    with pytest.raises(UserError, match="one of dark, light"):
-        to_ink_28(np.zeros((1, 9, 9)), "grey")
 
 
 def test_the_real_data(real_data):

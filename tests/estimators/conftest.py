@@ -1,9 +1,11 @@
 """A tiny model for the estimators: untrained parameters of the smoke preset, written as a release is."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
+from tests.estimators.pictures import SUPPORT, Y
 
 from fastslow.cells.lstm import LSTMConfig
 from fastslow.cells.mann import MANNConfig
@@ -31,6 +33,19 @@ def tiny_stream_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     cell = MANNConfig(LSTMConfig(hidden=8), LeastUsedConfig(slots=6, width=4, heads=2, strength="learned"))
     model = NetworkConfig(embed=FlattenConfig(), cell=cell)
     return release_of(Config(task, model, SupervisedConfig()), tmp_path_factory)
+
+
+@pytest.fixture(params=["head", "prototypes"])
+def readout(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def fitted(tiny_model: Path) -> dict[str, Any]:
+    """One for each read-out; not to be changed."""
+    from fastslow.estimators import FewShotClassifier
+
+    return {name: FewShotClassifier(tiny_model, readout=name).fit(SUPPORT, Y) for name in ("head", "prototypes")}
 
 
 def release_of(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:

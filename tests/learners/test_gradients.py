@@ -6,6 +6,8 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
+from fastslow.learners.gradients import Feedback, Lesson, feedback, together
+from fastslow.learners.regimes import FeedbackConfig
 from tests.cells.tiny import head, lstm_rows, nmn, shots
 from tests.reference.nmn import CONTROLLERS
 from tests.reference.numeric import numeric_gradient
@@ -24,8 +26,6 @@ from tests.synthetic.tiny import (
 
 from fastslow._checks import UserError
 from fastslow.cells.context import Forked
-from fastslow.learners.gradients import Feedback, Lesson, feedback, together
-from fastslow.learners.regimes import FeedbackConfig
 from fastslow.synthetic.perturbations import traced_walk
 from fastslow.synthetic.predictors import SyntheticGradients
 

@@ -166,7 +166,7 @@ class Decoder(fs.Trainable[Array]):
 
 class WaveTask(fs.AbstractTask[Array]):
     def sample(self, key: Any, step: Any) -> Float[Array, "time 1"]:
-        return jnp.sin(jax.random.uniform(key) + jnp.arange(STEPS))[:, None]
+        return jnp.sin(jax.random.uniform(key) + jnp.arange(STEPS, dtype=jnp.float32))[:, None]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
 from tests.training.toy import blobs, softmax
 
-from fastslow.configs.json import to_json
 from fastslow.training.config import TrainingConfig
 from fastslow.training.fingerprint import tree_digest
 from fastslow.training.folder import RunFolder
@@ -41,7 +41,7 @@ def start(folder: str, resume: bool, pace: float) -> None:
                 file.write(json.dumps({"step": report.step, "notices": report.notices}) + "\n")
         time.sleep(pace)
 
-    with RunFolder(Path(folder), to_json(CONFIG), resume=resume) as opened:
+    with RunFolder(Path(folder), asdict(CONFIG), resume=resume) as opened:
         state = run_to_end(fit(softmax(), blobs(), CONFIG, validation=blobs(), folder=opened), watch)
     Path(f"{folder}.sha256").write_text(tree_digest(state))
 

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jax
@@ -11,7 +11,6 @@ import pytest
 from tests.training.toy import Softmax, blobs, softmax
 
 from fastslow._checks import UserError
-from fastslow.configs.json import to_json
 from fastslow.training.checkpoint import Checkpoints
 from fastslow.training.config import TrainingConfig
 from fastslow.training.evaluate import evaluate_all
@@ -35,7 +34,7 @@ def run(
     learner: Softmax | None = None,
     watch: Callable[[Report], object] | None = None,
 ) -> TrainState:
-    with RunFolder(folder, to_json(config), resume=resume) as opened:
+    with RunFolder(folder, asdict(config), resume=resume) as opened:
         return run_to_end(fit(learner or softmax(), blobs(), config, validation=blobs(), folder=opened), watch)
 
 
@@ -239,7 +238,7 @@ def test_resume_with_other_versions_warns(undisturbed, tmp_path: Path) -> None:
 def test_resume_on_other_devices_warns(tmp_path: Path) -> None:
     with pytest.raises(InterruptedError):
         run(tmp_path / "run", watch=stop_at(9))
-    with RunFolder(tmp_path / "run", to_json(CONFIG), resume=True) as opened:
+    with RunFolder(tmp_path / "run", asdict(CONFIG), resume=True) as opened:
         first = next(fit(softmax(), blobs(), CONFIG, folder=opened, devices=jax.devices()[:1]))
     assert first.step == 5
     (notice,) = first.notices

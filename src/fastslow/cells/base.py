@@ -1,14 +1,14 @@
 """What a cell is: one step of a recurrence, for one example. `vmap` batches it, `unroll` runs it through time."""
 
-from abc import abstractmethod
-from typing import Generic, TypeVar
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .._typing import Scalar
+from .._typing import Key, Scalar
 
 State = TypeVar("State")
 
@@ -32,6 +32,25 @@ class AbstractCell(eqx.Module, Generic[State]):
     def own_loss(self, state: State) -> Scalar:
         """What the cell adds to the loss of a sequence, from its state at the end, such as a meta objective."""
         return jnp.zeros(())
+
+
+class AbstractCellConfig(ABC):
+    """The settings of a cell: a frozen dataclass with a field `kind`, its name."""
+
+    kind: Any
+
+    @abstractmethod
+    def build(self, features: int, label: int, *, key: Key) -> AbstractCell:
+        """Builds the cell.
+
+        Args:
+            features: size of `x_t`.
+            label: size of the label that stands beside it; the cell's input is `[x_t; label]`.
+            key: randomness of the initial weights.
+
+        Raises:
+            UserError: a size or a choice that does not exist.
+        """
 
 
 class AbstractSplitCell(AbstractCell[State]):

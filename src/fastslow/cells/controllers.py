@@ -5,7 +5,8 @@ from abc import abstractmethod
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from .base import AbstractSplitCell, State
+from .._typing import Key
+from .base import AbstractCellConfig, AbstractSplitCell, State
 
 
 class AbstractController(AbstractSplitCell[State]):
@@ -50,3 +51,11 @@ class AbstractController(AbstractSplitCell[State]):
 
     def advance(self, state: State, projected: Float[Array, " entry"]) -> tuple[State, Float[Array, " hidden"]]:
         return self.activate(state, projected + self.recurrent_weight @ self.recurrent(state))
+
+
+class AbstractControllerConfig(AbstractCellConfig):
+    """The settings of a cell that is also a controller."""
+
+    @abstractmethod
+    def build(self, features: int, label: int, *, key: Key) -> AbstractController:
+        """Builds the controller; see `AbstractCellConfig.build`."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from .._checks import check_positive
 from .._typing import Key
-from .controllers import AbstractController
+from .controllers import AbstractController, AbstractControllerConfig
 
 
 class NoState(eqx.Module):
@@ -74,7 +74,7 @@ class FeedForward(AbstractController[NoState]):
 
 
 @dataclass(frozen=True)
-class FeedForwardConfig:
+class FeedForwardConfig(AbstractControllerConfig):
     """A feed-forward network, on its own or as a controller."""
 
     hidden: int = 200

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .._checks import check_positive
 from .._typing import Key
-from .controllers import AbstractController
+from .controllers import AbstractController, AbstractControllerConfig
 
 
 class LSTMState(eqx.Module):
@@ -79,7 +79,7 @@ class LSTM(AbstractController[LSTMState]):
 
 
 @dataclass(frozen=True)
-class LSTMConfig:
+class LSTMConfig(AbstractControllerConfig):
     """An LSTM, as a network of its own or as a controller."""
 
     hidden: int = 200

@@ -10,11 +10,10 @@ from jaxtyping import Array, Float
 
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
-from ..memory.base import AbstractMemory
+from ..memory.base import AbstractMemory, AbstractMemoryConfig
 from ..memory.least_used import LeastUsedConfig
-from ..memory.ntm import NTMConfig
-from .controllers import AbstractController
-from .feedforward import FeedForwardConfig
+from .base import AbstractCellConfig
+from .controllers import AbstractController, AbstractControllerConfig
 from .lstm import LSTMConfig
 from .operations import AbstractOperations, Affine
 from .reversible import AbstractReversibleCell
@@ -134,12 +133,12 @@ class MANN(AbstractReversibleCell[MANNState, MANNResiduals]):
 
 
 @dataclass(frozen=True)
-class MANNConfig:
+class MANNConfig(AbstractCellConfig):
     """A controller with a memory."""
 
-    controller: LSTMConfig | FeedForwardConfig = field(default_factory=LSTMConfig)
+    controller: AbstractControllerConfig = field(default_factory=LSTMConfig)
     """The controller."""
-    memory: LeastUsedConfig | NTMConfig = field(default_factory=LeastUsedConfig)
+    memory: AbstractMemoryConfig = field(default_factory=LeastUsedConfig)
     """The memory."""
     key_source: KeySource = "cell"
     """What keys and all else for the memory come from. cell: the LSTM's cell state; hidden: its output."""

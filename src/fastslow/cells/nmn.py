@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
-from ..memory.slots import AbstractSlots, KeyValueSlotsConfig, SlotsState, SoftSlotsConfig
+from ..memory.slots import AbstractSlots, AbstractSlotsConfig, SlotsState, SoftSlotsConfig
+from .base import AbstractCellConfig
 from .controlled import AbstractControlledCell, AbstractTrace, Apply
 from .controllers import AbstractController
 from .lstm import LSTM
@@ -196,12 +197,12 @@ def _check_sizes(controller: AbstractController, in_size: int, width: int) -> No
 
 
 @dataclass(frozen=True)
-class NMNConfig:
+class NMNConfig(AbstractCellConfig):
     """The neural memory network, its controllers LSTMs."""
 
     width: int = 64
     """k, size of a slot and of every controller's output."""
-    memory: SoftSlotsConfig | KeyValueSlotsConfig = field(default_factory=SoftSlotsConfig)
+    memory: AbstractSlotsConfig = field(default_factory=SoftSlotsConfig)
     """soft: the paper's soft overwrite (eq. 3, 4, 7); key-value: cosine read, least-used write."""
     compose: Compose = "query"
     """What the output controller reads. memory: the attended slots, as printed; query: those and the query."""

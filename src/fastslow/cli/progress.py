@@ -75,12 +75,9 @@ class Watcher:
         monitor = report.monitor
         form = "{:.1%}" if monitor.unit == "share" else "{:.3f}"
         figures = []
-        for name_of, key, text in (
-            ("loss", "loss", "loss {:.3f}"),
-            (monitor.name, monitor.key, f"{monitor.name} {form}"),
-        ):
+        for title, key, each in (("loss", "loss", "{:.3f}"), (monitor.name, monitor.key, form)):
             value = _mean(report.metrics[key])
-            figures.append(text.format(value) if value is not None else f"{name_of} –")
+            figures.append(f"{title} {'–' if value is None else each.format(value)}")
         if name in self._validation:
             figures.append(f"validation {form.format(self._validation[name])}")
         if report.steps_per_second:

@@ -1,14 +1,28 @@
 """The members of a configuration's unions, on disk and on the command line: one row each."""
 
+from ..cells.base import AbstractCellConfig
+from ..cells.controllers import AbstractControllerConfig
+from ..cells.feedforward import FeedForwardConfig
+from ..cells.lstm import LSTMConfig
+from ..cells.mann import MANNConfig
+from ..cells.nmn import NMNConfig
 from ..learners.autoencoder import ReconstructionConfig
 from ..learners.base import AbstractLearnerConfig
 from ..learners.fine_tune import FineTuneConfig
 from ..learners.in_context import InContextConfig
 from ..learners.supervised import SupervisedConfig
+from ..memory.base import AbstractMemoryConfig
+from ..memory.least_used import LeastUsedConfig
+from ..memory.ntm import NTMConfig
+from ..memory.slots import AbstractSlotsConfig, KeyValueSlotsConfig, SoftSlotsConfig
 from ..models.autoencoder import AutoencoderConfig
 from ..models.base import AbstractModelConfig
 from ..models.classifier import ClassifierConfig
+from ..models.conv import ConvConfig
 from ..models.embedder import EmbedderConfig
+from ..models.embedding import AbstractEmbeddingConfig
+from ..models.flatten import FlattenConfig
+from ..models.lookup import LookupConfig
 from ..models.network import NetworkConfig
 from ..tasks.base import AbstractTaskConfig
 from ..tasks.gaussian_process import GaussianProcessConfig
@@ -34,9 +48,37 @@ LEARNERS = (
     SupervisedConfig,
     ReconstructionConfig,
 )
+CELLS = (
+    NMNConfig,
+    MANNConfig,
+    LSTMConfig,
+    FeedForwardConfig,
+)
+CONTROLLERS = (
+    LSTMConfig,
+    FeedForwardConfig,
+)
+SLOTS = (
+    SoftSlotsConfig,
+    KeyValueSlotsConfig,
+)
+MEMORIES = (
+    LeastUsedConfig,
+    NTMConfig,
+)
+EMBEDDINGS = (
+    ConvConfig,
+    FlattenConfig,
+    LookupConfig,
+)
 MEMBERS: dict[type, tuple[type, ...]] = {
     AbstractTaskConfig: TASKS,
     AbstractModelConfig: MODELS,
     AbstractLearnerConfig: LEARNERS,
+    AbstractCellConfig: CELLS,
+    AbstractControllerConfig: CONTROLLERS,
+    AbstractSlotsConfig: SLOTS,
+    AbstractMemoryConfig: MEMORIES,
+    AbstractEmbeddingConfig: EMBEDDINGS,
 }
-"""The members of each open union; your own members work from Python without standing here."""
+"""The members of each union; your own members work from Python without a row here."""

@@ -1,12 +1,14 @@
 """What a memory with heads is: one access a step, controlled by an interface vector, which can be inverted."""
 
-from abc import abstractmethod
-from typing import Generic, TypeVar
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from .._typing import Key
 
 Held = TypeVar("Held")
 Residuals = TypeVar("Residuals")
@@ -89,3 +91,20 @@ class AbstractMemory(eqx.Module, Generic[Held, Residuals]):
 
         _, backwards = jax.vjp(access, trained, before, interface)
         return backwards((to_after, to_read))
+
+
+class AbstractMemoryConfig(ABC):
+    """The settings of a memory with heads: a frozen dataclass with a field `kind`, its name."""
+
+    kind: Any
+
+    @abstractmethod
+    def build(self, *, key: Key) -> AbstractMemory:
+        """Builds the memory.
+
+        Args:
+            key: randomness, for a memory with arrays to train.
+
+        Raises:
+            UserError: a size or a choice that does not exist.
+        """

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from .._checks import bad, check_choice, check_positive
 from .._typing import Key
 from .addressing import FLOOR, SHARP, inverse_lengths, is_at, least_used_slots, strength
-from .base import AbstractMemory
+from .base import AbstractMemory, AbstractMemoryConfig
 
 EMPTY = 1e-6
 """Value of every cell of the first memory, `M_0`."""
@@ -200,7 +200,7 @@ class LeastUsed(AbstractMemory[LeastUsedState, LeastUsedResiduals]):
 
 
 @dataclass(frozen=True)
-class LeastUsedConfig:
+class LeastUsedConfig(AbstractMemoryConfig):
     """A memory with least-recently-used access."""
 
     slots: int = 128

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from .._checks import check_choice, check_positive
 from .._typing import Key
 from .addressing import cosine, strength
-from .base import AbstractMemory
+from .base import AbstractMemory, AbstractMemoryConfig
 from .least_used import EMPTY
 
 SHIFTS = 3
@@ -131,7 +131,7 @@ class NTMMemory(AbstractMemory[NTMState, NTMResiduals]):
 
 
 @dataclass(frozen=True)
-class NTMConfig:
+class NTMConfig(AbstractMemoryConfig):
     """The memory of the neural Turing machine, with one write head."""
 
     slots: int = 128

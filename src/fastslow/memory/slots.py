@@ -1,8 +1,8 @@
 """Slot memories of the neural memory network: soft overwrite (the paper's) and least-used key-value slots."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -71,6 +71,24 @@ class AbstractSlots(eqx.Module):
         """
 
 
+class AbstractSlotsConfig(ABC):
+    """The settings of a slot memory: a frozen dataclass with a field `kind`, its name."""
+
+    kind: Any
+
+    @abstractmethod
+    def build(self, width: int, *, key: Key) -> AbstractSlots:
+        """Builds the memory.
+
+        Args:
+            width: size of a slot.
+            key: randomness of the initial memory.
+
+        Raises:
+            UserError: a size or a choice that does not exist.
+        """
+
+
 def initial_rows(kind: InitialMemory, slots: int, width: int, *, key: Key) -> Float[Array, "slots width"]:
     """Rows of an initial memory; `learned` and `random` ones are drawn once and stored with the model."""
     check_choice("initial", kind, ("learned", "constant", "random"))
@@ -120,7 +138,7 @@ class SoftSlots(AbstractSlots):
 
 
 @dataclass(frozen=True)
-class SoftSlotsConfig:
+class SoftSlotsConfig(AbstractSlotsConfig):
     """Slots with the soft overwrite of the paper (fast-slow eq. 3, 4, 7)."""
 
     slots: int = 10
@@ -194,7 +212,7 @@ class KeyValueSlots(AbstractSlots):
 
 
 @dataclass(frozen=True)
-class KeyValueSlotsConfig:
+class KeyValueSlotsConfig(AbstractSlotsConfig):
     """Slots of key and value: cosine read, least-used write."""
 
     slots: int = 10

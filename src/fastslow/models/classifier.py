@@ -10,9 +10,8 @@ from jaxtyping import Array, Float, Num
 from .._typing import Key
 from ..tasks.base import TaskSpec
 from .base import AbstractModelConfig
-from .configs import EmbedConfig
 from .conv import ConvConfig
-from .embedding import AbstractEmbedding
+from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 from .head import Head
 
 
@@ -32,7 +31,7 @@ class Classifier(eqx.Module):
 class ClassifierConfig(AbstractModelConfig):
     """An embedding and a head, without a cell."""
 
-    embed: EmbedConfig = field(default_factory=ConvConfig)
+    embed: AbstractEmbeddingConfig = field(default_factory=ConvConfig)
     """From inputs to features."""
     kind: Literal["classifier"] = "classifier"
     """Embedding and head, without a cell."""

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from .._checks import bad, check_positive
 from .._typing import Key
 from ..tasks.base import TaskSpec
-from .embedding import AbstractEmbedding
+from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 
 EPSILON = 1e-5
 
@@ -136,7 +136,7 @@ class ConvEmbedding(AbstractEmbedding[Statistics]):
 
 
 @dataclass(frozen=True)
-class ConvConfig:
+class ConvConfig(AbstractEmbeddingConfig):
     """Convolution blocks over images."""
 
     features: int = 64

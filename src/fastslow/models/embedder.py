@@ -8,9 +8,8 @@ import equinox as eqx
 from .._typing import Key
 from ..tasks.base import TaskSpec
 from .base import AbstractModelConfig
-from .configs import EmbedConfig
 from .conv import ConvConfig
-from .embedding import AbstractEmbedding
+from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 
 
 class Embedder(eqx.Module):
@@ -23,7 +22,7 @@ class Embedder(eqx.Module):
 class EmbedderConfig(AbstractModelConfig):
     """An embedding alone."""
 
-    embed: EmbedConfig = field(default_factory=ConvConfig)
+    embed: AbstractEmbeddingConfig = field(default_factory=ConvConfig)
     """From inputs to features."""
     kind: Literal["embedder"] = "embedder"
     """An embedding alone, without cell and head."""

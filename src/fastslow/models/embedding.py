@@ -1,10 +1,13 @@
 """What an embedding is: inputs of any kind to vectors, all items of a batch in one call."""
 
-from abc import abstractmethod
-from typing import Generic, TypeVar
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, Num
+
+from .._typing import Key
+from ..tasks.base import TaskSpec
 
 ModelState = TypeVar("ModelState")
 
@@ -34,3 +37,17 @@ class AbstractEmbedding(eqx.Module, Generic[ModelState]):
     @abstractmethod
     def neutral(self) -> ModelState:
         """What is tracked, before any batch."""
+
+
+class AbstractEmbeddingConfig(ABC):
+    """The settings of an embedding: a frozen dataclass with a field `kind`, its name."""
+
+    kind: Any
+
+    @abstractmethod
+    def build(self, spec: TaskSpec, *, key: Key) -> AbstractEmbedding:
+        """Builds the embedding of a task's inputs.
+
+        Raises:
+            UserError: it does not fit the inputs.
+        """

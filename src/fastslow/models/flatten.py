@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Num
 from .._checks import bad
 from .._typing import Key
 from ..tasks.base import TaskSpec
-from .embedding import AbstractEmbedding
+from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 
 
 class NoState(eqx.Module):
@@ -34,7 +34,7 @@ class Flatten(AbstractEmbedding[NoState]):
 
 
 @dataclass(frozen=True)
-class FlattenConfig:
+class FlattenConfig(AbstractEmbeddingConfig):
     """Inputs as they are, in one row."""
 
     kind: Literal["flatten"] = "flatten"

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Num
 from .._checks import bad, check_positive
 from .._typing import Key
 from ..tasks.base import TaskSpec
-from .embedding import AbstractEmbedding
+from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 from .flatten import NoState
 
 
@@ -36,7 +36,7 @@ class Lookup(AbstractEmbedding[NoState]):
 
 
 @dataclass(frozen=True)
-class LookupConfig:
+class LookupConfig(AbstractEmbeddingConfig):
     """Tokens by a table."""
 
     features: int = 64

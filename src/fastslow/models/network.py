@@ -9,14 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PyTree
 
 from .._typing import Key
-from ..cells.base import AbstractCell
-from ..cells.configs import CellConfig
+from ..cells.base import AbstractCell, AbstractCellConfig
 from ..cells.nmn import NMNConfig
 from ..tasks.base import TaskSpec
 from .base import AbstractModelConfig
-from .configs import EmbedConfig
 from .conv import ConvConfig
-from .embedding import AbstractEmbedding
+from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 from .head import Head
 
 
@@ -58,9 +56,9 @@ class Network(eqx.Module):
 class NetworkConfig(AbstractModelConfig):
     """An embedding, a cell and a head."""
 
-    embed: EmbedConfig = field(default_factory=ConvConfig)
+    embed: AbstractEmbeddingConfig = field(default_factory=ConvConfig)
     """From inputs to features."""
-    cell: CellConfig = field(default_factory=NMNConfig)
+    cell: AbstractCellConfig = field(default_factory=NMNConfig)
     """One step of the recurrence."""
     kind: Literal["network"] = "network"
     """Embedding, cell, head."""

@@ -1,9 +1,10 @@
 """Tables and figures of the documents, rendered from the result files.
 
 A document marks a table's place with two comments, `table:NAME` before it and `end:NAME` after it; NAME is a folder
-under `results/`. What lies between them belongs to this module, and so does a number in a sentence that has a comment
-right behind it, `value:FILE; ROW; METRIC`. FILE lies under `results/`, and is named without its `.json`; METRIC is a
-metric's name, and where it stands on an axis also that, as in `accuracy, instance 2`.
+under `results/`. `file:NAME` marks the place of a file of the repository, shown as code. What lies between the comments
+belongs to this module, and so does a number in a sentence that has a comment right behind it,
+`value:FILE; ROW; METRIC`. FILE lies under `results/`, and is named without its `.json`; METRIC is a metric's name, and
+where it stands on an axis also that, as in `accuracy, instance 2`.
 """
 
 import os
@@ -18,7 +19,7 @@ from ..training.files import replace_text
 from .row import ResultRow, read_rows
 from .tables import digits, table
 
-_MARKER = re.compile(r"^<!-- (table|end):([A-Za-z0-9_./-]+) -->[ \t]*$", re.MULTILINE)
+_MARKER = re.compile(r"^<!-- (table|file|end):([A-Za-z0-9_./-]+) -->[ \t]*$", re.MULTILINE)
 _NAMED = "<!-- value:"
 _VALUE = re.compile(r"(?<![-\d.])(-?\d+(?:\.\d+)?)<!-- value:([^;\n]+); ([^;\n]+); ([^;\n]+) -->")
 
@@ -56,7 +57,7 @@ def check(root: Path) -> list[str]:
     results, stale = Results(root / "results"), []
     for path, text in _documents(root).items():
         regions = _regions(path, text)
-        found = [f"table:{name}" for name, start, end in regions if text[start:end] != _body(results, name)]
+        found = [region.title for region in regions if text[region.start : region.end] != _body(results, region)]
         found += [
             f"value:{'; '.join(m.groups()[1:])}" for m in _VALUE.finditer(text) if m[1] != _value(results, path, m)
         ]
@@ -130,21 +131,37 @@ def _text(path: Path) -> str:
         raise bad(str(path), came=f"byte {error.start} that is not UTF-8", wanted="a document in UTF-8") from error
 
 
-def _regions(document: Path, text: str) -> list[tuple[str, int, int]]:
-    """Name, start and end of what lies between each pair of markers."""
+@dataclass(frozen=True)
+class Region:
+    """What lies between two markers. Attributes: `kind`, table or file; `name`; `start` and `end` in the text."""
+
+    kind: str
+    name: str
+    start: int
+    end: int
+
+    @property
+    def title(self) -> str:
+        """As the first marker has it."""
+        return f"{self.kind}:{self.name}"
+
+
+def _regions(document: Path, text: str) -> list[Region]:
+    """The places between pairs of markers."""
     markers = list(_MARKER.finditer(text))
     regions = []
     for opening, closing in zip(markers[::2], [*markers[1::2], None], strict=False):
         pair = [f"{marker[1]}:{marker[2]}" for marker in (opening, closing) if marker]
-        if closing is None or pair != [f"table:{opening[2]}", f"end:{opening[2]}"]:
-            raise bad(document.name, came=" ".join(pair), wanted="table:NAME followed by end:NAME with the same name")
-        regions.append((opening[2], opening.end(), closing.start()))
+        if closing is None or pair != [f"{opening[1]}:{opening[2]}", f"end:{opening[2]}"] or opening[1] == "end":
+            wanted = "table:NAME or file:NAME, followed by end:NAME with the same name"
+            raise bad(document.name, came=" ".join(pair), wanted=wanted)
+        regions.append(Region(opening[1], opening[2], opening.end(), closing.start()))
     return regions
 
 
 def _rendered(results: Results, document: Path, text: str) -> str:
-    for name, start, end in reversed(_regions(document, text)):
-        text = text[:start] + _body(results, name) + text[end:]
+    for region in reversed(_regions(document, text)):
+        text = text[: region.start] + _body(results, region) + text[region.end :]
     return _VALUE.sub(lambda match: _value(results, document, match) + match[0][len(match[1]) :], text)
 
 
@@ -159,7 +176,10 @@ def _value(results: Results, document: Path, match: re.Match[str]) -> str:
     return digits(found[0], found[0].value)
 
 
-def _body(results: Results, name: str) -> str:
+def _body(results: Results, region: Region) -> str:
+    name = region.name
+    if region.kind == "file":
+        return f"\n```python no-run\n{_text(results.folder.parent / name)}```\n"
     rows = results.experiment(name)
     return f"\n{table(rows) if rows else f'No results yet: `fastslow reproduce {name}` measures them.'}\n"
 

@@ -5,7 +5,6 @@ from typing import TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 
 from .._checks import bad
@@ -59,9 +58,9 @@ class TrainState(eqx.Module):
     diverged_at: Int[Array, " seeds"]
 
     @property
-    def diverged(self) -> Bool[Array | np.ndarray, " seeds"]:
+    def diverged(self) -> Bool[Array, " seeds"]:
         """Which seeds diverged."""
-        return self.diverged_at != NEVER
+        return jnp.asarray(self.diverged_at) != NEVER
 
 
 def draw(task: AbstractTask, key: Key, step: Int[Array, ""], numbers: Int[Array, " batch"]) -> PyTree:
@@ -168,6 +167,7 @@ def chosen_state(state: TrainState, select: Select = "best") -> LearnerState:
         select: `best`, each seed's best parameters in validation, or its last ones where none were validated or kept;
             `last`, the last ones.
     """
+    state = jax.tree.map(jnp.asarray, state)  # a loaded one is on the host
     if state.best is None or select == "last":
         return state.learner
     params, model_state = where_seed(

@@ -97,7 +97,9 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
         raise bad("run", came=str(path), wanted=f"a run folder, which holds {CONFIG}")
     config = read_config(read_json(path / CONFIG))
     learner = config.build()
-    state, notices = Checkpoints(path / "checkpoints").load(stored_shapes(learner, config.training))
+    checkpoints = Checkpoints(path / "checkpoints")
+    checkpoints.require_newest()
+    state, notices = checkpoints.load(stored_shapes(learner, config.training))
     if state is None:
         raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
     finite = np.flatnonzero(~np.asarray(state.diverged))

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -48,22 +49,27 @@ def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
     cpu_devices(cores)
     import jax
     import jax.numpy as jnp
-    from fastslow.configs.streams import StreamConfig, build_stream_learner
 
-    from fastslow.learners import supervised as sequence
-    from fastslow.tasks.base import SequenceEpisode
+    from fastslow.cells import unroll
+    from fastslow.configs.presets import stream
+    from fastslow.optim.config import AdamConfig
+    from fastslow.tasks.base import Inputs, SequenceEpisode
+    from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
     from fastslow.training.provenance import environment
 
-    if plain:  # the test twin of the unroll that walks states back
-        sequence.AbstractRewindableCell = ()  # type: ignore[assignment]
-    learner = build_stream_learner(StreamConfig())
+    if plain:  # the test twin of the unroll that recovers states from the ones after them
+        unroll.unroll_reversible = unroll.unroll_plain
+    learner = replace(stream(OmniglotStreamConfig(), steps), optimizer=AdamConfig()).build()
     keys = jax.random.split(jax.random.key(0), 3)
     mesh, _ = episode_mesh(BATCH)
     labels = jax.random.randint(keys[0], (BATCH, TIME), 0, CLASSES)
+    targets = jax.nn.one_hot(labels, CLASSES)
+    late = jnp.roll(targets, 1, axis=1).at[:, 0].set(0)
     episodes = SequenceEpisode(
-        inputs=jax.random.uniform(keys[1], (BATCH, TIME, 20, 20)),
-        targets=jax.nn.one_hot(labels, CLASSES),
-        instance=jnp.ones((BATCH, TIME), jnp.int32),
+        inputs=Inputs(jax.random.uniform(keys[1], (BATCH, TIME, 20, 20)), late),
+        targets=targets,
+        mask=jnp.ones((BATCH, TIME), bool),
+        axis_index=jnp.ones((BATCH, TIME), jnp.int32),
     )
     state = copy_to(learner.init(key=keys[2]), mesh)
     episodes = jax.jit(lambda e: shard(e, mesh))(episodes)
@@ -114,7 +120,7 @@ def theirs(steps: int, cores: int, compiled: bool) -> dict[str, object]:
 
     model = Mann()
     one = torch.compile(model.step) if compiled else model.step
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     labels = torch.randint(0, CLASSES, (BATCH, TIME))
     late = functional.one_hot(labels, CLASSES).float().roll(1, 1)
     late[:, 0] = 0
@@ -136,10 +142,10 @@ def theirs(steps: int, cores: int, compiled: bool) -> dict[str, object]:
             answer, *state = one(xs[:, t], *state)
             logits.append(answer)
         loss = functional.cross_entropy(torch.stack(logits, 1).flatten(0, 1), labels.flatten())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        optimiser.step()
+        optimizer.step()
 
     from fastslow.training.provenance import hardware
 

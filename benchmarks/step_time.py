@@ -24,7 +24,6 @@ def measure(preset: str, devices: int, seeds: int, how: str, steps: int) -> dict
     cpu_devices(devices)
     import jax
 
-    from fastslow.configs.config import build_any_learner, build_tasks
     from fastslow.configs.presets import find_preset
     from fastslow.training.parallel import copy_to, episode_mesh
     from fastslow.training.provenance import environment
@@ -33,7 +32,7 @@ def measure(preset: str, devices: int, seeds: int, how: str, steps: int) -> dict
 
     config = find_preset(preset).config
     config = replace(config, training=replace(config.training, seeds=seeds, over_seeds=how))
-    learner, tasks = build_any_learner(config), build_tasks(config.task)
+    learner, tasks = config.build(), config.task.build()
     mesh, _ = episode_mesh(config.training.batch)
     update = compile_update(learner, tasks.train, config.training, mesh)
     state = copy_to(initial_state(learner, tasks.train, config.training), mesh)

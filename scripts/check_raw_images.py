@@ -30,7 +30,7 @@ from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.statistics import interval
 from fastslow.tasks.base import Examples, TaskSplits
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
-from fastslow.training.evaluate import EVALUATION_SEED, evaluate
+from fastslow.training.evaluate import EVALUATION_SEED, evaluate_all
 from fastslow.training.fingerprint import SCHEME
 from fastslow.training.provenance import environment
 from fastslow.training.state import draw
@@ -147,7 +147,8 @@ def compare(model: str | Path, *, episodes: int = 1000, data: str | None = None)
     config = replace(config, data=data)
     tasks = config.build()
     states = jax.tree.map(lambda leaf: leaf[:1], saved.states)
-    arrays = evaluate(saved.learner, states, tasks.test, episodes=episodes, batch=BATCH)[0]
+    found = evaluate_all(saved.learner, states, tasks.test, episodes=episodes, batch=BATCH)[ACCURACY.key]
+    arrays = (found.total / found.count)[0]
     between = time.perf_counter()
     raw = on_raw_images(model, config, episodes)
     times = between - start, time.perf_counter() - between

@@ -9,20 +9,19 @@ comes from the result files and the run folder. A note says what the files canno
 
 import argparse
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from fastslow.configs.streams import StreamConfig
-
 from fastslow._checks import UserError, bad
-from fastslow.configs.config import RunConfig
+from fastslow.configs.config import Config
+from fastslow.configs.json import to_json
 from fastslow.configs.presets import PRESETS
 from fastslow.metrics import ACCURACY
 from fastslow.results.row import ResultRow, read_rows
 from fastslow.results.tables import table
-from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
 from fastslow.training.folder import read_json
 from fastslow.training.metrics import read_metrics
 from fastslow.zoo.saved import Saved, load_run, write_release
@@ -67,12 +66,12 @@ def matching(saved: Saved, rows: list[ResultRow]) -> tuple[int, list[ResultRow]]
     raise bad("result", came=", ".join(came) or "no rows", wanted=wanted, remedy="evaluate the run first")
 
 
-def command(config: Any) -> str:
+def command(config: Config) -> str:
     """The command that trains this configuration: the nearest preset, and what differs from it."""
-    mine = flat(asdict(config))
+    mine = flat(to_json(config))
 
     def differing(preset: str) -> dict[str, Any]:
-        theirs = flat(asdict(PRESETS[preset].config))
+        theirs = flat(to_json(PRESETS[preset].config))
         return {name: value for name, value in mine.items() if theirs.get(name) != value}
 
     preset = min(PRESETS, key=lambda name: len(differing(name)))
@@ -111,7 +110,7 @@ def card(
         note: what the files cannot say.
     """
     config, row = saved.config, rows[0]
-    words = stream_words(name, config) if isinstance(config, StreamConfig) else few_shot_words(name, config)
+    words = WORDS[config.task.spec.episode](name, config)
     facts = {
         "data": f"{row.data['name']}, split {row.data['split']}; {row.data['scheme']} {row.data['digest']}",
         "classes": "trained on the split's training classes, chosen on its validation classes, measured on its test "
@@ -156,17 +155,18 @@ class Words:
     limits: str
 
 
-def few_shot_words(name: str, config: RunConfig) -> Words:
+def few_shot_words(name: str, config: Config) -> Words:
     """Of a model that was trained on few-shot episodes."""
-    task, adapt = config.task, config.adapt
+    task: Any = config.task
+    learner: Any = config.learner
     return Words(
         what="A neural memory network with synthetic gradients that names small drawings of classes it has never seen, "
         f'from a few\nlabelled examples of each. Load it with `fastslow.load("{name}")`, or use it as\n'
         f'`fastslow.estimators.FewShotClassifier("{name}")`.',
         facts={
             "task": f"{task.way}-way {task.shot}-shot, {task.queries} queries a class, all in random order",
-            "protocol": f"{adapt.protocol}, regime {config.feedback.regime}, {adapt.steps} fast steps",
-            "normalisation": NORMALISES[adapt.statistics],
+            "learner": ", ".join(stated(config.learner.facts)),
+            "normalisation": NORMALISES[learner.statistics],
         },
         limits="Images are brought to 28×28 grey levels, so fine detail is lost. Its own head tells at most "
         f"{task.way} classes apart; more classes go by the nearest class mean in its embedding, which this card does "
@@ -174,16 +174,28 @@ def few_shot_words(name: str, config: RunConfig) -> Words:
     )
 
 
-def stream_words(name: str, config: StreamConfig) -> Words:
+def stated(facts: Mapping[str, object]) -> list[str]:
+    """Facts in words, but for those that the card states elsewhere."""
+    return [
+        f"{name} {value}" if name != "protocol" else f"{value}"
+        for name, value in facts.items()
+        if name != "transductive"
+    ]
+
+
+def stream_words(name: str, config: Config) -> Words:
     """Of a model that was trained on streams of characters.
 
     Raises:
         UserError: it was trained on something else.
     """
-    task, model = config.task, config.model
-    if not isinstance(task, OmniglotStreamConfig) or model.cell != "mann":
-        came = f"{model.cell} on {task.kind}"
-        raise bad("run", came=came, wanted="a network trained on few-shot episodes, or a mann on streams of characters")
+    task, cell = config.task, getattr(config.model, "cell", None)
+    if not (hasattr(task, "classes") and hasattr(cell, "controller") and hasattr(cell, "memory")):
+        wanted = "a network trained on few-shot episodes, or one with a memory on streams of characters"
+        raise bad("run", came=f"{config.describe()}, on {task.kind}", wanted=wanted)
+    controller, memory = cell.controller, cell.memory
+    chosen = [f"{label} {getattr(memory, name)}" for name, label in CHOICES.items() if hasattr(memory, name)]
+    heads = f"{memory.kind} memory {memory.slots}×{memory.width}, {memory.heads} heads"
     more = {
         "one-hot": f"It holds {task.classes} classes, as many as it has labels, and was trained on {task.length} "
         "examples in a stream; it takes more examples, and this card does not measure how well.",
@@ -197,11 +209,18 @@ def stream_words(name: str, config: StreamConfig) -> Words:
         facts={
             "task": f"streams of {task.length} drawings of {task.classes} classes in random order, each with the label "
             f"of the one before; labels are {task.labels}",
-            "network": f"{model.cell}, {model.controller} controller of {model.hidden} units, {model.memory} memory "
-            f"{model.slots}×{model.width}, {model.heads} heads, key strength {model.strength}, written {model.written}",
+            "network": ", ".join(
+                [cell.kind, f"{controller.kind} controller of {controller.hidden} units", heads, *chosen]
+            ),
         },
         limits=f"Images are brought to 20×20 grey levels, so fine detail is lost. {more[task.labels]}",
     )
+
+
+WORDS: Mapping[str, Callable[[str, Config], Words]] = {"few-shot": few_shot_words, "sequence": stream_words}
+"""What a card says, by the episodes that the model was trained on."""
+CHOICES = {"strength": "key strength", "written": "written"}
+"""Choices of a memory that a card names, where it has them."""
 
 
 def make(run: Path, results: list[Path], name: str, out: Path, note: str = "") -> Path:

@@ -42,4 +42,4 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finished"
     with pytest.MonkeyPatch.context() as patch:
         put_in_place(patch.setattr)
-        return folder, run("train", "smoke", "--out", folder, "--model.slots", "4")
+        return folder, run("train", "smoke", "--out", folder, "--model.cell.memory.slots", "4")

@@ -7,9 +7,8 @@ import jax
 import pytest
 
 from fastslow.cli.flags import read_flags, read_place, with_data
-from fastslow.configs.config import build_any_learner
+from fastslow.configs.json import to_json
 from fastslow.configs.presets import PRESETS, SMOKE
-from fastslow.training.config import to_json
 
 
 def leaves(config, prefix=""):
@@ -22,13 +21,17 @@ def leaves(config, prefix=""):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_a_learner(name):
-    learner = build_any_learner(PRESETS[name].config)
+    learner = PRESETS[name].config.build()
     state = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
-    task = PRESETS[name].config.task
     network = getattr(state.params, "network", state.params)
-    outputs = {"gaussian-process": 2, "omniglot-stream": 5}.get(task.kind) or task.way
-    outputs = 25 if getattr(task, "labels", None) == "strings" else outputs
-    assert network.head.linear.weight.shape[0] == outputs
+    outputs = {
+        "gaussian-process": 2,
+        "smoke-stream": 2,
+        "omniglot-stream": 25,
+        "omniglot-20way-1shot": 20,
+        "omniglot-20way-5shot": 20,
+    }
+    assert network.head.linear.weight.shape[0] == outputs.get(name, 5)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -56,9 +59,9 @@ def test_flags_change_what_they_name():
             "--task.no-rotations",
             "--data",
             "there",
-            "--optimiser.learning-rate",
+            "--optimizer.learning-rate",
             "5e-6",
-            "--adapt.statistics",
+            "--learner.statistics",
             "support",
         ],
         "omniglot-5way-1shot",
@@ -67,8 +70,8 @@ def test_flags_change_what_they_name():
     changed = replace(
         config,
         task=replace(config.task, rotations=False, data="there"),
-        optimiser=replace(config.optimiser, learning_rate=5e-6),
-        adapt=replace(config.adapt, statistics="support"),
+        optimizer=replace(config.optimizer, learning_rate=5e-6),
+        learner=replace(config.learner, statistics="support"),
     )
     assert flags.run_config(config) == changed
 
@@ -98,12 +101,15 @@ def test_the_place_is_read_among_other_flags():
         (["train", "nothing"], "preset: got 'nothing', wanted one of main"),
         (["train", "smoke", "--task.wya", "4"], "--task.wya"),
         (["train", "smoke", "--task.way", "many"], "--task.way"),
-        (["train", "smoke", "--feedback.regime", "best"], "--feedback.regime"),
+        (["train", "smoke", "--learner.feedback.regime", "best"], "--learner.feedback.regime"),
         (["train", "smoke", "--steps", "0"], "steps: got 0"),
         (["train", "--steps", "3", "smoke"], "one preset is typed, and before any flag"),
         (["train", "smoke", "--data", "here"], "--data: got 'here'"),
         (["train", "gaussian-process", "--data", "here"], "--data: got 'here', wanted nothing, as this task makes"),
-        (["train", "smoke", "--adapt.protocol", "bind"], "regime meta with protocol bind"),
+        (
+            ["train", "smoke", "--learner", "in-context", "--learner.feedback.regime", "meta"],
+            "regime meta with learner in-",
+        ),
         (["evaluate"], "RUN"),
         (["evaluate", "nowhere"], "nowhere"),
         (["plot", "nowhere"], "nowhere"),
@@ -121,7 +127,7 @@ def test_a_mistake_is_told_and_ends_with_2(words, told, call, tmp_path, monkeypa
     assert ended.out == ""
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "reproduce", "report", "list", "plot"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "reproduce", "results", "report", "list", "plot"])
 def test_every_verb_explains_itself(verb, call):
     ended = call(verb, "--help")
     assert (ended.code, ended.err) == (0, "")

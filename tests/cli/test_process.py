@@ -51,7 +51,7 @@ def test_devices_are_made_by_a_command_and_never_by_an_import():
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "run"
-    words = ["train", "smoke", "--steps", "1000000", "--out", out, "--feedback.regime", "true"]
+    words = ["train", "smoke", "--steps", "1000000", "--out", out, "--learner.feedback.regime", "true"]
     process = subprocess.Popen(
         [sys.executable, str(TOY), *map(str, words)],
         stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from fastslow.cli.progress import Watcher, duration
-from fastslow.metrics import ACCURACY
+from fastslow.metrics import ACCURACY, LOG_LIKELIHOOD
 from fastslow.training.report import Report
 
 
@@ -48,6 +48,16 @@ def test_elsewhere_than_on_a_terminal_each_report_is_a_line(capsys):
         "net: step 40/500 · loss – · accuracy – · validation 50.0% · 4 steps/s · 1:55 left",
         "net: step 500/500 · loss 0.500 · accuracy 90.0% · validation 50.0% · 4 steps/s",
     ]
+
+
+def test_what_is_no_share_is_no_percentage(capsys):
+    metrics = {"loss": (0.5, 1.5), "log_likelihood": (-0.25, -0.75)}
+    with Watcher() as watcher:
+        watcher(
+            "net", report(500, monitor=LOG_LIKELIHOOD, metrics=metrics, validation={"log_likelihood": (-1.0, -2.0)})
+        )
+    said = capsys.readouterr().err
+    assert said == "net: step 500/500 · loss 1.000 · log likelihood -0.500 · validation -1.500 · 4 steps/s\n"
 
 
 @pytest.mark.parametrize("columns", ["80", "140"])

@@ -7,17 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.cli.toy import DATA
 
 from fastslow._checks import UserError
 from fastslow.cli import train
 from fastslow.cli.folders import remember_preset
-from fastslow.configs.config import RunConfig
+from fastslow.configs.config import read_config
+from fastslow.configs.json import to_json
 from fastslow.configs.presets import SMOKE
 from fastslow.results.row import read_rows
-from fastslow.training.config import from_json, to_json
 from fastslow.training.folder import RunFolder
 
-ASKED = replace(SMOKE, model=replace(SMOKE.model, slots=4))
+CELL = replace(SMOKE.model.cell, memory=replace(SMOKE.model.cell.memory, slots=4))
+ASKED = replace(SMOKE, model=replace(SMOKE.model, cell=CELL))
 
 
 @pytest.fixture
@@ -36,9 +38,11 @@ def test_a_run_ends_with_its_result(finished):
     assert ended.code == 0, ended.err
     assert ended.out.splitlines()[-1] == str(folder / "result.json")
     own, pixels = read_rows(folder / "result.json")
-    assert (own.regime, own.protocol, own.episodes, own.seeds) == ("meta", "fine-tune", 20, (0,))
-    assert (pixels.row, pixels.regime, pixels.value) == ("pixel nearest neighbour", None, 1.0)
-    assert own.data == pixels.data == {"name": "bars", "split": "5 each", "sha256": "0" * 64}
+    assert (own.episodes, own.seeds) == (20, (0,))
+    facts = {"protocol": "fine-tune", "regime": "meta", "transductive": False, "inner steps": 1, "updates": 4}
+    assert own.facts == facts
+    assert (pixels.row, pixels.value, pixels.facts) == ("pixel nearest neighbour", 1.0, {"transductive": False})
+    assert own.data == pixels.data == DATA
     assert "pixel nearest neighbour" in ended.out
     assert "100.0 %" in ended.out
 
@@ -46,7 +50,8 @@ def test_a_run_ends_with_its_result(finished):
 def test_progress_is_on_standard_error_alone(finished):
     _, ended = finished
     assert "smoke: step 4/4 · loss" in ended.err
-    assert "step" not in ended.out
+    assert "step 4" not in ended.out
+    assert "loss" not in ended.out
 
 
 def test_the_run_folder_holds_what_others_rely_on(finished):
@@ -58,12 +63,12 @@ def test_the_run_folder_holds_what_others_rely_on(finished):
 
 def test_the_configuration_is_rebuilt_from_the_run_folder(finished):
     stored = json.loads((finished[0] / "config.json").read_text())
-    assert from_json(RunConfig, stored) == ASKED
+    assert read_config(stored) == ASKED
     assert read_rows(finished[0] / "result.json")[0].config == json.loads(json.dumps(to_json(ASKED)))
 
 
 def test_a_finished_run_is_not_trained_again(finished, call, monkeypatch):
-    monkeypatch.setattr(train, "train_run", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train, "train", lambda *_, **__: pytest.fail("trained again"))
     folder, first = finished
     before = (folder / "result.json").read_bytes()
     ended = call("train", "--resume", "--out", folder)
@@ -72,7 +77,7 @@ def test_a_finished_run_is_not_trained_again(finished, call, monkeypatch):
 
 
 def test_test_episodes_are_gone_on_with_too(copy, call, monkeypatch):
-    monkeypatch.setattr(train, "train_run", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train, "train", lambda *_, **__: pytest.fail("trained again"))
     assert json.loads((copy / "preset.json").read_text()) == {"preset": "smoke", "episodes": 20}
     remember_preset(copy, "smoke", 7)
     seen = []
@@ -118,7 +123,7 @@ def test_a_run_of_the_main_job_may_grow_and_a_row_of_an_experiment_may_not(
     def refused(*_, grow, **__):
         raise UserError(f"grow: {grow}")
 
-    monkeypatch.setattr("fastslow.papers.rows.train_run", refused)
+    monkeypatch.setattr("fastslow.papers.rows.train", refused)
     ended = call(verb, "main" if verb == "train" else "fast-slow/main", "--out", tmp_path / "run")
     assert ended.code == 2
     assert f"grow: {grows}" in ended.err
@@ -127,7 +132,7 @@ def test_a_run_of_the_main_job_may_grow_and_a_row_of_an_experiment_may_not(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["smoke"], "add --resume to go on"),
+        (["smoke"], "add --resume to continue the run"),
         (["main", "--resume"], "preset: got 'main', wanted smoke"),
         (["smoke", "--resume", "--task.way", 7], "task.way: got 7, wanted 5"),
         (["smoke", "--resume", "--steps", 2], "training.steps: got 2, wanted 4"),
@@ -157,7 +162,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, call, toy):
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.parametrize("where", ["fastslow.training.files.os.fsync", "fastslow.cli.train.train_run"])
+@pytest.mark.parametrize("where", ["fastslow.training.files.os.fsync", "fastslow.cli.train.train"])
 def test_a_full_disk_is_one_sentence(where, tmp_path, call, toy, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -173,7 +178,7 @@ def test_an_error_nobody_foresaw_is_one_sentence_and_a_log(tmp_path, call, monke
     def fail(*_, **__):
         raise RuntimeError("the moon is in the way\nand more")
 
-    monkeypatch.setattr(train, "train_run", fail)
+    monkeypatch.setattr(train, "train", fail)
     log = tmp_path / "error.log"
     ended = call("train", "smoke", "--out", tmp_path)
     assert ended.code == 1
@@ -187,7 +192,7 @@ def test_an_interrupt_says_how_to_go_on(copy, call, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "train_run", interrupted)
+    monkeypatch.setattr(train, "train", interrupted)
     ended = call("train", "--resume", "--out", copy, "--steps", 6)
     assert ended.code == 130
     assert ended.err.splitlines()[-1].endswith(f"go on with: fastslow train --resume --out {copy}")
@@ -203,13 +208,24 @@ def test_flags_reach_the_main_job(tmp_path, call, finished, monkeypatch):
 
     monkeypatch.setattr(train, "run_main", run_main)
     monkeypatch.chdir(tmp_path)
-    words = ("--task.way", 3, "--feedback.regime", "both", "--feedback.regression", 0.5, "--steps", 7, "--seeds", 2)
+    words = (
+        "--task.way",
+        3,
+        "--learner.feedback.regime",
+        "both",
+        "--learner.feedback.regression",
+        0.5,
+        "--steps",
+        7,
+        "--seeds",
+        2,
+    )
     ended = call("train", *words)
     assert ended.code == 0
     [(out, config, resume)] = seen
     assert (out, resume) == (Path("runs/main-001"), False)
     assert (config.task.way, config.training.steps, config.training.seeds) == (3, 7, 2)
-    assert (config.feedback.regime, config.feedback.regression) == ("both", 0.5)
+    assert (config.learner.feedback.regime, config.learner.feedback.regression) == ("both", 0.5)
     assert ended.out.splitlines()[-1] == "runs/main-001/result.json"
 
 
@@ -222,14 +238,14 @@ def test_new_runs_are_numbered_and_the_newest_is_gone_on_with(tmp_path, call, fi
     ended = call("train", "smoke", "--resume")
     assert (ended.code, ended.err.splitlines()[0]) == (0, "Going on with runs/smoke-009.")
     seen = []
-    monkeypatch.setattr(train, "train_run", lambda config, out, **_: seen.append(out) or 1 / 0)
+    monkeypatch.setattr(train, "train", lambda config, out, **_: seen.append(out) or 1 / 0)
     assert call("train", "smoke").code == 1
     assert seen == [Path("runs/smoke-010")]
 
 
 def test_a_mistake_leaves_no_empty_folder(tmp_path, call, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ended = call("train", "smoke", "--feedback.regime", "both")
+    ended = call("train", "smoke", "--learner.feedback.regime", "both")
     assert ended.code == 2
     assert "regression" in ended.err
     assert list((tmp_path / "runs").iterdir()) == []

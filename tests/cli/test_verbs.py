@@ -22,10 +22,11 @@ def test_evaluate_leaves_the_training_as_it_was(finished, call, toy):
     assert ended.code == 0, ended.err
     assert ended.out.splitlines()[-1] == str(folder / "evaluation.json")
     own, pixels = read_rows(folder / "evaluation.json")
-    assert (own.transductive, own.episodes, own.data["split"]) == (True, 4, "5 each, validation classes")
-    assert own.config["adapt"]["statistics"] == "episode"
-    assert (pixels.episodes, pixels.transductive) == (4, False)
-    assert own.params_sha256 == read_rows(folder / "result.json")[0].params_sha256
+    assert (own.facts["transductive"], own.episodes) == (True, 4)
+    assert own.data["split"] == "5 each, validation classes"
+    assert own.config["learner"]["statistics"] == "episode"
+    assert (pixels.episodes, pixels.facts["transductive"]) == (4, False)
+    assert own.params_digest == read_rows(folder / "result.json")[0].params_digest
     assert (folder / "result.json").read_bytes() == before
 
 
@@ -56,7 +57,7 @@ def test_evaluate_takes_other_streams_for_networks_on_streams_alone(finished, ca
     for flag, value in ("--classes", 5), ("--examples", 5), ("--examples", 0):
         ended = call("evaluate", finished[0], flag, value)
         assert (ended.code, ended.out) == (2, "")
-        said = "streams: got 'a network for few-shot episodes', wanted one that was trained on streams"
+        said = "streams: got 'a network for task glyphs', wanted one that was trained on omniglot-stream"
         assert said in ended.err.splitlines()[-1]
 
 
@@ -144,7 +145,7 @@ def test_list_names_everything(call, monkeypatch, tmp_path):
 
 
 def test_list_names_released_models(call, monkeypatch, tmp_path):
-    folder = tmp_path / "releases" / "little"
+    folder = tmp_path / "zoo" / "releases" / "little"
     folder.mkdir(parents=True)
     (folder / "params.npz").write_bytes(b"")
     (folder / "config.json").write_text('{"task": {"way": 4, "shot": 2}}')

@@ -10,6 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from fastslow.learners.prototypes import PrototypicalLearner
+from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
+from fastslow.models.embed import ConvEmbedding
+from fastslow.models.heads import Categorical
 from tests.learners.streams import batch, counts
 from tests.learners.tiny import FEATURES, SIZE, WAY, episodes, learner
 
@@ -20,13 +24,9 @@ from fastslow.baselines.stream_neighbours import StreamNeighbours
 from fastslow.cells.mann import MANN
 from fastslow.learners.autoencoder import AutoencoderLearner
 from fastslow.learners.base import AbstractLearner, LearnerState
-from fastslow.learners.prototypes import PrototypicalLearner
-from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 from fastslow.learners.supervised import SequenceLearner, SequenceNetwork
 from fastslow.memory.least_used import LeastUsed
 from fastslow.models.autoencoder import Autoencoder
-from fastslow.models.embed import ConvEmbedding
-from fastslow.models.heads import Categorical
 from fastslow.tasks.base import Examples, FewShotEpisode, SequenceEpisode
 from fastslow.tasks.gaussian_process import GaussianProcessConfig
 

@@ -5,13 +5,18 @@ from typing import Any
 
 import jax
 import pytest
-from fastslow.configs.streams import StreamConfig, StreamModelConfig
 from tests.estimators.pictures import SUPPORT, Y
 
-from fastslow.configs.config import AnyConfig, build_any_learner
+from fastslow.cells.lstm import LSTMConfig
+from fastslow.cells.mann import MANNConfig
+from fastslow.configs.config import Config
 from fastslow.configs.presets import find_preset
+from fastslow.learners.supervised import SupervisedConfig
+from fastslow.memory.least_used import LeastUsedConfig
+from fastslow.models.flatten import FlattenConfig
+from fastslow.models.network import NetworkConfig
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
-from fastslow.training.fingerprint import params_sha256
+from fastslow.training.fingerprint import tree_digest
 from fastslow.zoo.saved import Saved, write_release
 
 
@@ -25,8 +30,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_stream_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a release that reads streams of three classes."""
     task = OmniglotStreamConfig(classes=3, length=30, labels=request.param)
-    model = StreamModelConfig(hidden=8, slots=6, width=4, heads=2, strength="learned")
-    return release_of(StreamConfig(task, model=model), tmp_path_factory)
+    cell = MANNConfig(LSTMConfig(hidden=8), LeastUsedConfig(slots=6, width=4, heads=2, strength="learned"))
+    model = NetworkConfig(embed=FlattenConfig(), cell=cell)
+    return release_of(Config(task, model, SupervisedConfig()), tmp_path_factory)
 
 
 @pytest.fixture(params=["head", "prototypes"])
@@ -42,11 +48,11 @@ def fitted(tiny_model: Path) -> dict[str, Any]:
     return {name: FewShotClassifier(tiny_model, readout=name).fit(SUPPORT, Y) for name in ("head", "prototypes")}
 
 
-def release_of(config: AnyConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    learner = build_any_learner(config)
+def release_of(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    learner = config.build()
     state = jax.jit(lambda key: learner.init(key=key))(jax.random.key(0))
     states = jax.tree.map(lambda leaf: leaf[None], state)
-    saved = Saved("tiny", config, learner, states, (0,), (params_sha256(state.params),), "last")
+    saved = Saved("tiny", config, learner, states, (0,), (tree_digest(state.params),), "last")
     folder = tmp_path_factory.mktemp("release")
     write_release(saved, folder, "# tiny\n")
     return folder

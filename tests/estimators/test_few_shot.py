@@ -53,7 +53,7 @@ def test_the_head_is_the_learner_with_its_spare_outputs_left_out(
     np.testing.assert_allclose(
         few.predict_proba(QUERIES), wanted / wanted.sum(1, keepdims=True), rtol=tolerance(tiny_model)
     )
-    assert few.model_sha256_ == saved.sha256[0]
+    assert few.model_digest_ == saved.digests[0]
     assert fitted["head"].classes_.tolist() == LABELS
 
 
@@ -67,7 +67,7 @@ def test_more_examples_do_not_make_a_larger_fast_step(tiny_model: Path) -> None:
 def test_prototypes_are_the_nearest_class_means(fitted: dict[str, FewShotClassifier], tiny_model: Path) -> None:
     saved = load(tiny_model)
     state = saved.state()
-    embed = jax.jit(lambda images: state.params.network.embed(images, state.running)[0])
+    embed = jax.jit(lambda images: state.params.network.embed(images, state.model_state)[0])
     features = np.asarray(embed(to_ink_28(np.concatenate([SUPPORT, QUERIES]))))
     support, queries = features[: len(SUPPORT)], features[len(SUPPORT) :]
     means = support.reshape(3, 2, -1).mean(axis=1)

@@ -11,7 +11,7 @@ from tests.cells.tiny import as_users_come
 from tests.reference.rounding import operations_of, rounding
 
 from fastslow._checks import UserError
-from fastslow.cells.base import unroll
+from fastslow.cells.unroll import unroll
 from fastslow.datasets.images import thirds
 from fastslow.estimators import FewShotClassifier, OnlineOneShot
 from fastslow.zoo.saved import load
@@ -45,7 +45,7 @@ def shown_twin(image: np.ndarray) -> np.ndarray:
 def test_it_is_the_network_on_the_stream(tiny_stream_model: Path) -> None:
     """Image and label before, step by step; classes have the network's labels in the order they come in."""
     saved = load(tiny_stream_model)
-    network, labels = saved.state().params, np.asarray(saved.learner.labels)
+    network, labels = saved.state().params, np.asarray(saved.config.task.spec.target.labels())
     numbers = [0, 1, 0, 2, 1]
     late = np.concatenate([np.zeros((1, labels.shape[1])), labels[numbers]])
     rows = np.stack([np.concatenate([shown_twin(i).reshape(-1), y]) for i, y in zip(IMAGES, late, strict=True)])
@@ -53,7 +53,7 @@ def test_it_is_the_network_on_the_stream(tiny_stream_model: Path) -> None:
     @jax.jit
     def surprises(rows, labels):
         outputs = network.head(unroll(network.cell, network.cell.init_state(), rows)[1][-1])
-        return jax.vmap(lambda label: network.head.surprise(outputs, label))(labels)
+        return jax.vmap(lambda label: network.head.nll(outputs, label))(labels)
 
     chances = np.exp(-np.asarray(surprises(rows.astype(np.float32), labels[:3])))
     told = taught(tiny_stream_model).predict_proba_one(IMAGES[5])

@@ -8,10 +8,10 @@ import pytest
 from scripts.release import card, command, matching
 
 from fastslow._checks import UserError
-from fastslow.configs.config import RunConfig
+from fastslow.configs.json import to_json
 from fastslow.configs.presets import find_preset
 from fastslow.results.row import ResultRow
-from fastslow.training.config import to_json
+from fastslow.training.fingerprint import SCHEME
 from fastslow.zoo.saved import Saved, load
 
 
@@ -26,18 +26,18 @@ def row(saved: Saved) -> ResultRow:
         experiment="omniglot",
         row="NMN + SG",
         metric="accuracy",
+        unit="share",
+        axis={},
         value=0.97654,
         ci95=(0.97031, 0.98277),
         chance=0.2,
         episodes=1234,
         seeds=saved.seeds,
-        protocol="fine-tune",
-        regime="meta",
-        transductive=False,
         paper_value=None,
         config=to_json(saved.config),
-        params_sha256=saved.sha256,
-        data={"name": "glyphs", "split": "2**30 each", "sha256": "0" * 64},
+        facts={**saved.config.learner.facts, "updates": 4},
+        params_digest={"scheme": SCHEME, "values": list(saved.digests)},
+        data={"name": "glyphs", "split": "2**30 each", "digest": "0" * 64, "scheme": "draws-sha256"},
         commit=None,
         versions={"fastslow": "0.1.0", "jax": "0.10.1"},
         hardware={"cpu": "a processor", "cores": 2},
@@ -56,20 +56,22 @@ def test_the_card_tells_what_was_measured(saved: Saved, row: ResultRow) -> None:
         "| note | A note. |",
     ):
         assert figure in text
-    for fact in ("running averages", "fastslow train smoke", saved.sha256[0], "MIT"):
+    learner = "| learner | fine-tune, regime meta, inner steps 1 |"
+    for fact in ("running averages", "fastslow train smoke", saved.digests[0], learner, "MIT"):
         assert fact in text
     assert max(map(len, text.split("## Use")[1].splitlines())) <= 120
 
 
 def test_a_result_of_other_parameters_is_refused(saved: Saved, row: ResultRow) -> None:
     assert matching(saved, [row]) == (0, [row])
-    for other in (replace(row, params_sha256=("f" * 64,)), replace(row, metric="loss")):
+    others = {"scheme": SCHEME, "values": ["f" * 64]}
+    for other in (replace(row, params_digest=others), replace(row, metric="loss")):
         with pytest.raises(UserError, match=r"result: got .* wanted accuracies of one seed's best parameters"):
             matching(saved, [other])
 
 
 def test_the_command_names_the_preset_and_what_differs() -> None:
-    config: RunConfig = find_preset("omniglot-20way-1shot").config
+    config = find_preset("omniglot-20way-1shot").config
     assert command(config) == "`fastslow train omniglot-20way-1shot`"
     other = replace(config, training=replace(config.training, steps=7), task=replace(config.task, data="/somewhere"))
     assert command(other) == "`fastslow train omniglot-20way-1shot`, with training.steps = 7"
@@ -78,10 +80,9 @@ def test_the_command_names_the_preset_and_what_differs() -> None:
 
 def test_the_card_of_a_network_on_streams_tells_each_instance(tiny_stream_model: Path, row: ResultRow) -> None:
     streams = load(tiny_stream_model)
-    first = replace(row, metric="accuracy of instance 1", config=to_json(streams.config), params_sha256=streams.sha256)
-    index, rows = matching(
-        streams, [first, replace(first, metric="accuracy of instance 2", value=0.5, ci95=(0.4, 0.6))]
-    )
+    of_streams = {"scheme": SCHEME, "values": list(streams.digests)}
+    first = replace(row, axis={"instance": 1}, config=to_json(streams.config), params_digest=of_streams)
+    index, rows = matching(streams, [first, replace(first, axis={"instance": 2}, value=0.5, ci95=(0.4, 0.6))])
     text = card(streams, "tiny", index, rows, {"step": 4321, "seconds": 600.0}, "a processor, 2 devices")
     for fact in (
         "| NMN + SG | 97.7 ± 0.6 | 50.0 ± 10.0 |",

@@ -3,12 +3,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.learners.tiny import FEATURES, WAY, WIDTH, network
-
-from fastslow.cells.base import unroll
 from fastslow.learners.adapting import Fitted, fit_support, initial_rates, read_queries
 from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 from fastslow.models.heads import cross_entropy
+from tests.learners.tiny import FEATURES, WAY, WIDTH, network
+
+from fastslow.cells.base import unroll
 from fastslow.synthetic.predictors import SyntheticGradients
 
 pytestmark = pytest.mark.usefixtures("double")

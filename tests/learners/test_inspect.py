@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fastslow.learners.adapting import fit_support, support_lesson
+from fastslow.learners.gradients import feedback
+from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 
 from fastslow.cells.context import joined
 from fastslow.configs.config import ModelConfig, RunConfig, build_learner
-from fastslow.learners.adapting import fit_support, support_lesson
-from fastslow.learners.gradients import feedback
 from fastslow.learners.inspect import inspect_episode
-from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
 from fastslow.tasks.base import Examples, FewShotEpisode
 from fastslow.tasks.omniglot import OmniglotConfig
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from fastslow.models.heads import Categorical
 from tests.learners.streams import batch, counts
 
 from fastslow._checks import UserError
@@ -14,7 +15,6 @@ from fastslow.cells.lstm import LSTM
 from fastslow.cells.mann import MANN
 from fastslow.learners.supervised import SequenceLearner, SequenceNetwork
 from fastslow.memory.least_used import LeastUsed
-from fastslow.models.heads import Categorical
 from fastslow.tasks.base import SequenceEpisode
 
 KEY = jax.random.key(0)

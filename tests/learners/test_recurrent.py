@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from fastslow.learners.recurrent import MOMENTUM, Parameters, RecurrentLearner
+from fastslow.models.heads import cross_entropy
+from fastslow.models.sequence import Network
 from tests.learners.test_regimes import LEGAL, settings
 from tests.learners.tiny import SIZE, WAY, episodes, learner
 
@@ -15,9 +18,6 @@ from fastslow.cells.context import Forked
 from fastslow.cells.lstm import LSTM
 from fastslow.cells.nmn import PerController
 from fastslow.learners.base import LearnerState
-from fastslow.learners.recurrent import MOMENTUM, Parameters, RecurrentLearner
-from fastslow.models.heads import cross_entropy
-from fastslow.models.sequence import Network
 from fastslow.synthetic.local import local_gradients
 from fastslow.synthetic.perturbations import traced_walk
 from fastslow.synthetic.predictors import regression_loss

@@ -1,10 +1,10 @@
 import itertools
 
 import pytest
+from fastslow.learners.regimes import AdaptConfig, FeedbackConfig, check_combination
 from tests.cells.tiny import as_users_come
 
 from fastslow._checks import UserError
-from fastslow.learners.regimes import AdaptConfig, FeedbackConfig, check_combination
 
 LEGAL = [
     *itertools.product(("bind",), ("true",), ("local",)),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from fastslow.models.heads import Categorical, Gaussian, Strings
 from tests.cells.tiny import lstm_twin
 from tests.learners.streams import batch, counts
 from tests.reference import heads
@@ -19,7 +20,6 @@ from fastslow.cells.lstm import LSTM
 from fastslow.cells.mann import MANN
 from fastslow.learners.supervised import TRACKED, SequenceLearner, SequenceNetwork, fresh_states, run_batch
 from fastslow.memory.least_used import LeastUsed
-from fastslow.models.heads import Categorical, Gaussian, Strings
 from fastslow.optim.config import OptimiserConfig, build_optimiser
 from fastslow.tasks.base import Examples, SequenceEpisode
 

@@ -4,15 +4,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-
-from fastslow.cells.nmn import NMN
 from fastslow.learners.adapting import initial_rates
 from fastslow.learners.recurrent import Parameters, RecurrentLearner
 from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
-from fastslow.memory.slots import KeyValueSlots, SoftSlots
 from fastslow.models.embed import ConvEmbedding
 from fastslow.models.heads import Categorical
 from fastslow.models.sequence import Network
+
+from fastslow.cells.nmn import NMN
+from fastslow.memory.slots import KeyValueSlots, SoftSlots
 from fastslow.optim.config import OptimiserConfig, build_optimiser
 from fastslow.synthetic.predictors import SyntheticGradients
 from fastslow.tasks.base import AbstractTask, Examples, FewShotEpisode

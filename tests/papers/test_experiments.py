@@ -1,4 +1,4 @@
-"""Experiments end to end with a small task and network: what is trained, what is read again, what is asked anew."""
+"""Experiments end to end with a small task and network: what is trained, and what is read again."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,8 @@ import pytest
 from tests.cli.toy import put_in_place
 
 from fastslow._checks import UserError
-from fastslow.configs.config import build_any_learner
+from fastslow.configs.config import read_config
+from fastslow.configs.json import to_json
 from fastslow.configs.presets import SMOKE
 from fastslow.papers.base import BUDGETS
 from fastslow.papers.catalogue import EXPERIMENTS
@@ -37,14 +38,16 @@ def test_every_row_is_a_training_that_can_be_built(table, budget: str) -> None:
     rows = table.rows(budget)
     assert len({row.folder for row in rows}) == len({row.name for row in rows}) == len(rows)
     for row in rows:
-        build_any_learner(row.config)
+        row.config.build()
+        assert read_config(to_json(row.config)) == row.config
 
 
 def test_rows_of_a_comparison_differ_in_what_is_compared_alone() -> None:
     rows = regimes.rows("laptop")
     for row in rows:
-        same = replace(row.config, feedback=rows[0].config.feedback, adapt=rows[0].config.adapt)
-        assert same == rows[0].config
+        assert replace(row.config, learner=rows[0].config.learner) == rows[0].config
+    streamed, meta = (row.config.learner for row in reversed(rows[-2:]))
+    assert replace(streamed, support_order="independent", query_memory="initial") == meta
     assert rows[0].config.training.seeds == 3
 
 
@@ -59,9 +62,11 @@ def test_the_main_job_compares_a_network_with_itself_without_synthetic_gradients
     out = tmp_path / "main"
     rows = main.run_main(out, SMALL, resume=False, watch=watch, episodes=4)
     assert [row.row for row in rows] == [main.FAST, main.SLOW, main.PIXELS]
-    assert [row.regime for row in rows] == ["meta", "true", None]
+    assert [row.facts.get("regime") for row in rows] == ["meta", "true", None]
     fast, slow = (dict(row.config) for row in rows[:2])
-    assert fast.pop("feedback") != slow.pop("feedback")
+    learners = [config.pop("learner") for config in (fast, slow)]
+    assert learners[0].pop("feedback") != learners[1].pop("feedback")
+    assert learners[0] == learners[1]
     assert fast == slow
     assert len({row.data["split"] for row in rows}) == 1
     assert read_rows(out / "result.json") == rows

@@ -12,11 +12,12 @@ import jax
 import numpy as np
 import pytest
 
-from fastslow.configs.streams import StreamConfig
+from fastslow.configs.run import train
 from fastslow.papers.mann import figure3, figure4, regression, table1, table2
-from fastslow.papers.mann.neighbours import neighbour_rows, train_autoencoder
+from fastslow.papers.mann.neighbours import autoencoder_config, neighbour_rows, train_autoencoder
 from fastslow.papers.rows import Row
-from fastslow.results.pipeline import measure, on_streams, train_run
+from fastslow.results.measure import measure
+from fastslow.results.streams import on_streams
 from fastslow.training.config import TrainingConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 EPISODES = 50
 
 
-def planned() -> dict[str, Row[StreamConfig]]:
+def planned() -> dict[str, Row]:
     rows = {
         "table1": table1.rows("laptop"),
         "table2": [row for block in table2.blocks("laptop") for row in table2.rows(block)],
@@ -58,7 +59,7 @@ def test_a_row_trains_and_is_measured(name: str, tmp_path: Path) -> None:
     row = planned()[name]
     config = replace(row.config, training=short(row.config.training))
     seen = []
-    trained = train_run(config, tmp_path / "run", watch=lambda report: seen.append(report.step))
+    trained = train(config, tmp_path / "run", watch=lambda report: seen.append(report.step))
     assert (jax.device_count(), seen[-1]) == (2, 2)
     results = measure(trained, experiment="mann/real-size", row=row.name, episodes=EPISODES)
     if name == "figure4-mann":
@@ -67,15 +68,15 @@ def test_a_row_trains_and_is_measured(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
-def test_the_true_process_is_measured(dimensions: int) -> None:
-    results = regression.truth("mann/real-size", regression.process(dimensions, "laptop"), EPISODES)
+def test_the_oracle_is_measured(dimensions: int) -> None:
+    results = regression.oracle("mann/real-size", regression.process(dimensions, "laptop"), EPISODES)
     assert np.isfinite([result.value for result in results]).all()
 
 
 @pytest.mark.parametrize("block", table2.blocks("laptop"), ids=lambda block: f"{block.classes}-classes")
 def test_neighbours_are_measured(block: table2.Block, tmp_path: Path) -> None:
-    training = short(block.base.training)
-    trained = train_autoencoder(tmp_path, block.streams, training, resume=False, watch=lambda name, report: None)
+    config = autoencoder_config(block.streams, short(block.base.training))
+    trained = train_autoencoder(tmp_path, config, resume=False, watch=lambda name, report: None)
     for autoencoder in (None, trained):
         paper = block.paper(table2.PIXELS)
         given = {"episodes": EPISODES, "paper": paper, "autoencoder": autoencoder}

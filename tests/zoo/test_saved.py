@@ -1,6 +1,7 @@
 """Trained models on disk: what was trained is what is loaded, and damage is told in one sentence."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,25 +16,25 @@ import pytest
 
 import fastslow
 from fastslow._checks import UserError
-from fastslow.configs.config import build_learner
+from fastslow.configs.json import to_json
 from fastslow.configs.presets import find_preset
+from fastslow.configs.run import train
 from fastslow.learners.base import LearnerState
-from fastslow.results.pipeline import train_run
+from fastslow.metrics import Figure
 from fastslow.tasks.base import Examples
 from fastslow.training.checkpoint import Checkpoints
-from fastslow.training.config import to_json
-from fastslow.training.fingerprint import params_sha256
+from fastslow.training.fingerprint import tree_digest
 from fastslow.training.state import NEVER, Best, TrainState, one_seed
 from fastslow.zoo import saved as module
 from fastslow.zoo.saved import load, load_release, load_run, release_names, write_release
 
 SEEDS = 2
 CONFIG = replace(find_preset("smoke").config, training=replace(find_preset("smoke").config.training, seeds=SEEDS))
-INIT = jax.jit(lambda key: build_learner(CONFIG).init(key=key))
+INIT = jax.jit(lambda key: CONFIG.build().init(key=key))
 
 
 def drawn(first: int) -> LearnerState:
-    """The state of freshly drawn parameters for each seed, with an optimiser's state, which is not loaded."""
+    """The state of freshly drawn parameters for each seed, with an optimizer's state, which is not loaded."""
     states = [INIT(jax.random.key(first + place)) for place in range(SEEDS)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *map(jax.device_get, states))
 
@@ -49,12 +50,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainState]:
     last, best = drawn(0), drawn(SEEDS)
     state = TrainState(
         learner=jax.tree.map(jnp.asarray, last),
-        best=Best(best.params, best.running, jnp.array([-jnp.inf, 0.5]), jnp.array([NEVER, 3], jnp.int32)),
-        totals={"loss": jnp.zeros(SEEDS)},
+        best=Best(best.params, best.model_state, jnp.array([jnp.nan, 0.5]), jnp.array([NEVER, 3], jnp.int32)),
+        totals={"loss": Figure(jnp.zeros(SEEDS), jnp.zeros(SEEDS))},
         keys=jax.random.key_data(jax.random.split(jax.random.key(0), SEEDS)),
         step=jnp.asarray(4, jnp.int32),
-        alive=jnp.ones(SEEDS, bool),
-        died_at=jnp.full(SEEDS, NEVER, jnp.int32),
+        diverged_at=jnp.full(SEEDS, NEVER, jnp.int32),
     )
     checkpoints = Checkpoints(folder / "checkpoints")
     checkpoints.save(state)
@@ -87,9 +87,9 @@ def test_the_best_parameters_of_a_run_are_loaded(run: tuple[Path, TrainState]) -
     # no validation yet: the last; otherwise the best
     assert same(saved.state(0).params, one_seed(state.learner.params, 0))
     assert same(saved.state(1).params, one_seed(state.best.params, 1))
-    assert same(saved.state(1).running, one_seed(state.best.running, 1))
-    assert saved.sha256 == tuple(params_sha256(saved.state(place).params) for place in range(SEEDS))
-    assert len(set(saved.sha256)) == SEEDS
+    assert same(saved.state(1).model_state, one_seed(state.best.model_state, 1))
+    assert saved.digests == tuple(tree_digest(saved.state(place).params) for place in range(SEEDS))
+    assert len(set(saved.digests)) == SEEDS
 
 
 def test_the_last_parameters_can_be_had(run: tuple[Path, TrainState]) -> None:
@@ -97,25 +97,26 @@ def test_the_last_parameters_can_be_had(run: tuple[Path, TrainState]) -> None:
     saved = load_run(folder, "last")
     assert saved.which == "last"
     assert same(saved.states.params, state.learner.params)
-    assert saved.sha256[0] == load_run(folder).sha256[0]
-    assert saved.sha256[1] != load_run(folder).sha256[1]
+    assert saved.digests[0] == load_run(folder).digests[0]
+    assert saved.digests[1] != load_run(folder).digests[1]
 
 
-def test_a_seed_that_died_is_not_loaded(run: tuple[Path, TrainState], tmp_path: Path) -> None:
+def test_a_seed_that_diverged_is_not_loaded(run: tuple[Path, TrainState], tmp_path: Path) -> None:
     folder, state = run
     shutil.copy(folder / "config.json", tmp_path)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(eqx.tree_at(lambda s: s.alive, state, jnp.array([False, True])))
+    checkpoints.save(eqx.tree_at(lambda s: s.diverged_at, state, jnp.array([2, NEVER], jnp.int32)))
     checkpoints.wait()
     saved = load(tmp_path)
     assert saved.seeds == (1,)
-    assert saved.sha256 == load(folder).sha256[1:]
-    checkpoints.save(eqx.tree_at(lambda s: (s.alive, s.step), state, (jnp.zeros(2, bool), jnp.asarray(5, jnp.int32))))
+    assert saved.digests == load(folder).digests[1:]
+    diverged = jnp.array([2, 5], jnp.int32), jnp.asarray(5, jnp.int32)
+    checkpoints.save(eqx.tree_at(lambda s: (s.diverged_at, s.step), state, diverged))
     checkpoints.wait()
     none = load(tmp_path)
     assert none.seeds == (0, 1)
-    assert none.sha256 == load(folder).sha256
-    assert none.notices == (f"No seed of {tmp_path} stayed finite; these are the parameters from before.",)
+    assert none.digests == load(folder).digests
+    assert none.notices == (f"Every seed of {tmp_path} diverged; these are the parameters from before.",)
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_notice(run: tuple[Path, TrainState], tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_notice(run: tuple[Path, Trai
     later = folder / "checkpoints" / "8"
     later.mkdir()
     saved = load(folder)
-    assert saved.sha256 == load(run[0]).sha256
+    assert saved.digests == load(run[0]).digests
     assert saved.notices == ("The checkpoint of step 8 is damaged and was passed over for an earlier one.",)
     shutil.rmtree(folder / "checkpoints" / "4")
     with pytest.raises(UserError, match="no checkpoint in it is whole"):
@@ -133,7 +134,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_notice(run: tuple[Path, Trai
 
 @pytest.mark.slow
 def test_what_a_training_gives_is_what_is_loaded(tmp_path: Path) -> None:
-    trained = train_run(find_preset("smoke").config, tmp_path / "run")
+    trained = train(find_preset("smoke").config, tmp_path / "run")
     saved = load(tmp_path / "run")
     assert same(saved.states.params, trained.states.params)
     rng = np.random.default_rng(0)
@@ -147,7 +148,7 @@ def test_a_release_holds_one_seed_and_no_pickle(run: tuple[Path, TrainState], re
     saved = load(release)
     whole = load_run(run[0])
     assert saved.seeds == (1,)
-    assert saved.sha256 == whole.sha256[1:]
+    assert saved.digests == whole.digests[1:]
     assert same(saved.state(), whole.state(1))
     assert sum(file.stat().st_size for file in release.iterdir()) < 3_000_000
     with np.load(release / "params.npz", allow_pickle=False) as stored:
@@ -159,7 +160,7 @@ def test_a_packaged_release_is_loaded_by_name(release: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "_FOLDER", release.parent)
     assert release_names() == ("tiny",)
     assert load("tiny").name == "tiny"
-    assert load_release("tiny").sha256 == load(release).sha256
+    assert load_release("tiny").digests == load(release).digests
     with pytest.raises(UserError, match=r"model: got 'big', wanted the path of a run folder, .*\(tiny\)"):
         load("big")
 
@@ -170,7 +171,7 @@ def test_what_is_packaged_loads() -> None:
         folder = Path(module.__file__).parents[1] / "zoo" / "releases" / name
         assert (folder / "card.md").is_file()
         assert sum(file.stat().st_size for file in folder.iterdir()) <= 3_000_000
-        assert saved.sha256[0] in (folder / "card.md").read_text(encoding="utf-8")
+        assert saved.digests[0] in (folder / "card.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "bit", "shape", "gone", "pickle"])
@@ -198,7 +199,7 @@ def test_a_damaged_release_is_told(copy: Path, damage: str) -> None:
 
 def test_parameters_of_another_network_are_refused(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
-    config["model"]["width"] = 9
+    config["model"]["cell"]["width"] = 9
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"params\.npz: holds float32 .* wanted float32 .* config\.json"):
         load(copy)
@@ -235,8 +236,17 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         "print(*fastslow.__all__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [fastslow.__version__, "__version__ load"]
+    version, names = done.stdout.splitlines()
+    assert version == fastslow.__version__
+    stub = Path(fastslow.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    assert set(names.split()) == set(re.findall(r"import (\w+) as \1$", stub, re.MULTILINE))
+    assert {"Config", "evaluate", "load", "train", "unroll"} <= set(names.split())
+
+
+@pytest.mark.parametrize("name", fastslow.__all__)
+def test_each_public_name_leads_somewhere(name: str) -> None:
+    assert getattr(getattr(fastslow, name), "__name__", name) == name
 
 
 def test_the_front_door_is_the_same_load(release: Path) -> None:
-    assert fastslow.load(release).sha256 == load(release).sha256
+    assert fastslow.load(release).digests == load(release).digests

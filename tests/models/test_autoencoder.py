@@ -4,10 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from tests.models.specs import IMAGES, TOKENS
 from tests.reference.rounding import rounding
+from tests.sentences import refused
 
-from fastslow._checks import UserError
-from fastslow.models.autoencoder import Autoencoder
+from fastslow.models.autoencoder import Autoencoder, AutoencoderConfig
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -73,5 +74,16 @@ def test_gradients_are_finite_differences() -> None:
 
 @pytest.mark.parametrize("size", ["pixels", "hidden", "features"])
 def test_a_size_that_is_none_is_refused(size: str) -> None:
-    with pytest.raises(UserError, match=f"{size}: got 0"):
+    with refused(f"{size}: got 0"):
         Autoencoder(**{size: 0}, key=jax.random.key(0))
+
+
+def test_its_settings_build_it() -> None:
+    network = AutoencoderConfig(hidden=6, features=2).build(IMAGES, key=jax.random.key(0))
+    assert [layer.weight.shape for layer in network.encoder] == [(6, 16), (6, 6), (2, 6)]
+    assert [layer.weight.shape for layer in network.decoder] == [(6, 2), (6, 6), (16, 6)]
+
+
+def test_tokens_are_refused() -> None:
+    with refused("model: got 'autoencoder', wanted another model, as inputs of task toy are tokens"):
+        AutoencoderConfig().build(TOKENS, key=jax.random.key(0))

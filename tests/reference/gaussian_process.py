@@ -26,10 +26,10 @@ def posterior(
     return np.array(means), np.array(deviations)
 
 
-def sequential_surprise(xs: np.ndarray, ys: np.ndarray, **process: float) -> np.ndarray:
+def sequential_nll(xs: np.ndarray, ys: np.ndarray, **process: float) -> np.ndarray:
     """Each value asked about after those before it, with a posterior of its own."""
-    surprise = []
+    nll = []
     for t in range(len(xs)):
         mean, deviation = posterior(xs[:t], ys[:t], xs[t : t + 1], **process)
-        surprise.append(-norm.logpdf(ys[t], mean[0], deviation[0]))
-    return np.array(surprise)
+        nll.append(-norm.logpdf(ys[t], mean[0], deviation[0]))
+    return np.array(nll)

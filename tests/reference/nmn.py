@@ -105,9 +105,9 @@ def walk(
     return seen
 
 
-def cross_entropy(seen: Passage, part: str, classes: list[int]) -> float:
-    """Mean over the steps of one part, in nats."""
+def cross_entropy(seen: Passage, wanted: dict[tuple[str, int], int]) -> float:
+    """Mean over the steps whose class is wanted, in nats."""
     total = 0.0
-    for t, c in enumerate(classes):
-        total -= np.log(softmax(seen.logits[part, t])[c])
-    return total / len(classes)
+    for at, c in wanted.items():
+        total -= np.log(softmax(seen.logits[at])[c])
+    return total / len(wanted)

@@ -12,24 +12,23 @@ Numbers = dict[str, np.ndarray]
 """Gradients by name, the gates of each controller stacked; the names are those of `library_numbers`."""
 
 
-class Lesson:
-    """One episode on the twin: what is shown, and which classes the scored part should be named.
+class SegmentTwin:
+    """A segment on the twin: what is shown, and the right classes at the steps of the loss mask.
 
     Attributes:
         net: the weights.
         context, queries: pairs of features and label.
-        scored: the part that is scored.
-        classes: the right answers there.
+        wanted: the class at each step that makes the loss, by part and step.
     """
 
-    def __init__(self, net: NetworkWeights, context: Pairs, queries: Pairs, scored: str, classes: list[int]):
-        self.net, self.context, self.queries, self.scored, self.classes = net, context, queries, scored, classes
+    def __init__(self, net: NetworkWeights, context: Pairs, queries: Pairs, wanted: dict[tuple[str, int], int]):
+        self.net, self.context, self.queries, self.wanted = net, context, queries, wanted
 
     def walk(self, **options) -> Passage:
         return walk(self.net, self.context, self.queries, **options)
 
     def loss(self, **options) -> float:
-        return cross_entropy(self.walk(**options), self.scored, self.classes)
+        return cross_entropy(self.walk(**options), self.wanted)
 
     def gradients(self, objective: Callable[[], float]) -> Numbers:
         """Derivatives of a number by every weight, by the first memory and by the inputs."""
@@ -51,39 +50,39 @@ class Lesson:
         return numbers
 
 
-def probes(lesson: Lesson) -> dict[Place, np.ndarray]:
-    """`δL/δc_t`: how the loss answers to a push at each output."""
+def true_gradients(segment: SegmentTwin) -> dict[Place, np.ndarray]:
+    """`δL/δc_t`: how the loss changes with a perturbation of each output."""
     gradients = {}
-    for place, output in lesson.walk().gave.items():
-        push = np.zeros_like(output)
-        perturb = lambda at, c, place=place, push=push: c + push if at == place else c
-        gradients[place] = numeric_gradient(lambda perturb=perturb: lesson.loss(perturb=perturb), push)
+    for place, output in segment.walk().gave.items():
+        perturbation = np.zeros_like(output)
+        perturb = lambda at, c, place=place, perturbation=perturbation: c + perturbation if at == place else c
+        gradients[place] = numeric_gradient(lambda perturb=perturb: segment.loss(perturb=perturb), perturbation)
     return gradients
 
 
-def through_beside(lesson: Lesson, synthetic: dict[Place, np.ndarray]) -> Numbers:
+def through_beside(segment: SegmentTwin, synthetic: dict[Place, np.ndarray]) -> Numbers:
     """True and synthetic gradient, both flowing on: derivatives of `L + Σ SG · c`, `SG` held fixed."""
 
     def objective() -> float:
-        seen = lesson.walk()
-        pulled = sum(float(synthetic[place] @ c) for place, c in seen.gave.items())
-        return cross_entropy(seen, lesson.scored, lesson.classes) + pulled
+        seen = segment.walk()
+        reached = sum(float(synthetic[place] @ c) for place, c in seen.gave.items())
+        return cross_entropy(seen, segment.wanted) + reached
 
-    return lesson.gradients(objective)
+    return segment.gradients(objective)
 
 
-def through_instead(lesson: Lesson, synthetic: dict[Place, np.ndarray]) -> Numbers:
+def through_instead(segment: SegmentTwin, synthetic: dict[Place, np.ndarray]) -> Numbers:
     """The synthetic gradient in place of all that comes back: every output is frozen for what follows it."""
-    frozen = lesson.walk().gave
+    frozen = segment.walk().gave
 
     def objective() -> float:
-        pulled = 0.0
+        reached = 0.0
 
         def perturb(place: Place, output: np.ndarray) -> np.ndarray:
-            nonlocal pulled
-            pulled += float(synthetic[place] @ output)
+            nonlocal reached
+            reached += float(synthetic[place] @ output)
             return frozen[place]
 
-        return lesson.loss(perturb=perturb) + pulled
+        return segment.loss(perturb=perturb) + reached
 
-    return lesson.gradients(objective)
+    return segment.gradients(objective)

@@ -4,21 +4,25 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tests.cells.tiny import FEATURES, WAY, WIDTH, lstm_twin, network_twin, pairs
+from tests.cells.tiny import FEATURES, WAY, WIDTH, lstm_twin, network_twin, nmn, pairs, shots
 from tests.reference.nmn import CONTROLLERS, Place
+from tests.reference.numeric import ERROR
 from tests.reference.synthetic import LSTMPredictorWeights, MLPWeights
-from tests.synthetic.paths import Lesson, Numbers
+from tests.synthetic.paths import Numbers, SegmentTwin
 
 from fastslow.cells.context import ContextAndQueries
+from fastslow.models.head import Head
 from fastslow.synthetic.predictors import MLPPredictor, SyntheticGradients
+from fastslow.synthetic.segment import Segment
+from fastslow.tasks.targets import Categorical
 
 CELLS = [("soft", "query", "write"), ("key-value", "query", "write"), ("soft", "memory", "input")]
 """Memory, compose and label input: the rows that gradients are checked on."""
 
 
 def predictors(kind: str = "mlp", seed: int = 7) -> SyntheticGradients:
-    """Predictors that say something: the last layer at full size, its bias too, and no layer without a live unit."""
-    fresh = SyntheticGradients(WIDTH, WAY, kind=kind, hidden=5, scale=1.0, key=jax.random.key(seed))
+    """Predictors of large predictions: the last layer and its bias at full size, and no layer without a live unit."""
+    fresh = SyntheticGradients(nmn().controllers, WAY, kind=kind, hidden=5, scale=1.0, key=jax.random.key(seed))
     readouts = lambda s: [getattr(s.predictors, name).readout.bias for name in CONTROLLERS]
     biases = [0.3 * jax.random.normal(k, (WIDTH,)) for k in jax.random.split(jax.random.key(seed + 1), 3)]
     fresh = eqx.tree_at(readouts, fresh, biases)
@@ -28,9 +32,29 @@ def predictors(kind: str = "mlp", seed: int = 7) -> SyntheticGradients:
     return eqx.tree_at(hidden, fresh, [bias + jnp.array([0.5, 0.4, 0.3, -0.3, 0.6]) for bias in hidden(fresh)])
 
 
-def lesson_twin(cell, head, inputs: ContextAndQueries, labels: ContextAndQueries, scored: str) -> Lesson:
-    classes = np.argmax(np.array(getattr(labels, scored)), axis=1).tolist()
-    return Lesson(network_twin(cell, head), pairs(inputs.context), pairs(inputs.queries), scored, classes)
+def head(seed: int = 5) -> Head:
+    return Head(WIDTH, Categorical(WAY), key=jax.random.key(seed))
+
+
+MASKS = {
+    "context": lambda support, queries: (np.ones(support, bool), np.zeros(queries, bool)),
+    "queries": lambda support, queries: (np.zeros(support, bool), np.ones(queries, bool)),
+    "mixed": lambda support, queries: (np.arange(support) > 0, np.arange(queries) == 0),
+}
+"""Loss masks for context and queries."""
+
+
+def segment_of(support: int, queries: int, mask: str = "queries") -> Segment:
+    context, asked = MASKS[mask](support, queries)
+    return Segment(*shots(support, queries), ContextAndQueries(jnp.asarray(context), jnp.asarray(asked)))
+
+
+def segment_twin(cell, head, segment: Segment) -> SegmentTwin:
+    wanted = {}
+    for part in ("context", "queries"):
+        classes, mask = (np.array(getattr(rows, part)) for rows in (segment.labels, segment.loss_mask))
+        wanted |= {(part, int(t)): int(np.argmax(classes[t])) for t in np.flatnonzero(mask)}
+    return SegmentTwin(network_twin(cell, head), pairs(segment.inputs.context), pairs(segment.inputs.queries), wanted)
 
 
 def by_place(rows: ContextAndQueries) -> dict[Place, np.ndarray]:
@@ -53,18 +77,18 @@ def predictor_twin(predictor) -> MLPWeights | LSTMPredictorWeights:
 
 
 def predicted_twin(twins: dict, outputs: dict[Place, np.ndarray], labels: ContextAndQueries) -> dict[Place, np.ndarray]:
-    """What the twins of the predictors say at each place; a query comes after the whole context."""
+    """Predictions of the predictors' twins at each place; a query comes after the whole context."""
     rows = {}
     for (name, part, t), output in outputs.items():
         rows[name, part, t] = np.concatenate([output, np.array(getattr(labels, part), np.float64)[t]])
-    told = {}
+    predicted = {}
     for name in CONTROLLERS:
         context = [rows[name, "context", t] for t in range(len(labels.context))]
-        for t, said in enumerate(twins[name].predict(context)):
-            told[name, "context", t] = said
+        for t, prediction in enumerate(twins[name].predict(context)):
+            predicted[name, "context", t] = prediction
         for b in range(len(labels.queries)):
-            told[name, "queries", b] = twins[name].predict([*context, rows[name, "queries", b]])[-1]
-    return told
+            predicted[name, "queries", b] = twins[name].predict([*context, rows[name, "queries", b]])[-1]
+    return predicted
 
 
 def library_numbers(gradients) -> Numbers:
@@ -87,4 +111,4 @@ def library_numbers(gradients) -> Numbers:
 def assert_same(got: Numbers, expected: Numbers) -> None:
     assert got.keys() == expected.keys()
     for name in expected:
-        np.testing.assert_allclose(got[name], expected[name], rtol=1e-5, atol=1e-8, err_msg=name)
+        np.testing.assert_allclose(got[name], expected[name], rtol=ERROR, atol=ERROR, err_msg=name)

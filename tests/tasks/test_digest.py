@@ -10,8 +10,8 @@ from tests.reference import gaussian_process as twin
 
 from fastslow.tasks import gaussian_process, glyphs
 from fastslow.tasks.digest import DECIMALS, draws_digest, reference
-from fastslow.tasks.gaussian_process import SCALES, GaussianProcessConfig, gaussian_process_tasks
-from fastslow.tasks.glyphs import SPLITS, GlyphsConfig, class_key, class_numbers, glyph_tasks
+from fastslow.tasks.gaussian_process import SCALES, GaussianProcessConfig
+from fastslow.tasks.glyphs import SPLITS, GlyphsConfig, class_key, class_numbers
 from fastslow.tasks.strokes import SHAKES, SIZE, class_program, draw
 
 MARGIN = 1e-4
@@ -86,19 +86,19 @@ def test_another_generator_has_another_checksum(monkeypatch: pytest.MonkeyPatch)
 
 def test_checksums_that_stand_in_result_files() -> None:
     """They were the same under SSE4.2, AVX2 and AVX-512; another value means other data, or another checksum."""
-    assert glyph_tasks(GlyphsConfig()).sha256.startswith("bd6c07e8369e3c34")
-    assert gaussian_process_tasks(GaussianProcessConfig()).sha256.startswith("41cbb59b141ba0ad")
+    assert GlyphsConfig().build().digest.startswith("bd6c07e8369e3c34")
+    assert GaussianProcessConfig().build().digest.startswith("41cbb59b141ba0ad")
 
 
 def test_settings_change_the_checksum_and_sizes_do_not() -> None:
-    glyph = {glyph_tasks(GlyphsConfig(jitter=jitter)).sha256 for jitter in (0.0, 0.5, 1.0, 1.5)}
+    glyph = {GlyphsConfig(jitter=jitter).build().digest for jitter in (0.0, 0.5, 1.0, 1.5)}
     assert len(glyph) == 4
-    assert glyph_tasks(GlyphsConfig(way=20, shot=3, queries=2)).sha256 in glyph
+    assert GlyphsConfig(way=20, shot=3, queries=2).build().digest in glyph
     base = GaussianProcessConfig(dimensions=2, length=9)
     changes = [{"dimensions": 3}, {"scale": 1.0}, {"variance": 2.0}, {"jitter": 0.1}, {"reach": 1.0}]
-    process = {gaussian_process_tasks(replace(base, **change)).sha256 for change in [{}, *changes]}
+    process = {replace(base, **change).build().digest for change in [{}, *changes]}
     assert len(process) == 6
-    assert gaussian_process_tasks(replace(base, length=5, scale=1.5)).sha256 in process
+    assert replace(base, length=5, scale=1.5).build().digest in process
 
 
 def test_the_checksum_is_of_two_decimals_and_the_settings() -> None:

@@ -8,10 +8,12 @@ import pytest
 from tests.reference.rounding import rounding
 
 from fastslow._checks import UserError
+from fastslow.metrics import ACCURACY
 from fastslow.tasks import glyphs
 from fastslow.tasks.base import Examples
 from fastslow.tasks.glyphs import CLASSES_PER_SPLIT, SPLITS, GlyphsConfig, GlyphsTask, class_key, class_numbers
 from fastslow.tasks.strokes import EDGE, MOST_JITTER, SHAKES, SIZE, STROKES, class_program, draw, ink, render
+from fastslow.tasks.targets import Categorical
 
 STEP = jnp.int32(0)
 DRAWING = rounding(40, scale=SIZE)
@@ -254,13 +256,39 @@ def test_pixels_alone_do_not_solve_the_task(test_episodes):
 # --- the three tasks, and mistakes
 
 
+def test_the_spec_is_that_of_small_images_and_as_many_classes_as_ways():
+    spec = GlyphsConfig(way=3).spec
+    assert (spec.kind, spec.episode, spec.shape, spec.label) == ("glyphs", "few-shot", (SIZE, SIZE), 3)
+    assert isinstance(spec.target, Categorical)
+    assert (spec.target.classes, spec.chance) == (3, 1 / 3)
+    assert spec.metrics == (ACCURACY,)
+    assert spec.monitor == ACCURACY
+    assert (spec.tokens, spec.padded) == (None, False)
+
+
+def test_a_learner_of_other_episodes_is_refused():
+    spec = GlyphsConfig().spec
+    spec.require("few-shot", "in-context")
+    with pytest.raises(
+        UserError, match="learner: got 'supervised', wanted one for few-shot episodes, which task glyphs"
+    ):
+        spec.require("sequence", "supervised")
+
+
+def test_episodes_are_drawn_without_end():
+    task = GlyphsTask(GlyphsConfig(), "train")
+    assert task.size() is None
+    with pytest.raises(UserError, match="wanted a task of finite data; GlyphsTask draws its episodes"):
+        task.at(STEP)
+
+
 def test_tasks_name_their_generator():
-    tasks = glyphs.glyph_tasks(GlyphsConfig())
+    tasks = GlyphsConfig().build()
     assert (tasks.train.split, tasks.validation.split, tasks.test.split) == SPLITS
-    assert tasks.data["name"] == "glyphs"
-    assert len(bytes.fromhex(tasks.data["sha256"])) == 32
-    assert glyphs.glyph_tasks(GlyphsConfig(way=20)).sha256 == tasks.sha256
-    assert glyphs.glyph_tasks(GlyphsConfig(jitter=0.5)).sha256 != tasks.sha256
+    assert tasks.data == {"name": "glyphs", "split": "2**30 each", "digest": tasks.digest, "scheme": "draws-sha256"}
+    assert len(bytes.fromhex(tasks.digest)) == 32
+    assert GlyphsConfig(way=20).build().digest == tasks.digest
+    assert GlyphsConfig(jitter=0.5).build().digest != tasks.digest
 
 
 @pytest.mark.parametrize(

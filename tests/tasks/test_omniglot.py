@@ -11,12 +11,12 @@ import pytest
 from fastslow._checks import UserError
 from fastslow.datasets.omniglot import Omniglot
 from fastslow.datasets.splits import Split, load_split
+from fastslow.metrics import ACCURACY
 from fastslow.tasks import omniglot as module
 from fastslow.tasks.omniglot import (
     OmniglotConfig,
     OmniglotTask,
     distinct,
-    omniglot_tasks,
     quarter_turns,
     task_from_arrays,
 )
@@ -208,21 +208,21 @@ def small_world(monkeypatch: pytest.MonkeyPatch) -> Omniglot:
 
 
 def test_the_tasks_of_a_split_hold_its_classes(small_world):
-    tasks = omniglot_tasks(OmniglotConfig(way=4, split="mine"))
-    assert tasks.data == {"name": "omniglot", "split": "mine", "sha256": "0" * 64}
+    tasks = OmniglotConfig(way=4, split="mine").build()
+    assert tasks.data == {"name": "omniglot", "split": "mine", "digest": "0" * 64, "scheme": "arrays-sha256"}
     for task, places in ((tasks.train, range(4)), (tasks.validation, [4]), (tasks.test, [5, 6])):
         np.testing.assert_array_equal(task.images, small_world.images[list(places)])
         assert (task.way, task.shot, task.queries, task.rotations) == (4, 1, 5, True)
 
 
 def test_training_drawings_alone_are_warped(small_world):
-    tasks = omniglot_tasks(OmniglotConfig(way=4, split="mine", warp=0.7))
+    tasks = OmniglotConfig(way=4, split="mine", warp=0.7).build()
     assert (tasks.train.warp, tasks.validation.warp, tasks.test.warp) == (0.7, 0.0, 0.0)
 
 
 def test_a_warp_changes_drawings_and_neither_classes_nor_order(small_world):
-    plain, warped = (omniglot_tasks(OmniglotConfig(way=4, split="mine", warp=w)).train for w in (0.0, 0.7))
-    before, after = (task.sample(jax.random.key(5), jnp.int32(0)) for task in (plain, warped))
+    plain, warped = (OmniglotConfig(way=4, split="mine", warp=w).build().train for w in (0.0, 0.7))
+    before, after = (draw(task, 5) for task in (plain, warped))
     np.testing.assert_array_equal(after.support.labels, before.support.labels)
     np.testing.assert_array_equal(after.query.labels, before.query.labels)
     assert not np.array_equal(after.support.inputs, before.support.inputs)
@@ -230,7 +230,19 @@ def test_a_warp_changes_drawings_and_neither_classes_nor_order(small_world):
 
 def test_a_way_that_one_side_cannot_serve_is_refused(small_world):
     with pytest.raises(UserError, match="way: got 5, wanted at most the 4 classes"):
-        omniglot_tasks(OmniglotConfig(way=5))
+        OmniglotConfig(way=5).build()
+
+
+def test_the_spec_needs_no_data():
+    spec = OmniglotConfig(way=7, split="nowhere").spec
+    assert (spec.kind, spec.episode, spec.shape, spec.label) == ("omniglot", "few-shot", (28, 28), 7)
+    assert (spec.target.classes, spec.chance, spec.metrics) == (7, 1 / 7, (ACCURACY,))
+
+
+@pytest.mark.parametrize("strength", [-0.1, 5.1, float("nan")])
+def test_a_warp_out_of_range_is_refused(small_world, strength):
+    with pytest.raises(UserError, match=f"warp: got {strength}, wanted a number from 0 to 5"):
+        OmniglotConfig(way=4, split="mine", warp=strength).build()
 
 
 def test_an_unknown_split_is_refused_before_anything_is_loaded(monkeypatch):
@@ -239,13 +251,13 @@ def test_an_unknown_split_is_refused_before_anything_is_loaded(monkeypatch):
 
     monkeypatch.setattr(module, "load_omniglot", never)
     with pytest.raises(UserError, match="one of omniglot_1200_423"):
-        omniglot_tasks(OmniglotConfig(split="nowhere"))
+        OmniglotConfig(split="nowhere").build()
 
 
 def test_the_real_data(real_data):
     if not (real_data / "omniglot").is_dir() and not (real_data / "images_background.zip").is_file():
         pytest.skip(f"no Omniglot in {real_data}")
-    tasks = omniglot_tasks(OmniglotConfig(way=20, shot=5, data=str(real_data)))
+    tasks = OmniglotConfig(way=20, shot=5, data=str(real_data)).build()
     split = load_split("omniglot_1200_423")
     assert (tasks.train.classes, tasks.validation.classes, tasks.test.classes) == (4600, 200, 1692)
     assert tasks.split == split.name

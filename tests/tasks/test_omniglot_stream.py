@@ -14,18 +14,10 @@ from tests.reference.rounding import rounding
 from fastslow._checks import UserError
 from fastslow.datasets.omniglot import Omniglot
 from fastslow.datasets.splits import Split
+from fastslow.metrics import ACCURACY, Axis
 from fastslow.tasks import omniglot_stream
-from fastslow.tasks.omniglot_stream import (
-    LABELS,
-    SHIFT,
-    TURN,
-    OmniglotStreamConfig,
-    OmniglotStreamTask,
-    bilinear,
-    omniglot_stream_tasks,
-    places,
-    spelled,
-)
+from fastslow.tasks.drawing import SHIFT, TURN, as_shown, bilinear, places
+from fastslow.tasks.omniglot_stream import STRINGS, OmniglotStreamConfig, OmniglotStreamTask
 
 CHARACTERS, DRAWINGS, SIDE = 7, 20, 35
 
@@ -98,20 +90,81 @@ def test_beyond_the_edge_is_paper() -> None:
 def test_a_class_keeps_its_label_and_counts_its_instances(labels: str) -> None:
     episode = draw(task(labels=labels))
     width = 5 if labels == "one-hot" else 25
-    assert episode.inputs.shape == (50, 20, 20)
-    assert episode.inputs.min() >= 0
-    assert 0.5 < episode.inputs.max() <= 1
+    assert episode.inputs.x.shape == (50, 20, 20)
+    assert episode.inputs.x.min() >= 0
+    assert 0.5 < episode.inputs.x.max() <= 1
     assert episode.targets.shape == (50, width)
     rows = [tuple(row) for row in episode.targets]
     assert len(set(rows)) == 5
     came: dict[tuple, int] = {}
-    for row, instance in zip(rows, episode.instance, strict=True):
+    for row, instance in zip(rows, episode.axis_index, strict=True):
         came[row] = came.get(row, 0) + 1
         assert instance == came[row]
     if labels == "strings":
         assert (episode.targets.reshape(50, 5, 5).sum(axis=2) == 1).all()
     else:
         assert (episode.targets.sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("labels", ["one-hot", "strings"])
+@pytest.mark.parametrize("start", [0, 2])
+def test_each_label_is_shown_one_step_late(labels: str, start: int) -> None:
+    one = OmniglotStreamTask(jnp.asarray(IMAGES), 5, 50, labels, balanced=False, start=start, grow_every=3)
+    episode = draw(one)
+    np.testing.assert_array_equal(episode.inputs.label[0], 0)
+    shown = np.where(episode.mask[1:, None], episode.targets[:-1], 0)
+    np.testing.assert_array_equal(episode.inputs.label[1:], shown)
+    assert episode.mask.sum() == (20 if start else 50)
+
+
+def test_the_spec_measures_instances() -> None:
+    spec = OmniglotStreamConfig(classes=15, length=150, split="nowhere").spec
+    assert (spec.kind, spec.episode, spec.shape) == ("omniglot-stream", "sequence", (20, 20))
+    axis = Axis("instance", (1, 2, 3, 4, 5, 10, 20, 50, 100), optional=(20, 50, 100))
+    assert spec.metrics == (ACCURACY.along(axis),)
+    assert spec.monitor == ACCURACY
+    assert not spec.padded
+    assert OmniglotStreamConfig(start=1).spec.padded
+
+
+def test_streams_are_drawn_without_end() -> None:
+    assert task().size() is None
+    with pytest.raises(UserError, match="wanted a task of finite data; OmniglotStreamTask draws its episodes"):
+        task().at(jnp.int32(0))
+
+
+def test_other_streams_may_be_asked_for() -> None:
+    config = OmniglotStreamConfig(labels="strings", classes=5, length=50, start=1)
+    same = config.with_streams()
+    assert (same.classes, same.length, same.balanced, same.start) == (5, 50, True, 0)
+    more = config.with_streams(classes=20)
+    assert (more.classes, more.length, more.balanced) == (20, 200, True)
+    longer = config.with_streams(classes=20, examples=700)
+    assert (longer.classes, longer.length, longer.balanced) == (20, 700, False)
+    one_hot = OmniglotStreamConfig(classes=5)
+    assert one_hot.with_streams(examples=7).length == 7
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "why"),
+    [
+        ("one-hot", {"classes": 6}, "classes: got 6, wanted no number, as the network was not trained on labels that"),
+        ("strings", {"classes": 0}, "classes: got 0"),
+        ("strings", {"classes": 8, "examples": 7}, "examples: got 7, wanted at least one for each of the 8 classes"),
+    ],
+)
+def test_other_streams_that_cannot_be_are_refused(labels: str, asked: dict, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        OmniglotStreamConfig(labels=labels).with_streams(**asked)
+
+
+def test_drawings_can_be_shown_as_they_are() -> None:
+    """Neither turned nor shifted, for the networks of a user's own images."""
+    got = as_shown(jnp.asarray(IMAGES[2, :2]))
+    # as for the twin above, and no turn adds to it
+    for image, shown in zip(IMAGES[2, :2], got, strict=True):
+        twin = shown_twin(image, 0.0, (0.0, 0.0), 0) / 255
+        np.testing.assert_allclose(shown, twin, rtol=0, atol=2 * rounding(8, scale=SIDE))
 
 
 def flat(grey: np.ndarray) -> jax.Array:
@@ -127,7 +180,7 @@ def test_an_image_comes_with_the_label_of_its_class_and_labels_are_dealt_out_ane
     dealt = set()
     for seed in range(4):
         episode = draw(one, seed)
-        characters = np.rint(episode.inputs[:, 10, 10] * 255 / 30).astype(int)
+        characters = np.rint(episode.inputs.x[:, 10, 10] * 255 / 30).astype(int)
         pairs = set(zip(characters.tolist(), episode.targets.argmax(axis=1).tolist(), strict=True))
         assert {character for character, _ in pairs} == set(range(1, CHARACTERS + 1))
         assert len(pairs) == CHARACTERS
@@ -163,7 +216,7 @@ def test_each_drawing_is_turned_and_shifted_anew_and_each_class_by_quarters() ->
     shifts, turns, quarters = [], [], []
     for seed in range(3):
         episode = draw(one, seed)
-        found = np.array([seen(image) for image in episode.inputs])
+        found = np.array([seen(image) for image in episode.inputs.x])
         quarter = np.rint(found[:, 2] / 90)
         labels = episode.targets.argmax(axis=1)
         of_class = [set(quarter[labels == label] % 4) for label in range(5)]
@@ -195,23 +248,23 @@ def test_strings_are_spread_over_all_labels() -> None:
     shares = letters.mean(axis=(0, 1))
     assert shares.shape == (25,)
     assert ((shares > 0.1) & (shares < 0.32)).all()
-    assert LABELS == 3125
+    assert STRINGS.strings == 3125
 
 
 def test_labels_and_classes_are_dealt_out_anew() -> None:
     first = [draw(task(classes=2, length=4), seed) for seed in range(40)]
     starts = np.array([e.targets[0, 0] for e in first])
     assert 0.2 < starts.mean() < 0.8
-    assert not np.array_equal(first[0].inputs, first[1].inputs)
+    assert not np.array_equal(first[0].inputs.x, first[1].inputs.x)
     again = draw(task(classes=2, length=4), 0)
-    np.testing.assert_array_equal(again.inputs, first[0].inputs)
+    np.testing.assert_array_equal(again.inputs.x, first[0].inputs.x)
 
 
 def test_no_drawing_comes_twice_before_all_of_its_class_have_come() -> None:
     """Drawings marked by their number."""
     one = OmniglotStreamTask(flat(10 * np.arange(1, DRAWINGS + 1)), 2, 40, "one-hot", True)
     episode = draw(one)
-    middle = np.rint(episode.inputs[:, 10, 10] * 25.5).astype(int)
+    middle = np.rint(episode.inputs.x[:, 10, 10] * 25.5).astype(int)
     for label in (0, 1):
         of_class = middle[episode.targets[:, label] == 1]
         assert sorted(of_class) == list(range(1, DRAWINGS + 1))
@@ -240,10 +293,10 @@ def test_streams_that_cannot_be_are_refused(settings: dict, why: str) -> None:
 
 
 def test_there_are_no_more_classes_than_strings() -> None:
-    many = jnp.zeros((LABELS + 1, 1, 2, 2), jnp.uint8)
-    OmniglotStreamTask(many, LABELS + 1, LABELS + 1, "one-hot", balanced=False)
+    many = jnp.zeros((STRINGS.strings + 1, 1, 2, 2), jnp.uint8)
+    OmniglotStreamTask(many, STRINGS.strings + 1, STRINGS.strings + 1, "one-hot", balanced=False)
     with as_users_come(), pytest.raises(UserError, match="classes: got 3126, wanted at most the 3125 labels there are"):
-        OmniglotStreamTask(many, LABELS + 1, LABELS + 1, "strings", balanced=False)
+        OmniglotStreamTask(many, STRINGS.strings + 1, STRINGS.strings + 1, "strings", balanced=False)
 
 
 def test_a_curriculum_adds_a_class_now_and_then_and_pads_the_rest() -> None:
@@ -252,9 +305,10 @@ def test_a_curriculum_adds_a_class_now_and_then_and_pads_the_rest() -> None:
         seen = set()
         for seed in range(4):
             episode = jax.tree.map(np.asarray, SAMPLE(grown, jax.random.key(seed), jnp.int32(step)))
-            counts = episode.instance > 0
+            counts = episode.mask
             assert counts.tolist() == [t < 10 * classes for t in range(50)]
-            assert all((part[~counts] == 0).all() for part in (episode.inputs, episode.targets))
+            assert all((part[~counts] == 0).all() for part in jax.tree.leaves(episode))
+            np.testing.assert_array_equal(episode.axis_index > 0, counts)
             seen.add(len(np.unique(episode.targets[counts], axis=0)))
         assert max(seen) == classes
 
@@ -284,14 +338,15 @@ def test_curricula_that_cannot_be_are_refused(settings: dict, why: str) -> None:
 
 
 def test_a_number_is_spelled_in_letters_of_five() -> None:
-    rows = np.asarray(spelled(jnp.array([0, 1, 7, 3124]))).reshape(4, 5, 5)
+    rows = np.asarray(STRINGS.spell(jnp.array([0, 1, 7, 3124]))).reshape(4, 5, 5)
     assert rows.argmax(axis=2).tolist() == [[0] * 5, [1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [4] * 5]
     assert (rows.sum(axis=2) == 1).all()
 
 
 def test_the_size_of_a_label() -> None:
-    assert OmniglotStreamConfig(classes=5).target == 5
-    assert OmniglotStreamConfig(classes=15, labels="strings").target == 25
+    one_hot, strings = OmniglotStreamConfig(classes=5).spec, OmniglotStreamConfig(classes=15, labels="strings").spec
+    assert (one_hot.label, one_hot.target.size, one_hot.chance) == (5, 5, 1 / 5)
+    assert (strings.label, strings.target.size, strings.chance) == (25, 25, 1 / 3125)
 
 
 def test_splits_share_no_character_and_training_alone_has_a_curriculum(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,10 +355,11 @@ def test_splits_share_no_character_and_training_alone_has_a_curriculum(monkeypat
     split = Split("toy", train=names[:4], validation=names[4:6], test=names[6:])
     monkeypatch.setattr(omniglot_stream, "load_split", lambda name: split)
     monkeypatch.setattr(omniglot_stream, "load_omniglot", lambda path, form: Omniglot(images, names, "0" * 64))
-    tasks = omniglot_stream_tasks(OmniglotStreamConfig(classes=2, length=20, start=1, grow_every=7))
+    tasks = OmniglotStreamConfig(classes=2, length=20, start=1, grow_every=7).build()
     shown = [set(np.unique(part.images)) for part in (tasks.train, tasks.validation, tasks.test)]
     assert shown == [{0, 1, 2, 3}, {4, 5}, {6, 7, 8}]
     assert [part.start for part in (tasks.train, tasks.validation, tasks.test)] == [1, 0, 0]
-    assert (tasks.train.grow_every, tasks.split, tasks.sha256) == (7, "toy", "0" * 64)
+    assert tasks.train.grow_every == 7
+    assert tasks.data == {"name": "omniglot", "split": "toy", "digest": "0" * 64, "scheme": "arrays-sha256"}
     with pytest.raises(UserError, match="classes: got 3, wanted at most the 2 characters there are for validation"):
-        omniglot_stream_tasks(OmniglotStreamConfig(classes=3, length=30))
+        OmniglotStreamConfig(classes=3, length=30).build()

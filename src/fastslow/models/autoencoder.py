@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_positive
+from .._checks import bad, check_positive
 from .._typing import Key, Scalar
 from ..tasks.base import TaskSpec
 from .base import AbstractModelConfig
@@ -87,6 +87,8 @@ class AutoencoderConfig(AbstractModelConfig):
         """Builds the autoencoder of a task's inputs.
 
         Raises:
-            UserError: a size that is not above 0.
+            UserError: the inputs are tokens, or a size is not above 0.
         """
+        if spec.tokens is not None:
+            raise bad("model", came=self.kind, wanted=f"another model, as inputs of task {spec.kind} are tokens")
         return Autoencoder(math.prod(spec.shape), self.hidden, self.features, key=key)

@@ -27,11 +27,6 @@ class Statistics(eqx.Module):
     variances: tuple[Float[Array, " channels"], ...]
 
 
-def blend(old: Statistics, new: Statistics, momentum: float) -> Statistics:
-    """Running statistics after one batch: `momentum · old + (1 − momentum) · new`."""
-    return jax.tree.map(lambda a, b: momentum * a + (1 - momentum) * b, old, new)
-
-
 def max_pool(x: Float[Array, "images height columns channels"]) -> Float[Array, "images half_h half_w channels"]:
     """2×2 max-pooling with stride 2; an odd last row or column is dropped.
 
@@ -156,6 +151,7 @@ class ConvConfig(AbstractEmbeddingConfig):
         """
         if spec.tokens is not None or len(spec.shape) != 2 or spec.shape[0] != spec.shape[1]:
             raise bad("embed", came=self.kind, wanted=f"flatten or lookup, as task {spec.kind} has no square images")
+        check_positive("blocks", self.blocks)
         if spec.shape[0] >> self.blocks == 0:
             raise bad("blocks", came=self.blocks, wanted=f"fewer, as images have {spec.shape[0]} rows")
         return ConvEmbedding(self.features, self.channels, self.blocks, spec.shape[0], key=key)

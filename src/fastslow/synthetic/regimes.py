@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from .._checks import UserError, bad, check_choice, check_positive
+from .._checks import UserError, bad, check_choice, check_positive, check_real
 from .predictors import PredictorKind
 
 Regime = Literal["true", "both", "synthetic", "meta"]
@@ -43,7 +43,8 @@ class FeedbackConfig:
         """
         check_choice("regime", self.regime, ("true", "both", "synthetic", "meta"))
         check_choice("reach", self.reach, ("local", "through"))
-        check_positive("alpha", self.alpha)
+        check_choice("predictor", self.predictor, ("lstm", "mlp"))
+        check_real("alpha", self.alpha)
         check_positive("hidden", self.hidden)
         if self.regime == "meta" and self.reach == "through":
             raise UserError(

@@ -10,12 +10,13 @@ Settings enter as they are written, since draws with arbitrary settings could li
 import hashlib
 from collections.abc import Callable
 from functools import wraps
+from typing import Literal
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-SCHEME = "draws-sha256"
+SCHEME: Literal["draws-sha256"] = "draws-sha256"
 """Name of this kind of checksum in a result file."""
 DECIMALS = 2
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}

@@ -108,13 +108,10 @@ class Run:
 
     def report(self) -> Report:
         """Waits for the figures of this step, writes them to the metrics file and returns them."""
-        state = self.state
-        best = None if state.best is None else state.best.value
         totals, best, diverged_at, validation = jax.device_get(
-            (state.totals, best, state.diverged_at, self._validation)
+            (self.state.totals, self.state.best, self.state.diverged_at, self._validation)
         )
         active = diverged_at == NEVER
-        unknown = np.full(len(active), math.nan)
         report = Report(
             step=self.step,
             steps=self._config.steps,
@@ -122,7 +119,7 @@ class Run:
             metrics={key: _mean(total, active) for key, total in totals.items()} if self._timer.started else {},
             monitor=self._monitor,
             validation={key: _per_seed(value, active) for key, value in validation.items()},
-            best=_per_seed(unknown if best is None else best, np.ones_like(active)),
+            best=(None,) * len(active) if best is None else _per_seed(best.value, best.step != NEVER),
             steps_per_second=self._timer.rate(self.step),
             remaining=self._timer.remaining(self.step),
             seconds=self._timer.seconds(),

@@ -27,7 +27,7 @@ class Best(eqx.Module):
     Attributes:
         params: parameters; zeros before the first validation.
         model_state: the model state that belongs to them.
-        value: value of the monitored metric in validation; NaN before the first.
+        value: value of the monitored metric in validation; zero before the first.
         step: the update they were reached after; -1 before the first validation.
     """
 
@@ -131,7 +131,7 @@ def _nothing_yet(states: LearnerState, seeds: int) -> Best:
     return Best(
         params=jax.tree.map(jnp.zeros_like, states.params),
         model_state=jax.tree.map(jnp.zeros_like, states.model_state),
-        value=jnp.full(seeds, jnp.nan),
+        value=jnp.zeros(seeds),
         step=jnp.full(seeds, NEVER, jnp.int32),
     )
 

@@ -3,12 +3,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fastslow.models.embed import EPSILON, ConvBlock, ConvEmbedding, Statistics, blend, max_pool
 from jax.test_util import check_grads
+from tests.models.specs import IMAGES, TOKENS, VECTORS, spec
 from tests.reference import conv as twin
 from tests.reference.rounding import rounding
+from tests.sentences import refused
 
-from fastslow._checks import UserError
+from fastslow.models.conv import EPSILON, ConvBlock, ConvConfig, ConvEmbedding, max_pool
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -102,14 +103,6 @@ def test_pooling_takes_the_largest_and_drops_an_odd_edge() -> None:
     assert max_pool(x)[0, :, :, 0].tolist() == [[6.0, 8.0]]
 
 
-def test_running_statistics_are_an_average() -> None:
-    old = Statistics((jnp.zeros(2),), (jnp.ones(2),))
-    new = Statistics((jnp.full(2, 10.0),), (jnp.full(2, 3.0),))
-    mixed = blend(old, new, 0.9)
-    np.testing.assert_allclose(mixed.means[0], 1.0, rtol=rounding(4, precision=np.float64))
-    np.testing.assert_allclose(mixed.variances[0], 1.2, rtol=rounding(4, precision=np.float64))
-
-
 def test_neutral_statistics_fit_the_blocks() -> None:
     embed = embedding()
     neutral = embed.neutral()
@@ -119,7 +112,35 @@ def test_neutral_statistics_fit_the_blocks() -> None:
     assert all((v == 1).all() for v in neutral.variances)
 
 
+def test_its_settings_build_it() -> None:
+    embed = ConvConfig(features=5, channels=3, blocks=2).build(IMAGES, key=jax.random.key(0))
+    assert embed.out_size == 5
+    assert [block.kernel.shape for block in embed.blocks] == [(3, 3, 1, 3), (3, 3, 3, 3)]
+    assert embed.project.weight.shape == (5, 3)  # one pixel is left of four by four
+    features, _ = jax.eval_shape(embed, jax.ShapeDtypeStruct((2, 4, 4), float), None)
+    assert features.shape == (2, 5)
+
+
+def test_an_odd_image_loses_its_edge() -> None:
+    embed = ConvConfig(features=5, channels=3, blocks=2).build(spec((7, 7)), key=jax.random.key(0))
+    features, _ = jax.eval_shape(embed, jax.ShapeDtypeStruct((2, 7, 7), float), None)
+    assert features.shape == (2, 5)
+
+
 @pytest.mark.parametrize("named", ["features", "channels", "blocks"])
-def test_sizes_below_one_are_refused(named: str) -> None:
-    with pytest.raises(UserError, match=f"{named}: got 0"):
-        ConvEmbedding(**{named: 0}, key=jax.random.key(0))
+@pytest.mark.parametrize("value", [0, -1])
+def test_sizes_below_one_are_refused(named: str, value: int) -> None:
+    with refused(f"{named}: got {value}"):
+        ConvConfig(**{named: value}).build(spec((28, 28)), key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("given", [TOKENS, VECTORS, spec((4, 5)), spec((4, 4, 3))], ids=lambda one: str(one.shape))
+def test_other_inputs_than_square_images_are_refused(given) -> None:
+    with refused("embed: got 'conv', wanted flatten or lookup, as task toy has no square images"):
+        ConvConfig().build(given, key=jax.random.key(0))
+
+
+def test_more_blocks_than_an_image_has_halves_are_refused() -> None:
+    ConvConfig(blocks=2).build(IMAGES, key=jax.random.key(0))
+    with refused("blocks: got 3, wanted fewer, as images have 4 rows"):
+        ConvConfig(blocks=3).build(IMAGES, key=jax.random.key(0))

@@ -5,17 +5,17 @@ import numpy as np
 from .memory import softmax
 
 
-def categorical_surprise(logits: np.ndarray, one_hot: np.ndarray) -> float:
+def categorical_nll(logits: np.ndarray, one_hot: np.ndarray) -> float:
     """eq. 25, one step."""
     p = softmax(logits)
     return -sum(one_hot[i] * np.log(p[i]) for i in range(len(p)))
 
 
-def string_surprise(logits: np.ndarray, string: np.ndarray, letters: int) -> float:
+def string_nll(logits: np.ndarray, string: np.ndarray, letters: int) -> float:
     """eq. 26, one step: a softmax for each chunk of `letters` numbers."""
     total = 0.0
     for start in range(0, len(logits), letters):
-        total += categorical_surprise(logits[start : start + letters], string[start : start + letters])
+        total += categorical_nll(logits[start : start + letters], string[start : start + letters])
     return total
 
 
@@ -31,7 +31,7 @@ def string_is_right(logits: np.ndarray, string: np.ndarray, letters: int) -> boo
     return right
 
 
-def gaussian_surprise(value: float, mean: float, deviation: float) -> float:
+def gaussian_nll(value: float, mean: float, deviation: float) -> float:
     """Minus the log of the normal density."""
     density = np.exp(-((value - mean) ** 2) / (2 * deviation**2)) / (deviation * np.sqrt(2 * np.pi))
     return -np.log(density)

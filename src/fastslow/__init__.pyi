@@ -43,8 +43,8 @@ from .metrics import Metric as Metric
 from .models.classifier import Classifier as Classifier
 from .models.classifier import ClassifierConfig as ClassifierConfig
 from .models.conv import ConvConfig as ConvConfig
-from .models.embedding import AbstractEmbedding as AbstractEmbedding
 from .models.embedder import EmbedderConfig as EmbedderConfig
+from .models.embedding import AbstractEmbedding as AbstractEmbedding
 from .models.flatten import FlattenConfig as FlattenConfig
 from .models.head import Head as Head
 from .models.lookup import LookupConfig as LookupConfig

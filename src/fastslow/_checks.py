@@ -21,11 +21,13 @@ def bad(argument: str, *, came: object, wanted: str, remedy: str = "") -> UserEr
         The error, to be raised by the caller.
     """
     tail = f"; {remedy}" if remedy else ""
-    return UserError(f"{argument}: got {_shown(came)}, wanted {wanted}{tail}.")
+    return UserError(f"{argument}: got {shown(came)}, wanted {wanted}{tail}.")
 
 
-def _shown(value: object) -> str:
-    """A value as Python writes it, on one line and cut where it is long."""
+def shown(value: object) -> str:
+    """A value as a message shows it: as Python writes it, on one line, and shorter where that is long."""
+    if isinstance(value, int) and abs(value) >= 10**18:
+        return f"an integer of about {int(value.bit_length() * 0.30103) + 1} digits"
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a whole number of some thousand digits, or lists nested as deeply
@@ -50,6 +52,8 @@ LARGEST_FLOAT = 3.4028234663852886e38
 """Largest number that 32 bits hold; beyond it a setting becomes infinity on the device."""
 LARGEST_INT = 2**31 - 1
 """Largest integer that 32 bits hold; the device counts in them."""
+LARGEST_SIZE = 2**16
+"""Largest size of an array along one axis that a setting may ask for."""
 
 
 def check_real(argument: str, value: object, *, above: float = 0.0, most: float = LARGEST_FLOAT) -> None:
@@ -57,7 +61,7 @@ def check_real(argument: str, value: object, *, above: float = 0.0, most: float 
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not above < value <= most:
         limit = "" if most == LARGEST_FLOAT else f" and at most {most:g}"
-        raise bad(argument, came=shortened(value), wanted=f"a finite number above {above:g}{limit}")
+        raise bad(argument, came=value, wanted=f"a finite number above {above:g}{limit}")
 
 
 def check_integer(argument: str, value: object, *, least: int = 1, most: int = LARGEST_INT, reason: str = "") -> None:
@@ -65,20 +69,9 @@ def check_integer(argument: str, value: object, *, least: int = 1, most: int = L
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     if not is_integer or not least <= value <= most:
         because = f", since {reason}" if reason else ""
-        raise bad(argument, came=shortened(value), wanted=f"an integer from {least} to {most}{because}")
+        raise bad(argument, came=value, wanted=f"an integer from {least} to {most}{because}")
 
 
-def shortened(value: object) -> object:
-    """A value as a message shows it: a very long integer by its number of digits."""
-    if isinstance(value, int) and abs(value) >= 10**18:
-        return _Shown(f"an integer of about {int(value.bit_length() * 0.30103) + 1} digits")
-    return value
-
-
-class _Shown(str):
-    """Text that `repr` gives as it is."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
+def check_size(argument: str, value: object, *, least: int = 1) -> None:
+    """Raises `UserError` unless `value` can be the size of an array."""
+    check_integer(argument, value, least=least, most=LARGEST_SIZE, reason="larger arrays do not fit into memory")

@@ -69,7 +69,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
         process.kill()
     assert process.returncode == 130, rest
     assert told == ""
-    assert rest.splitlines()[-1] == f"Interrupted; all is saved, so go on with: fastslow train --resume --out {out}"
+    assert rest.splitlines()[-1] == f"Interrupted; all is saved, so continue with: fastslow train --resume --out {out}"
     assert Checkpoints(out / "checkpoints").steps()
     assert not any("tmp" in path.name for path in (out / "checkpoints").iterdir())
 

@@ -117,14 +117,33 @@ def test_facts_that_differ_are_shown_and_names_are_no_markup(capsys):
     show(results_table(rows))
     out = words(capsys.readouterr().out)
     assert "[bold]a[/bold]" in out
-    assert "transductive no" in out
-    assert "transductive yes" in out
-    assert "fine-tune" not in out
+    assert "seeds transductive" in out
+    assert "1,800 3 no b" in out
+    assert "1,800 3 yes" in out
+    assert out.endswith("All rows: metric accuracy, protocol fine-tune, regime meta")
+
+
+def test_several_facts_that_differ_share_a_column_and_some_rows_have_none(capsys):
+    rows = [replace(ROW, facts={"regime": "meta", "updates": 4000, "protocol": "fine-tune"}), replace(ROW, row="b")]
+    rows += [replace(ROW, row="c", facts={"regime": "true"})]
+    show(results_table([*rows[:1], replace(rows[1], facts={"regime": "true", "updates": 20}), rows[2]]))
+    out = words(capsys.readouterr().out)
+    assert "seeds facts" in out
+    assert "3 regime meta, updates 4,000" in out
+    assert "3 regime true, updates 20 c" in out
+    assert out.endswith("All rows: metric accuracy Where it applies: protocol fine-tune")
 
 
 def test_a_column_says_which_metric_where_there_are_several(capsys):
     rows = [replace(ROW, axis={"instance": k}) for k in (1, 2)]
     show(results_table(rows))
     out = words(capsys.readouterr().out)
-    assert "accuracy, instance 1" in out
-    assert "accuracy, instance 2" in out
+    assert "main accuracy measured" in out
+    assert out.count("NMN + SG") == 1
+    assert "NMN + SG instance 1 97.6 %" in out
+    assert "instance 2 97.6 %" in out
+    show(results_table([ROW, replace(LOG, axis={})]))
+    out = words(capsys.readouterr().out)
+    assert "metric measured" in out
+    assert "NMN + SG accuracy 97.6 %" in out
+    assert "MANN log likelihood (nats) -0.5" in out

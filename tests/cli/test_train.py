@@ -11,7 +11,7 @@ from tests.cli.toy import DATA
 
 from fastslow._checks import UserError
 from fastslow.cli import train
-from fastslow.cli.folders import remember_preset
+from fastslow.cli.folders import Notes, write_notes
 from fastslow.configs.config import read_config
 from fastslow.configs.json import to_json
 from fastslow.configs.presets import SMOKE
@@ -78,15 +78,80 @@ def test_a_finished_run_is_not_trained_again(finished, call, monkeypatch):
 
 def test_test_episodes_are_gone_on_with_too(copy, call, monkeypatch):
     monkeypatch.setattr(train, "train", lambda *_, **__: pytest.fail("trained again"))
-    assert json.loads((copy / "preset.json").read_text()) == {"preset": "smoke", "episodes": 20}
-    remember_preset(copy, "smoke", 7)
+    noted = json.loads((copy / "preset.json").read_text())
+    assert (noted["preset"], noted["episodes"]) == ("smoke", 20)
+    write_notes(copy, Notes("smoke", 7), ASKED)
     seen = []
     monkeypatch.setattr(train, "is_result_of", lambda row, config, episodes: seen.append(episodes) or True)
     for words in (), ("--episodes", 9):
         assert call("train", "--resume", "--out", copy, *words).code == 0
-    (copy / "preset.json").write_text(json.dumps({"preset": "smoke"}))  # as older versions wrote it
-    assert call("train", "--resume", "--out", copy).code == 0
-    assert seen == [7, 9, 20]
+    (copy / "preset.json").unlink()
+    assert call("train", "smoke", "--resume", "--out", copy, "--episodes", 11).code == 0
+    assert seen == [7, 9, 11]
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        None,
+        "",
+        "[]",
+        '{"preset": "smoke"}',
+        '{"preset": "smoke", "episodes": 20}',
+        '{"preset": "main", "episodes": 600}',
+        '{"preset": "smoke", "episodes": true, "sha256": ""}',
+        {"preset": "main"},
+        {"episodes": 600},
+        {"sha256": "0" * 64},
+    ],
+    ids=str,
+)
+def test_a_run_whose_notes_are_not_its_own_is_not_resumed(noted, copy, call):
+    """Another preset or another number of test episodes would give another result without a word."""
+    path = copy / "preset.json"
+    whole = json.loads(path.read_text())
+    path.unlink()
+    if noted is not None:
+        path.write_text(noted if isinstance(noted, str) else json.dumps({**whole, **noted}))
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    for words in (), ("smoke",), ("--episodes", 20):
+        ended = call("train", *words, "--resume", "--out", copy)
+        assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
+        assert "preset" in ended.err
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_the_newest_checkpoint_is_not_replaced_by_an_older_one_without_a_word(copy, call, toy):
+    shutil.rmtree(copy / "checkpoints" / "4")
+    for verb in "evaluate", "plot":
+        ended = call(verb, copy)
+        assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
+        assert "the checkpoint of step 4, which was saved last, is missing" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"junk", "line 1 is no report"),
+        (b'{"step": 1}', "its seconds are no number"),
+        (b'{"step": null, "seconds": 1}', "its step is no number"),
+        (b'{"step": 1, "seconds": 1, "loss": ["x"]}', "its loss holds something else"),
+        (b'{"step": 1, "seconds": 1, "loss": NaN}', "NaN is no JSON number"),
+        (b"\xff\xfe", "line 1 is no report"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+    ids=["junk", "seconds", "step", "text", "nan", "bytes", "deep"],
+)
+@pytest.mark.parametrize("words", [("plot",), ("train", "--resume", "--steps", 6, "--out")], ids=["plot", "resume"])
+def test_metrics_that_are_none_are_named(words, line, said, copy, call, toy):
+    path = copy / "metrics.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    ended = call(*words, copy)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
 def test_json_is_alone_on_standard_output(finished, call):
@@ -149,7 +214,7 @@ def test_a_used_folder_is_refused(words, sentence, finished, call, toy):
 
 def test_a_folder_in_use_by_another_process_is_refused(tmp_path, call, toy):
     with RunFolder(tmp_path, to_json(SMOKE)):
-        ended = call("train", "smoke", "--out", tmp_path, "--resume")
+        ended = call("train", "smoke", "--out", tmp_path, "--resume", "--episodes", 20)
     assert ended.code == 2
     assert "in use by another process" in ended.err
 
@@ -182,7 +247,7 @@ def test_an_error_nobody_foresaw_is_one_sentence_and_a_log(tmp_path, call, monke
     log = tmp_path / "error.log"
     ended = call("train", "smoke", "--out", tmp_path)
     assert ended.code == 1
-    assert ended.err == f"fastslow: RuntimeError: the moon is in the way; the whole story is in {log}.\n"
+    assert ended.err == f"fastslow: RuntimeError: the moon is in the way; the traceback is in {log}.\n"
     assert log.read_text().startswith("Traceback")
     monkeypatch.setenv("FASTSLOW_TRACEBACK", "1")
     assert "Traceback" in call("train", "smoke", "--out", tmp_path).err
@@ -195,7 +260,7 @@ def test_an_interrupt_says_how_to_go_on(copy, call, monkeypatch):
     monkeypatch.setattr(train, "train", interrupted)
     ended = call("train", "--resume", "--out", copy, "--steps", 6)
     assert ended.code == 130
-    assert ended.err.splitlines()[-1].endswith(f"go on with: fastslow train --resume --out {copy}")
+    assert ended.err.splitlines()[-1].endswith(f"continue with: fastslow train --resume --out {copy}")
 
 
 def test_flags_reach_the_main_job(tmp_path, call, finished, monkeypatch):
@@ -236,7 +301,7 @@ def test_new_runs_are_numbered_and_the_newest_is_gone_on_with(tmp_path, call, fi
     for number in ("001", "009"):
         shutil.copytree(finished[0], tmp_path / "runs" / f"smoke-{number}")
     ended = call("train", "smoke", "--resume")
-    assert (ended.code, ended.err.splitlines()[0]) == (0, "Going on with runs/smoke-009.")
+    assert (ended.code, ended.err.splitlines()[0]) == (0, "Resuming runs/smoke-009.")
     seen = []
     monkeypatch.setattr(train, "train", lambda config, out, **_: seen.append(out) or 1 / 0)
     assert call("train", "smoke").code == 1

@@ -64,7 +64,7 @@ def test_the_main_job_compares_a_network_with_itself_without_synthetic_gradients
     assert [row.row for row in rows] == [main.FAST, main.SLOW, main.PIXELS]
     assert [row.facts.get("regime") for row in rows] == ["meta", "true", None]
     fast, slow = (dict(row.config) for row in rows[:2])
-    learners = [config.pop("learner") for config in (fast, slow)]
+    learners = [dict(config.pop("learner")) for config in (fast, slow)]
     assert learners[0].pop("feedback") != learners[1].pop("feedback")
     assert learners[0] == learners[1]
     assert fast == slow

@@ -1,6 +1,7 @@
 """Flags that choose a member of a union, such as `--task omniglot` or `--model.cell mann`.
 
-They are read before all others, since the members say which other flags there are.
+They are read before all others, since the members say which other flags there are. Outer ones are read before inner
+ones, whatever their order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,8 @@ def _kind(member: Any) -> str:
 def choose(config: Any, argv: Sequence[str]) -> tuple[Any, list[str]]:
     """Puts the members that were typed into a configuration, each with its own defaults.
 
+    A member that is there already stays as it is.
+
     Args:
         config: the configuration to start from.
         argv: what was typed.
@@ -59,18 +62,50 @@ def choose(config: Any, argv: Sequence[str]) -> tuple[Any, list[str]]:
         UserError: a name that no member has.
     """
     rest = list(argv)
-    while True:
-        typed = {choice.path: choice for choice in choices(config)}
-        found = next((place for place, word in enumerate(rest) if word.partition("=")[0][2:] in typed), None)
-        if found is None:
-            return config, rest
-        flag, _, value = rest.pop(found).partition("=")
-        if not value:
-            value = rest.pop(found) if found < len(rest) else ""
-        choice = typed[flag[2:]]
+    while typed := next(((c, at) for c in choices(config) if (at := _typed(c.path, rest)) is not None), None):
+        choice, at = typed
+        flag, is_joined, value = rest.pop(at).partition("=")
+        if not is_joined:
+            value = rest.pop(at) if at < len(rest) else ""
         if value not in choice.members:
-            raise bad(flag, came=value[:80], wanted=f"one of {', '.join(choice.members)}")
-        config = _replaced(config, choice.path.split("."), choice.members[value]())
+            raise bad(flag, came=value, wanted=f"one of {', '.join(choice.members)}")
+        if value != choice.chosen:
+            config = _replaced(config, choice.path.split("."), choice.members[value]())
+    return config, rest
+
+
+def _typed(path: str, argv: Sequence[str]) -> int | None:
+    """Where the flag of a path stands."""
+    return next((at for at, word in enumerate(argv) if word.partition("=")[0] == _flag(path)), None)
+
+
+def _flag(path: str) -> str:
+    return f"--{path.replace('_', '-')}"
+
+
+def check_left(config: Any, argv: Sequence[str]) -> None:
+    """Refuses a flag of a part that a chosen member does not have, and another one has.
+
+    Raises:
+        UserError: naming the member.
+    """
+    chosen = {_flag(choice.path): choice for choice in choices(config)}
+    for at, word in enumerate(argv):
+        flag, is_joined, value = word.partition("=")
+        path, _, part = flag.rpartition(".")
+        outer, part = chosen.get(path), part.replace("-", "_").removeprefix("no_")
+        if outer is None or part in _parts(outer.members.get(outer.chosen)):
+            continue
+        having = [name for name, member in outer.members.items() if part in _parts(member)]
+        if having:
+            came = value if is_joined else " ".join(argv[at + 1 : at + 2])
+            wanted = f"nothing, as {outer.path} {outer.chosen} has no {part}"
+            raise bad(flag, came=came, wanted=wanted, remedy=f"choose {path} {' or '.join(having)}")
+
+
+def _parts(member: Any) -> set[str]:
+    """Names of a member's settings."""
+    return {field.name for field in fields(member)} if member is not None else set()
 
 
 def _replaced(config: Any, path: list[str], member: Any) -> Any:
@@ -83,8 +118,8 @@ def choices_help(config: Any) -> str:
     lines = []
     for choice in choices(config):
         others = [name for name in choice.members if name != choice.chosen]
-        lines.append(f"--{choice.path} {'|'.join([choice.chosen, *others])}")
+        lines.append(f"{_flag(choice.path)} {'|'.join([choice.chosen, *others])}")
     return "\n\n".join(lines)
 
 
-__all__ = ["Choice", "choices", "choices_help", "choose"]
+__all__ = ["Choice", "check_left", "choices", "choices_help", "choose"]

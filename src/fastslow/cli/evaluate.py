@@ -20,6 +20,7 @@ from ..tasks.omniglot_stream import PER_CLASS, OmniglotStreamConfig
 from ..training.files import check_writable
 from ..zoo.saved import load
 from .console import say, show_results
+from .flags import check_test_episodes
 from .models import with_data_of
 from .start import use_all_cores
 
@@ -55,7 +56,7 @@ class EvaluateFlags:
     """Numbers of classes in a stream, for a network on streams whose labels are strings; without it as many as it was
     trained on."""
     examples: int | None = None
-    """Examples in a stream, each of a class drawn anew; without it ten of each of `--classes` in random order, or
+    """Examples in a stream, each of a class drawn at random; without it ten of each of `--classes` in random order, or
     streams as the network was trained on."""
     data: Path | None = None
     """Folder of the data set; without it where the model was trained from, or as for training."""
@@ -76,8 +77,7 @@ def run(words: Sequence[str]) -> int:
     """Runs `fastslow evaluate`."""
     use_all_cores()
     flags = tyro.cli(EvaluateFlags, args=words, prog="fastslow evaluate", description=_DESCRIPTION)
-    if flags.episodes < 2:
-        raise bad("--episodes", came=flags.episodes, wanted="at least 2, for an interval")
+    check_test_episodes(flags.episodes)
     saved = load(flags.model)
 
     trained = with_data_of(saved, flags.data, lambda config: with_statistics(config, flags.statistics))

@@ -11,6 +11,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from .._checks import UserError, bad
 from ..configs.config import Config
+from ..training.config import check_episodes
 from .choices import choices_help
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
@@ -47,7 +48,7 @@ class TrainFlags:
     out: Path | None = None
     """Run folder; without it runs/<preset>-NNN with the next free number, or the newest one for --resume."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in the folder, as it was configured; --steps may grow."""
+    """Continue the run in the folder, as it was configured; --steps may grow."""
     steps: int | None = None
     """Updates to make; short for --training.steps."""
     seeds: int | None = None
@@ -101,6 +102,13 @@ def with_data(config: Config, data: Path | None) -> Config:
     return replace(config, task=replace(config.task, data=str(data)))
 
 
+def check_test_episodes(episodes: int) -> None:
+    """Raises `UserError` unless a model can be measured, with an interval, on so many test episodes."""
+    if episodes < 2:
+        raise bad("--episodes", came=episodes, wanted="at least 2, for an interval")
+    check_episodes("--episodes", episodes)
+
+
 @dataclass(frozen=True)
 class Place:
     """What must be known before the other flags can be shown with their defaults.
@@ -109,7 +117,8 @@ class Place:
         preset: the first word, unless it is a flag.
         flags: the other words.
         out: the run folder that was typed.
-        resume: whether a run is gone on with.
+        resume: whether a run is resumed.
+        episodes: the test episodes that were typed.
         asks_for_help: whether to show the help and do nothing.
     """
 
@@ -117,6 +126,7 @@ class Place:
     flags: tuple[str, ...]
     out: Path | None
     resume: bool
+    episodes: int | None
     asks_for_help: bool
 
 
@@ -127,10 +137,11 @@ _HELP = {"-h", "--help"}
 class _PlaceFlags:
     out: Path | None = None
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    episodes: int | None = None
 
 
 def read_place(words: Sequence[str]) -> Place:
-    """Reads the preset, the folder and whether a run is gone on with; what else was typed is passed over."""
+    """Reads the preset, the folder and whether a run is resumed; what else was typed is passed over."""
     preset = words[0] if words and not words[0].startswith("-") else None
     rest = tuple(words[preset is not None :])
     known, _ = tyro.cli(
@@ -140,7 +151,7 @@ def read_place(words: Sequence[str]) -> Place:
         add_help=False,
         return_unknown_args=True,
     )
-    return Place(preset, rest, known.out, known.resume, asks_for_help=not _HELP.isdisjoint(rest))
+    return Place(preset, rest, known.out, known.resume, known.episodes, asks_for_help=not _HELP.isdisjoint(rest))
 
 
 def read_flags(flags: Sequence[str], preset: str, config: Config) -> TrainFlags:

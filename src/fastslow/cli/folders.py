@@ -1,17 +1,21 @@
 """Run folders by their names: `runs/<name>-NNN` in the current folder."""
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from .._checks import UserError
+from .._checks import LARGEST_INT, UserError
+from ..configs.config import Config
+from ..configs.json import to_json
 from ..training.files import replace_text, writing
 from ..training.folder import read_json
 
 RUNS = Path("runs")
-_PRESET = "preset.json"
+_NOTES, _SEAL = "preset.json", "sha256"
 
 
 def newest(name: str) -> Path | None:
@@ -33,7 +37,7 @@ def resumable(name: str, command: str) -> Path:
     """
     found = newest(name)
     if found is None:
-        raise UserError(f"--resume: there is no run {RUNS / name}-NNN in this folder to go on with; type `{command}`.")
+        raise UserError(f"--resume: there is no run {RUNS / name}-NNN in this folder to resume; type `{command}`.")
     return found
 
 
@@ -62,19 +66,48 @@ def _made(name: str) -> Path:
             return folder
 
 
-def remember_preset(folder: Path, preset: str, episodes: int) -> None:
-    """Notes in a run folder which preset it is a run of, and how many test episodes it is to be measured on."""
-    text = json.dumps({"preset": preset, "episodes": episodes}) + "\n"
-    if not (folder / _PRESET).is_file() or (folder / _PRESET).read_text(encoding="utf-8") != text:
-        replace_text(folder / _PRESET, text)
+@dataclass(frozen=True)
+class Notes:
+    """What a run folder notes beside its configuration. Attributes: `preset`, its name; `episodes` it is tested on."""
+
+    preset: str
+    episodes: int
 
 
-def remembered_preset(folder: Path) -> str | None:
-    """The preset that a run folder is a run of, or None where it was not noted."""
-    return str(read_json(folder / _PRESET).get("preset")) if (folder / _PRESET).is_file() else None
+def write_notes(folder: Path, notes: Notes, config: Config) -> None:
+    """Notes in a run folder what it is a run of."""
+    text = json.dumps({**asdict(notes), _SEAL: _seal(notes, config)}) + "\n"
+    if not (folder / _NOTES).is_file() or (folder / _NOTES).read_text(encoding="utf-8") != text:
+        replace_text(folder / _NOTES, text)
 
 
-def remembered_episodes(folder: Path) -> int | None:
-    """The test episodes of a run, or None where they were not noted."""
-    found = read_json(folder / _PRESET).get("episodes") if (folder / _PRESET).is_file() else None
-    return found if isinstance(found, int) else None
+def read_notes(folder: Path, config: Config) -> Notes | None:
+    """What was noted, or None where nothing was.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+
+    Raises:
+        UserError: the file is not the one that was written for this run.
+    """
+    path = folder / _NOTES
+    if not path.exists():
+        return None
+    found = read_json(path)
+    preset, episodes = found.get("preset"), found.get("episodes")
+    if (
+        isinstance(preset, str)
+        and isinstance(episodes, int)
+        and found.get(_SEAL) == _seal(Notes(preset, episodes), config)
+    ):
+        return Notes(preset, episodes)
+    raise UserError(
+        f"{path}: is not the file that was written for this run; delete it, then type its preset and --episodes."
+    )
+
+
+def _seal(notes: Notes, config: Config) -> str:
+    """A checksum of the notes and of what the configuration of a run keeps for ever."""
+    lasting = to_json(replace(config, training=replace(config.training, steps=LARGEST_INT)))
+    return hashlib.sha256(json.dumps([asdict(notes), lasting], sort_keys=True).encode()).hexdigest()

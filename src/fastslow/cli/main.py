@@ -14,7 +14,7 @@ from .._checks import UserError, bad
 from .console import say
 
 DONE, FAILED, USER, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: done; anything that is not named here; a mistake the user can mend; interrupted, with all saved."""
+"""Exit codes: done; anything that is not named here; a mistake the user can correct; interrupted, with all saved."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ VERBS = {
 EXAMPLES = """examples:
   fastslow train                                     the main job, within five minutes on two cores
   fastslow train omniglot-5way-1shot --data DIR      Omniglot, from the folder with its two zips
-  fastslow train --resume                            go on with the newest run of the main job
+  fastslow train --resume                            continue the newest run of the main job
   fastslow evaluate runs/main-001 --episodes 2000    measure it again, on more episodes
   fastslow reproduce fast-slow/regimes --budget smoke
   fastslow VERB --help                               all that VERB understands
@@ -101,15 +101,14 @@ def _failed(error: Exception) -> int:
     """One sentence for an error that nobody foresaw, and where to read more."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f"{error.filename}: " if error.filename else ""
-        say(
-            f"fastslow: {where}the disk is full; free some space and try again, with --resume where a run was going on."
-        )
+        advice = "free some space and try again, with --resume where a run was interrupted"
+        say(f"fastslow: {where}the disk is full; {advice}.")
         return USER
     if os.environ.get("FASTSLOW_TRACEBACK") == "1":
         traceback.print_exception(error)
         return FAILED
     log = getattr(error, "fastslow_log", None)
-    more = f"the whole story is in {log}" if log else "set FASTSLOW_TRACEBACK=1 to see where"
+    more = f"the traceback is in {log}" if log else "set FASTSLOW_TRACEBACK=1 to see where"
     first = f"{error}".strip().splitlines()
     say(f"fastslow: {type(error).__name__}: {first[0].removesuffix('.') if first else 'no message'}; {more}.")
     return FAILED

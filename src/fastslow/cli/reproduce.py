@@ -44,7 +44,7 @@ class ReproduceFlags:
     out: Path | None = None
     """Folder; without it runs/<experiment>-<budget>-NNN, with the next free number, or the newest one for --resume."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with what is in the folder; finished rows are not trained again."""
+    """Continue what is in the folder; finished rows are not trained again."""
     save: tyro.conf.FlagCreatePairsOff[bool] = False
     """Copy the result file to results/<experiment>/<budget>.json of the repository in the current folder, and the
     pictures beside it."""
@@ -86,14 +86,14 @@ def _folder(flags: ReproduceFlags) -> AbstractContextManager[Path]:
     if flags.out is not None:
         if not flags.resume and flags.out.is_dir() and any(flags.out.iterdir()):
             raise UserError(
-                f"{flags.out}: holds files; add --resume to go on with what is there, or choose another --out."
+                f"{flags.out}: holds files; add --resume to continue what is there, or choose another --out."
             )
         return contextlib.nullcontext(flags.out)
     name = f"{flags.experiment.replace('/', '-')}-{flags.budget}"
     if not flags.resume:
         return claimed(name)
     found = resumable(name, f"fastslow reproduce {flags.experiment} --budget {flags.budget}")
-    say(f"Going on with {found}.")
+    say(f"Resuming {found}.")
     return contextlib.nullcontext(found)
 
 
@@ -112,4 +112,4 @@ def _saved_path(flags: ReproduceFlags) -> Path:
 
 def _farewell(flags: ReproduceFlags, out: Path) -> str:
     again = f"fastslow reproduce {flags.experiment} --budget {flags.budget} --resume --out {out}"
-    return f"Interrupted; what was trained is saved, so go on with: {again}"
+    return f"Interrupted; what was trained is saved, so continue with: {again}"

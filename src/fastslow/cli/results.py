@@ -45,7 +45,7 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.write(to_text(row for rows in chosen.values() for row in rows))
         return 0
     for path, rows in chosen.items():
-        show(results_table(rows, title=f"{rows[0].experiment}, from {path}", whole=True))
+        show(results_table(rows, title=f"{rows[0].experiment}, from {path}"))
     return 0
 
 

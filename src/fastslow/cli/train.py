@@ -1,8 +1,8 @@
-"""`fastslow train`: one preset, from the first update to its figures."""
+"""`fastslow train`: one configuration, from the first update to its figures."""
 
 import contextlib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from .._checks import UserError, bad
@@ -17,17 +17,18 @@ from ..results.row import ResultRow, read_rows, write_rows
 from ..training.checkpoint import Checkpoints
 from ..training.folder import read_json
 from ..training.report import Report
-from .choices import choose
+from .choices import check_left, choices, choose
 from .console import logged, say, show_results
-from .flags import Place, read_flags, read_place
-from .folders import claimed, remember_preset, remembered_episodes, remembered_preset, resumable
+from .flags import Place, check_test_episodes, read_flags, read_place
+from .folders import Notes, claimed, read_notes, resumable, write_notes
 from .progress import Watcher
 from .start import use_all_cores
 
-MAIN = "main"
+MAIN, CUSTOM = "main", "custom"
+"""What is trained where nothing is typed, and the name of a run with other parts than its preset has."""
 EPISODES = {MAIN: 600, "smoke": 20}
-MOST_EPISODES = 1000
-"""Test episodes of a preset that is not named above."""
+OTHERS = 1000
+"""Test episodes of a run whose name is not among `EPISODES`."""
 
 Watch = Callable[[str, Report], object]
 
@@ -36,81 +37,102 @@ def run(words: Sequence[str]) -> int:
     """Runs `fastslow train`."""
     use_all_cores()
     place = read_place(words)
-    folder = None if place.asks_for_help else _folder(place)
-    preset = _preset(place, folder)
-    default = _stored(folder) if place.resume and folder else None
-    default = find_preset(preset).config if default is None else default
-    default, words_left = choose(default, place.flags)
-    flags = read_flags(words_left, preset, default)
-    config = flags.run_config(default)
-    before = remembered_episodes(folder) if place.resume and folder else None
-    episodes = flags.episodes if flags.episodes is not None else before or EPISODES.get(preset, MOST_EPISODES)
-    if episodes < 2:
-        raise bad("--episodes", came=episodes, wanted="at least 2, for an interval")
-    with _use(folder, preset) as out, logged(out):
+    name, config = _named(place)
+    folder = None if place.asks_for_help else _folder(place, name)
+    stored = _stored(folder) if place.resume and folder else None
+    notes = _notes(folder, stored, place, name) if folder and stored else None
+    config, left = choose(stored or config, place.flags)
+    if stored is not None and folder is not None:
+        _check_same(stored, config, folder)
+    check_left(config, left)
+    flags = read_flags(left, place.preset or MAIN, config)
+    config = flags.run_config(config)
+    notes = notes or Notes(name, EPISODES.get(name, OTHERS))
+    notes = notes if flags.episodes is None else replace(notes, episodes=flags.episodes)
+    check_test_episodes(notes.episodes)
+    with contextlib.nullcontext(folder) if folder else claimed(name) as out, logged(out):
         try:
             with Watcher() as watcher:
-                rows = _train(preset, config, out, flags.resume, episodes, _remembering(watcher, out, preset, episodes))
+                rows = _train(notes, config, out, flags.resume, _noting(watcher, out, notes, config))
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(_farewell(out)) from stop
     show_results(rows, out / "result.json", sorted((out / "figures").glob("*.png")), json=flags.json)
     return 0
 
 
-def _folder(place: Place) -> Path | None:
-    """The folder that was named, or the newest one to go on with; None for a new one."""
+def _named(place: Place) -> tuple[str, Config]:
+    """The name of the run that was typed, and the configuration that its flags change."""
+    preset = MAIN if place.preset is None else place.preset
+    config = find_preset(MAIN if preset == CUSTOM else preset).config
+    return (preset if choose(config, place.flags)[0] == config else CUSTOM), config
+
+
+def _folder(place: Place, name: str) -> Path | None:
+    """The folder that was typed, or the newest one to resume; None for a new one."""
     if place.out is not None or not place.resume:
         return place.out
-    name = place.preset or MAIN
     found = resumable(name, f"fastslow train {name}")
-    say(f"Going on with {found}.")
+    say(f"Resuming {found}.")
     return found
 
 
-def _preset(place: Place, folder: Path | None) -> str:
-    """The preset that was typed; on --resume, that of the folder."""
-    found = remembered_preset(folder) if place.resume and folder else None
-    if place.preset is not None and found is not None and place.preset != found:
-        raise bad("preset", came=place.preset, wanted=f"{found}, which {folder} is a run of", remedy="leave it out")
-    if place.preset is None and found is None and place.resume and place.out and (place.out / "config.json").is_file():
-        raise UserError(
-            f"{place.out}: does not say which preset it is a run of; type it: fastslow train PRESET --resume."
-        )
-    return place.preset or found or MAIN
-
-
 def _stored(folder: Path) -> Config | None:
-    """The configuration of a run that is gone on with, so that no flag need be typed twice."""
+    """The configuration of a run that is resumed, so that no flag need be typed twice."""
     path = folder / "config.json"
     return read_config(read_json(path)) if path.is_file() else None
 
 
-def _use(folder: Path | None, preset: str) -> AbstractContextManager[Path]:
-    return claimed(preset) if folder is None else contextlib.nullcontext(folder)
+def _notes(folder: Path, stored: Config, place: Place, name: str) -> Notes | None:
+    """What was noted of a run; None where that was typed again.
+
+    Raises:
+        UserError: another preset was typed, or nothing is noted and not all of it was typed.
+    """
+    notes = read_notes(folder, stored)
+    if notes is None and (place.preset is None or place.episodes is None):
+        raise UserError(
+            f"{folder}: does not say which preset it is a run of, and how many test episodes it is measured on; type "
+            "both: fastslow train PRESET --resume --out FOLDER --episodes N."
+        )
+    if notes is not None and place.preset is not None and name != notes.preset:
+        wanted = f"{notes.preset}, which {folder} is a run of"
+        raise bad("preset", came=name, wanted=wanted, remedy="leave it out")
+    return notes
 
 
-def _remembering(watcher: Watcher, out: Path, preset: str, episodes: int) -> Watch:
+def _check_same(stored: Config, config: Config, folder: Path) -> None:
+    """Refuses other parts than a run has."""
+    for before, now in zip(choices(stored), choices(config), strict=False):
+        if (before.path, before.chosen) != (now.path, now.chosen):
+            wanted = f"{before.chosen}, as in {folder / 'config.json'}"
+            raise bad(
+                f"--{before.path}", came=now.chosen, wanted=wanted, remedy="leave it out, or choose another --out"
+            )
+
+
+def _noting(watcher: Watcher, out: Path, notes: Notes, config: Config) -> Watch:
     """A watch that notes the preset and the test episodes once the run has its folder."""
 
     def watch(name: str, report: Report) -> None:
-        remember_preset(out, preset, episodes)
+        write_notes(out, notes, config)
         watcher(name, report)
 
     return watch
 
 
-def _train(preset: str, config: Config, out: Path, resume: bool, episodes: int, watch: Watch) -> list[ResultRow]:
-    if preset == MAIN and "regime" in config.learner.facts:
+def _train(notes: Notes, config: Config, out: Path, resume: bool, watch: Watch) -> list[ResultRow]:
+    name, episodes = notes.preset, notes.episodes
+    if name == MAIN:
         return run_main(out, config, resume=resume, watch=watch, episodes=episodes, grow=True)
     result = out / "result.json"
     finished = read_rows(result) if resume and result.is_file() else []
     if finished and is_result_of(finished[0], config, episodes):
         return finished
-    trained = train(config, out, resume=resume, watch=lambda report: watch(preset, report))
+    trained = train(config, out, resume=resume, watch=lambda report: watch(name, report))
     say(f"Measuring on {episodes} test episodes.")
-    rows = measure(trained, experiment=preset, row=config.describe(), episodes=episodes)
+    rows = measure(trained, experiment=name, row=config.describe(), episodes=episodes)
     if config.task.spec.episode == "few-shot":
-        rows.append(pixel_row(config, trained.tasks, experiment=preset, episodes=episodes))
+        rows.append(pixel_row(config, trained.tasks, experiment=name, episodes=episodes))
     draw_figures(trained, out / "figures", {row.row: row.value for row in rows if row.row == PIXELS})
     write_rows(result, rows)  # last: a run that has it lacks nothing
     return rows
@@ -121,4 +143,4 @@ def _farewell(out: Path) -> str:
     steps = [step for part in (out, out / "baseline") for step in Checkpoints(part / "checkpoints").steps()]
     if not steps:
         return "Interrupted before anything was saved."
-    return f"Interrupted; all is saved, so go on with: fastslow train --resume --out {out}"
+    return f"Interrupted; all is saved, so continue with: fastslow train --resume --out {out}"

@@ -9,7 +9,7 @@ from cattrs import ClassValidationError, transform_error
 from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.preconf.json import make_converter
 
-from .._checks import LARGEST_FLOAT, UserError, shortened
+from .._checks import LARGEST_FLOAT, UserError, shown
 from .members import MEMBERS
 
 T = TypeVar("T")
@@ -26,9 +26,9 @@ def _exactly(kind: type) -> Any:
 
     def read(value: Any, _: Any) -> Any:
         if type(value) not in accepted:
-            raise TypeError(f"got {value!r}, wanted {kind.__name__}")
+            raise TypeError(f"got {shown(value)}, wanted {kind.__name__}")
         if kind is float and not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
-            raise ValueError(f"got {shortened(value)!r}, wanted a finite number")
+            raise ValueError(f"got {shown(value)}, wanted a finite number")
         return kind(value)
 
     return read

@@ -37,8 +37,8 @@ class OnlineOneShot:
     holds. More of either are taken, and named the worse the more they are. Of the released network's streams with ten
     examples of each class, the tenth are named rightly in 98 % of cases with 5 classes, 91 % with 15, 59 % with 30.
     With up to 15 classes more examples help, or do no harm, up to about 100 in all; near 200 it names a few points
-    fewer, near 300 and after far fewer (results/mann/release): begin anew before. There can be no more classes than
-    the network has labels (`most_classes`).
+    fewer, near 300 and after far fewer (results/mann/release): start a new one before. There can be no more classes
+    than the network has labels (`most_classes`).
 
     Labels may be of any hashable kind, images of any size. Predicting changes nothing; learning cannot be undone, but
     a copy (`copy.deepcopy`, or pickle) keeps what was learned until then.

@@ -88,7 +88,7 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
             figures = self._over_batch(figures)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
             task_loss = value(figures["loss"])
-            own_loss = jnp.mean(jax.vmap(network.cell.own_loss)(states))
+            own_loss = jnp.mean(jax.vmap(network.cell.own_loss, axis_size=batch)(states))
             return task_loss + own_loss, (figures, used, states)
 
         gradients, (figures, used, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)

@@ -222,11 +222,11 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], int]:
         seed, sha256 = int(arrays.pop(_SEED)), str(arrays.pop(_SHA256))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path}: cannot be read ({error}); install the package again, or make the release anew."
+            f"{path}: cannot be read ({error}); install the package again, or make the release again."
         ) from error
     if digest(arrays.values()) != sha256:
         raise UserError(
-            f"{path}: its contents do not match their checksum; install the package again, or make the release anew."
+            f"{path}: its contents do not match their checksum; install the package again, or make the release again."
         )
     return arrays, seed
 

@@ -13,6 +13,7 @@ from ..configs.config import Config
 from ..configs.run import Trained
 from ..learners.few_shot import Statistics
 from ..papers.fast_slow.main import pixel_row
+from ..results.checks import is_name
 from ..results.measure import measure
 from ..results.row import write_rows
 from ..results.streams import on_streams
@@ -78,6 +79,9 @@ def run(words: Sequence[str]) -> int:
     use_all_cores()
     flags = tyro.cli(EvaluateFlags, args=words, prog="fastslow evaluate", description=_DESCRIPTION)
     check_test_episodes(flags.episodes)
+    for name, text in (("experiment", flags.experiment), ("row", flags.row)):
+        if text is not None and not is_name(text):
+            raise bad(f"--{name}", came=text, wanted="a name on one line of printable characters")
     saved = load(flags.model)
 
     trained = with_data_of(saved, flags.data, lambda config: with_statistics(config, flags.statistics))

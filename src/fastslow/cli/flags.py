@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
@@ -166,20 +166,31 @@ def read_flags(flags: Sequence[str], preset: str, config: Config) -> TrainFlags:
         UserError: the preset was typed after a flag.
         SystemExit: as tyro ends for `--help` and for what it cannot read.
     """
-    read = tyro.cli(
-        TrainFlags,
-        args=flags,
-        prog="fastslow train",
-        description=_DESCRIPTION.format(choices=choices_help(config)),
-        default=TrainFlags(preset=preset, config=config),
-        config=(tyro.conf.AvoidSubcommands,),
-        registry=_registry(),
-    )
+    try:
+        read = tyro.cli(
+            TrainFlags,
+            args=flags,
+            prog="fastslow train",
+            description=_DESCRIPTION.format(choices=choices_help(config)),
+            default=TrainFlags(preset=preset, config=config),
+            config=(tyro.conf.AvoidSubcommands,),
+            registry=_registry(),
+        )
+    except _Refused as refused:
+        raise refused.error from None
     if read.preset != preset:
         raise UserError(
             f"{read.preset!r}: one preset is typed, and before any flag, as in `fastslow train {read.preset} …`."
         )
     return read
+
+
+class _Refused(BaseException):
+    """Carries a configuration's own sentence past tyro, which would put it into a box of several lines."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__()
+        self.error = error
 
 
 def _registry() -> ConstructorRegistry:
@@ -203,6 +214,14 @@ def _registry() -> ConstructorRegistry:
             spec = ConstructorRegistry.get_struct_spec(info)
         if not isinstance(spec, StructConstructorSpec):
             return None
-        return replace(spec, fields=tuple(field for field in spec.fields if field.name != "kind"))
+
+        def built(*values: Any, **named: Any) -> Any:
+            try:
+                return spec.instantiate(*values, **named)
+            except UserError as error:
+                raise _Refused(error) from None
+
+        fields = tuple(field for field in spec.fields if field.name != "kind")
+        return replace(spec, fields=fields, instantiate=built)
 
     return registry

@@ -1,5 +1,7 @@
 """Errors for mistakes of the user: one sentence that says what came, what was wanted, what to do."""
 
+from typing import Any
+
 MOST_SHOWN = 400
 """Most characters of a value in a message; a path of a file is rarely longer."""
 
@@ -56,7 +58,7 @@ LARGEST_SIZE = 2**16
 """Largest size of an array along one axis that a setting may ask for."""
 
 
-def check_real(argument: str, value: object, *, above: float = 0.0, most: float = LARGEST_FLOAT) -> None:
+def check_real(argument: str, value: Any, *, above: float = 0.0, most: float = LARGEST_FLOAT) -> None:
     """Raises `UserError` unless `value` is a finite number with `above < value <= most`."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not above < value <= most:
@@ -64,7 +66,7 @@ def check_real(argument: str, value: object, *, above: float = 0.0, most: float 
         raise bad(argument, came=value, wanted=f"a finite number above {above:g}{limit}")
 
 
-def check_integer(argument: str, value: object, *, least: int = 1, most: int = LARGEST_INT, reason: str = "") -> None:
+def check_integer(argument: str, value: Any, *, least: int = 1, most: int = LARGEST_INT, reason: str = "") -> None:
     """Raises `UserError` unless `value` is an integer from `least` to `most`; `reason` says what sets the upper end."""
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     if not is_integer or not least <= value <= most:

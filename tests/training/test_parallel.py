@@ -58,15 +58,20 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from fastslow.training import parallel
 parallel.cpu_devices(2)
-from fastslow.papers.mann.regression import process, truth
-print(len(truth("mann/figure5", process(1, "laptop"), 40)))
+from fastslow.baselines.gp_oracle import GPOracle
+from fastslow.tasks.gaussian_process import GaussianProcessConfig
+from fastslow.training.evaluate import evaluate_all
+config = GaussianProcessConfig()
+oracle = GPOracle(config, config.spec.metrics)
+found = evaluate_all(oracle, None, config.build().test, episodes=40, batch=20)
+print({figure.total.shape[:2] for figure in found.values()})
 """
 
 
 def test_devices_do_not_wait_for_each_other_for_ever() -> None:
     # as many devices as threads, and matrices to be factored on both
     done = subprocess.run([sys.executable, "-c", CROWDED], check=False, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr[-2000:]
+    assert (done.returncode, done.stdout) == (0, "{(1, 40)}\n"), done.stderr[-2000:]
 
 
 HOST = """

@@ -1,7 +1,8 @@
 """What a cell is: one step of a recurrence, for one example. `vmap` batches it, `unroll` runs it through time."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -34,10 +35,14 @@ class AbstractCell(eqx.Module, Generic[State]):
         return jnp.zeros(())
 
 
+@dataclass(frozen=True)
 class AbstractCellConfig(ABC):
     """The settings of a cell: a frozen dataclass with a field `kind`, its name."""
 
-    kind: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The settings of a member; `kind` is its name."""
 
     @abstractmethod
     def build(self, features: int, label: int, *, key: Key) -> AbstractCell:

@@ -86,7 +86,7 @@ class MANN(AbstractReversibleCell[MANNState, MANNResiduals]):
             raise bad("controller", came=f"one of {in_size} inputs", wanted=f"more than the {read} of what is read")
         linear = eqx.nn.Linear(controller.out_size, memory.interface_size, key=key)
         self.controller = controller
-        self.controls = eqx.tree_at(lambda m: m.bias, linear, linear.bias + memory.interface_bias())
+        self.controls = eqx.tree_at(lambda m: m.bias, linear, jnp.asarray(linear.bias) + memory.interface_bias())
         self.memory = memory
         self.features = in_size - read
         self.key_source = key_source

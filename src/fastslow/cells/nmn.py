@@ -57,7 +57,7 @@ class NMNTrace(AbstractTrace):
     memory: Float[Array, "slots width"]
 
     @property
-    def y(self) -> Float[Array, "*steps width"]:
+    def y(self) -> Float[Array, "*steps width"]:  # type: ignore
         """The output, `m_t`."""
         return self.outputs.output
 
@@ -170,7 +170,7 @@ class NMN(AbstractControlledCell[NMNState]):
         memory = self.memory.write(state.memory, reading, q, update)
 
         after = NMNState(memory=memory, controllers=Controllers(input_state, output_state, write_state))
-        trace = NMNTrace(
+        trace = NMNTrace(  # type: ignore
             inputs=Controllers(input_in, output_in, write_in),
             outputs=Controllers(q, m, update),
             scores=reading.scores,

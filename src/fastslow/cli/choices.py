@@ -37,7 +37,7 @@ def choices(config: Any, path: str = "") -> Iterator[Choice]:
         union = MEMBERS.get(hints[field.name]) or get_args(hints[field.name])
         members = {_kind(member): member for member in union if is_dataclass(member)}
         if members:
-            yield Choice(name, members, _kind(type(value)))
+            yield Choice(name, members, _kind(type(value)))  # type: ignore
         yield from choices(value, f"{name}.")
 
 

@@ -91,7 +91,7 @@ def run(words: Sequence[str]) -> int:
     planned = {name: trained}
     if flags.classes or flags.examples is not None:
         streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
-        planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}
+        planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}  # type: ignore
     out = flags.out or default_out(flags.model)
     check_writable(out)
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -75,10 +76,14 @@ class Adaptable(eqx.Module):
         """Log-probabilities of the classes of each query. Queries do not change `adapted`."""
 
 
+@dataclass(frozen=True)
 class AbstractLearnerConfig(ABC):
     """The settings of a learner: a frozen dataclass with a field `kind`, its name."""
 
-    kind: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The settings of a member; `kind` is its name."""
 
     @property
     @abstractmethod

@@ -1,7 +1,8 @@
 """What a memory with heads is: one access a step, controlled by an interface vector, which can be inverted."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -93,10 +94,14 @@ class AbstractMemory(eqx.Module, Generic[Held, Residuals]):
         return backwards((to_after, to_read))
 
 
+@dataclass(frozen=True)
 class AbstractMemoryConfig(ABC):
     """The settings of a memory with heads: a frozen dataclass with a field `kind`, its name."""
 
-    kind: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The settings of a member; `kind` is its name."""
 
     @abstractmethod
     def build(self, *, key: Key) -> AbstractMemory:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
 import jax
@@ -71,10 +71,14 @@ class AbstractSlots(eqx.Module):
         """
 
 
+@dataclass(frozen=True)
 class AbstractSlotsConfig(ABC):
     """The settings of a slot memory: a frozen dataclass with a field `kind`, its name."""
 
-    kind: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The settings of a member; `kind` is its name."""
 
     @abstractmethod
     def build(self, width: int, *, key: Key) -> AbstractSlots:

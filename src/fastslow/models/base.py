@@ -1,16 +1,21 @@
 """What the settings of a model are."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from .._typing import Key
 from ..tasks.base import TaskSpec
 
 
+@dataclass(frozen=True)
 class AbstractModelConfig(ABC):
     """The settings of a model: a frozen dataclass with a field `kind`, its name."""
 
-    kind: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The settings of a member; `kind` is its name."""
 
     @abstractmethod
     def build(self, spec: TaskSpec, *, key: Key) -> Any:

@@ -1,7 +1,8 @@
 """What an embedding is: inputs of any kind to vectors, all items of a batch in one call."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, Num
@@ -39,10 +40,14 @@ class AbstractEmbedding(eqx.Module, Generic[ModelState]):
         """What is tracked, before any batch."""
 
 
+@dataclass(frozen=True)
 class AbstractEmbeddingConfig(ABC):
     """The settings of an embedding: a frozen dataclass with a field `kind`, its name."""
 
-    kind: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The settings of a member; `kind` is its name."""
 
     @abstractmethod
     def build(self, spec: TaskSpec, *, key: Key) -> AbstractEmbedding:

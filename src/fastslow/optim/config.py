@@ -155,26 +155,3 @@ def _build(config: OptimizerConfig, steps: int, method: Method) -> optax.Gradien
 
 
 __all__ = ["AdamConfig", "MuonConfig", "NadamConfig", "OptimizerConfig", "RMSPropConfig"]
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    """Old form of `OptimizerConfig`, until configurations and papers use the new one."""
-
-    method: Literal["adam", "rmsprop", "muon"] = "adam"
-    """Optimizer."""
-    learning_rate: float = 1e-3
-    """Learning rate at the start."""
-    final: float = 0.01
-    """Learning rate at the last update, as a share of the first."""
-    clip: float = 10.0
-    """Largest norm of a gradient over all parameters."""
-
-
-def build_optimiser(config: OptimiserConfig, steps: int) -> optax.GradientTransformation:
-    """Builds the optimizer of the old form."""
-    kinds = {"adam": AdamConfig, "rmsprop": RMSPropConfig, "muon": MuonConfig}
-    new = kinds[config.method](
-        learning_rate=config.learning_rate, clip=config.clip, schedule=CosineConfig(final=config.final)
-    )
-    return new.build(steps)

@@ -157,7 +157,7 @@ def gradients_figure(inside: Inspection) -> Figure:
 
 def _by_controller(part: object) -> dict[str, np.ndarray]:
     """Arrays by the names of the controllers; none where there is nothing."""
-    return {} if part is None else {field.name: np.asarray(getattr(part, field.name)) for field in fields(part)}
+    return {} if part is None else {field.name: np.asarray(getattr(part, field.name)) for field in fields(part)}  # type: ignore
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

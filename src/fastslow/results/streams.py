@@ -18,7 +18,7 @@ def on_streams(trained: Trained, classes: int | None = None, examples: int | Non
     if not hasattr(task, "with_streams"):
         raise bad("streams", came=f"a network for task {task.kind}", wanted="one that was trained on omniglot-stream")
     wanted = task.with_streams(classes, examples)
-    test = wanted.of_images(trained.tasks.test.images)
+    test = wanted.of_images(trained.tasks.test.images)  # type: ignore
     return replace(
         trained, config=replace(trained.config, task=wanted), tasks=replace(trained.tasks, test=test), seconds=0.0
     )

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, Num
@@ -134,10 +134,14 @@ class AbstractTask(eqx.Module, Generic[Episode]):
         raise bad("at", came=index, wanted=f"a task of finite data; {type(self).__name__} draws its episodes")
 
 
+@dataclass(frozen=True)
 class AbstractTaskConfig(ABC):
     """The settings of a task: a frozen dataclass with a field `kind`, its name."""
 
-    kind: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The settings of a member; `kind` is its name."""
 
     @property
     @abstractmethod

@@ -55,8 +55,8 @@ def one_function(networks: dict[str, Trained], task: GaussianProcessConfig, seen
 def belief(trained: Trained, shown: SequenceEpisode, places: jax.Array) -> Belief:
     """What a network says of places, each as if it came next."""
     learner, state = trained.learner, one_seed(trained.states, 0)
-    streamed = jax.jit(lambda: learner.observe(learner.start(state), shown.inputs.x, shown.targets))()
-    outputs = jax.jit(lambda streamed: learner.answer(streamed, places))(streamed)
+    streamed = jax.jit(lambda: learner.observe(learner.start(state), shown.inputs.x, shown.targets))()  # type: ignore
+    outputs = jax.jit(lambda streamed: learner.answer(streamed, places))(streamed)  # type: ignore
     return Belief(np.asarray(outputs[:, 0]), np.asarray(jax.vmap(Gaussian().deviation)(outputs)))
 
 

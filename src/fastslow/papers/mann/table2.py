@@ -65,7 +65,7 @@ class Block:
     def with_ntm(self, **choices: str) -> Config:
         """The network with the neural Turing machine's access."""
         memory = self.base.model.cell.memory
-        ntm = NTMConfig(slots=memory.slots, width=memory.width, heads=memory.heads, **choices)
+        ntm = NTMConfig(slots=memory.slots, width=memory.width, heads=memory.heads, **choices)  # type: ignore
         return with_cell(self.base, memory=ntm)
 
     def with_feed_forward(self) -> Config:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -17,7 +17,7 @@ from ..results.checks import is_name
 from ..results.measure import measure
 from ..results.row import write_rows
 from ..results.streams import on_streams
-from ..tasks.omniglot_stream import PER_CLASS, OmniglotStreamConfig
+from ..tasks.omniglot_stream import PER_CLASS
 from ..training.files import check_writable
 from ..zoo.saved import load
 from .console import say, show_results
@@ -91,7 +91,7 @@ def run(words: Sequence[str]) -> int:
     planned = {name: trained}
     if flags.classes or flags.examples is not None:
         streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
-        planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}  # type: ignore
+        planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}
     out = flags.out or default_out(flags.model)
     check_writable(out)
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
@@ -125,7 +125,7 @@ def on_validation(trained: Trained) -> Trained:
     return replace(trained, tasks=replace(tasks, test=tasks.validation, split=f"{tasks.split}, validation classes"))
 
 
-def _streams(task: OmniglotStreamConfig) -> str:
+def _streams(task: Any) -> str:
     how_many = f"{PER_CLASS} examples of each" if task.balanced else f"{task.length} examples"
     return f"{task.classes} classes, {how_many}"
 

@@ -9,7 +9,7 @@ from ...cells.feedforward import FeedForwardConfig
 from ...configs.config import Config
 from ...configs.json import to_json
 from ...configs.presets import sharp
-from ...memory.ntm import NTMConfig
+from ...memory.ntm import NTMConfig, WriteStart
 from ...results.row import ResultRow, read_rows, write_rows
 from ...tasks.omniglot_stream import OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
@@ -62,10 +62,10 @@ class Block:
         """The paper's figures of a row."""
         return by_instance(PAPER[self.classes][row.removesuffix(START)])
 
-    def with_ntm(self, **choices: str) -> Config:
+    def with_ntm(self, write_start: WriteStart = "uniform") -> Config:
         """The network with the neural Turing machine's access."""
         memory = self.base.model.cell.memory
-        ntm = NTMConfig(slots=memory.slots, width=memory.width, heads=memory.heads, **choices)  # type: ignore
+        ntm = NTMConfig(memory.slots, memory.width, memory.heads, write_start=write_start)
         return with_cell(self.base, memory=ntm)
 
     def with_feed_forward(self) -> Config:
@@ -88,7 +88,7 @@ def rows(block: Block) -> list[Row]:
         "LSTM": without_memory(block.base),
         "feed-forward": without_memory(block.with_feed_forward()),
         "MANN, NTM access": block.with_ntm(),
-        IN_ORDER: block.with_ntm(write_start="in-order"),
+        IN_ORDER: block.with_ntm("in-order"),
     }
     return with_as_many(
         Row(

@@ -23,6 +23,7 @@ from ..zoo.saved import load
 from .console import say, show_results
 from .flags import check_test_episodes
 from .models import with_data_of
+from .parsing import parse
 from .start import use_all_cores
 
 _DESCRIPTION = """Measures a run or a released model on test episodes, and where they are few-shot episodes, nearest
@@ -77,7 +78,7 @@ class EvaluateFlags:
 def run(words: Sequence[str]) -> int:
     """Runs `fastslow evaluate`."""
     use_all_cores()
-    flags = tyro.cli(EvaluateFlags, args=words, prog="fastslow evaluate", description=_DESCRIPTION)
+    flags = parse(EvaluateFlags, words, "evaluate", _DESCRIPTION)
     check_test_episodes(flags.episodes)
     for name, text in (("experiment", flags.experiment), ("row", flags.row)):
         if text is not None and not is_name(text):

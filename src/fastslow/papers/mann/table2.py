@@ -1,19 +1,17 @@
 """Table 2: labels that are strings, five and fifteen classes, every architecture of the paper (mann section 4.2)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...cells.feedforward import FeedForwardConfig
 from ...configs.config import Config
-from ...configs.json import to_json
 from ...configs.presets import sharp
 from ...memory.ntm import NTMConfig, WriteStart
 from ...results.row import ResultRow, read_rows, write_rows
 from ...tasks.omniglot_stream import OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
-from ..rows import Row, run_row
+from ..rows import Row, as_stored, run_row
 from .neighbours import FEATURES, autoencoder_config, neighbour_rows, train_autoencoder
 from .settings import MORE, as_many, by_instance, network, test_episodes, with_as_many, with_cell, without_memory
 
@@ -123,7 +121,7 @@ def _neighbours(out: Path, budget: Budget, *, resume: bool, watch: Watch, episod
     config = autoencoder_config(both[-1].streams, replace(training, steps=3 * training.steps))
     if resume and finished.is_file():
         results = read_rows(finished)
-        same = results[-1].config[FEATURES] == json.loads(json.dumps(to_json(config)))
+        same = results[-1].config[FEATURES] == as_stored(config)
         if same and results[-1].episodes == episodes:
             return {name: [r for r in results if r.row == name] for name in dict.fromkeys(r.row for r in results)}
     trained = train_autoencoder(out / FEATURES, config, resume=resume, watch=watch)

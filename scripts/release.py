@@ -22,6 +22,7 @@ from fastslow.configs.presets import PRESETS
 from fastslow.metrics import ACCURACY
 from fastslow.results.row import ResultRow, read_rows
 from fastslow.results.tables import table
+from fastslow.training.fingerprint import SCHEME
 from fastslow.training.folder import read_json
 from fastslow.training.metrics import read_metrics
 from fastslow.zoo.saved import Saved, load_run, write_release
@@ -120,7 +121,7 @@ def card(
         "seed": f"{saved.seeds[index]} (of {config.training.seeds} trained)",
         "updates": f"{last['step']:,} of {config.training.batch} episodes",
         "training time": f"{duration(last['seconds'])} on {trained_on}",
-        "parameters": f"{row.params_digest['scheme']} {saved.digests[index]}",
+        "parameters": f"{SCHEME} {saved.digests[index]}",
         "measured with": ", ".join(f"{program} {version}" for program, version in row.versions.items()),
         "measured at commit": ", ".join(dict.fromkeys(row.commit or "not recorded" for row in rows)),
         **({"note": note} if note else {}),

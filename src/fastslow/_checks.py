@@ -74,6 +74,8 @@ def check_integer(argument: str, value: Any, *, least: int = 1, most: int = LARG
         raise bad(argument, came=value, wanted=f"an integer from {least} to {most}{because}")
 
 
-def check_size(argument: str, value: Any, *, least: int = 1) -> None:
-    """Raises `UserError` unless `value` can be the size of an array."""
-    check_integer(argument, value, least=least, most=LARGEST_SIZE, reason="larger arrays do not fit into memory")
+def check_size(argument: str, value: int) -> None:
+    """Raises `UserError` unless `value` can be the size of an array along one axis."""
+    check_positive(argument, value)
+    if value > LARGEST_SIZE:
+        raise bad(argument, came=value, wanted=f"at most {LARGEST_SIZE}, as larger arrays do not fit into memory")

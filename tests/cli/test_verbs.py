@@ -152,6 +152,9 @@ def test_list_names_released_models(call, monkeypatch, tmp_path):
     (folder / "card.md").write_text("# little\n\nTells little\nthings apart. And more.\n")
     monkeypatch.setattr(outline, "_PACKAGE", tmp_path)
     assert outline.releases() == [outline.Entry("little", "Tells little things apart", "4-way 2-shot")]
+    for task, made_for in (({"classes": 7}, "streams, 7 classes"), ({"kind": "gaussian-process"}, "gaussian-process")):
+        (folder / "config.json").write_text(json.dumps({"task": task}))
+        assert [entry.expected for entry in outline.releases()] == [made_for]
 
 
 def test_the_version_is_told(call):

@@ -1,7 +1,8 @@
 """Every task with every model and every learner: either it builds, or one sentence says why not."""
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from fastslow.configs.presets import PRESETS
 from fastslow.configs.run import train
 from fastslow.learners.base import AbstractLearnerConfig
 from fastslow.learners.in_context import InContextConfig
+from fastslow.learners.structure import structure
 from fastslow.learners.supervised import SupervisedConfig
 from fastslow.metrics import ACCURACY
 from fastslow.models.flatten import FlattenConfig
@@ -134,6 +136,45 @@ def test_a_memory_does_not_persist_where_the_number_of_classes_grows() -> None:
     task = OmniglotStreamConfig(classes=4, length=40, start=2)
     with pytest.raises(UserError, match="persistent: got True, wanted False where episodes are padded"):
         Config(task, NetworkConfig(FlattenConfig(), MANNConfig()), SupervisedConfig(persistent=True)).build()
+
+
+def with_huge(config: Any, size: int) -> Iterator[tuple[str, Any]]:
+    """A configuration, once for each whole number in it, which then is huge."""
+    for field in fields(config):
+        held = getattr(config, field.name)
+        if type(held) is int:
+            yield field.name, replace(config, **{field.name: size})
+        elif is_dataclass(held):
+            yield from ((name, replace(config, **{field.name: inner})) for name, inner in with_huge(held, size))
+
+
+def build_with(kind: type, huge: Any) -> None:
+    """Builds what can be built of a member without data."""
+    plain = NetworkConfig(FlattenConfig(), LSTMConfig(3))
+    if issubclass(kind, TASKS):
+        learner = {"few-shot": InContextConfig(), "sequence": SupervisedConfig()}[kind().spec.episode]
+        Config(huge, plain, learner).build()
+        huge.build()
+    elif issubclass(kind, MODELS):
+        spec = Config().task.spec
+        structure(huge, replace(spec, shape=(), tokens=7) if "lookup" in named(huge) else spec)
+    else:
+        Config(learner=huge).build()
+
+
+@pytest.mark.parametrize("size", [10**9, 10**30], ids=["10 digits", "31 digits"])
+@pytest.mark.parametrize("member", [*ALL[0], *ALL[1], *ALL[2]], ids=named)
+def test_a_number_too_large_is_refused_before_anything_is_computed(
+    member: Any, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTSLOW_DATA", "nowhere")
+    for name, huge in with_huge(member, size):
+        if (name, size) in {("start", size), ("grow_every", 10**9)}:  # at most the classes; 32 bits hold a milliard
+            continue
+        with pytest.raises(UserError) as raised:
+            build_with(type(member), huge)
+        said = rf"{name}(_size)?: got (1000000000|an integer of about 31 digits), wanted [^\n]+\."
+        assert re.fullmatch(said, str(raised.value))
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,15 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_notice(run: tuple[Path, Trai
     saved = load(folder)
     assert saved.digests == load(run[0]).digests
     assert saved.notices == ("The checkpoint of step 8 is damaged and was passed over for an earlier one.",)
-    shutil.rmtree(folder / "checkpoints" / "4")
+    whole = shutil.copytree(folder / "checkpoints" / "4", tmp_path / "4")
+    (folder / "checkpoints" / "4" / "checksums.json").write_text("{}")
     with pytest.raises(UserError, match="no checkpoint in it is whole"):
         load(folder)
+    shutil.rmtree(folder / "checkpoints" / "4")
+    with pytest.raises(UserError, match="the checkpoint of step 4, which was saved last, is missing"):
+        load(folder)
+    shutil.move(whole, folder / "checkpoints" / "4")
+    assert load(folder).digests == load(run[0]).digests
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_positive
+from .._checks import check_positive, check_size
 from .._typing import Key
 from .controllers import AbstractController, AbstractControllerConfig
 
@@ -43,7 +43,7 @@ class FeedForward(AbstractController[NoState]):
             UserError: a size that is not above 0.
         """
         check_positive("in_size", in_size)
-        check_positive("hidden_size", hidden_size)
+        check_size("hidden_size", hidden_size)
         bound = in_size**-0.5
         self.input_weight = jax.random.uniform(key, (hidden_size, in_size), minval=-bound, maxval=bound)
         self.bias = jnp.zeros(hidden_size)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_positive
+from .._checks import check_positive, check_size
 from .._typing import Key
 from .controllers import AbstractController, AbstractControllerConfig
 
@@ -41,7 +41,7 @@ class LSTM(AbstractController[LSTMState]):
 
     def __init__(self, in_size: int, hidden_size: int, *, key: Key):
         check_positive("in_size", in_size)
-        check_positive("hidden_size", hidden_size)
+        check_size("hidden_size", hidden_size)
         key_input, key_hidden = jax.random.split(key)
         bound = hidden_size**-0.5
         gates = 4 * hidden_size

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import bad, check_choice, check_positive
+from .._checks import bad, check_choice, check_positive, check_size
 from .._typing import Key
 from ..memory.slots import AbstractSlots, AbstractSlotsConfig, SlotsState, SoftSlotsConfig
 from .base import AbstractCellConfig
@@ -221,7 +221,7 @@ class NMNConfig(AbstractCellConfig):
         Raises:
             UserError: a size or a choice that does not exist.
         """
-        check_positive("width", self.width)
+        check_size("width", self.width)
         key_input, key_output, key_write, key_memory = jax.random.split(key, 4)
         sizes = input_sizes(features, label, self.width, self.compose, self.label_input)
         controllers = Controllers(

@@ -35,15 +35,15 @@ def choices(config: Any, path: str = "") -> Iterator[Choice]:
         if not is_dataclass(value):
             continue
         union = MEMBERS.get(hints[field.name]) or get_args(hints[field.name])
-        members = {_kind(member): member for member in union if is_dataclass(member)}
+        members = {_kind(member): member for member in union if hasattr(member, "kind")}
         if members:
-            yield Choice(name, members, _kind(type(value)))  # type: ignore
+            yield Choice(name, members, _kind(value))
         yield from choices(value, f"{name}.")
 
 
 def _kind(member: Any) -> str:
-    """The name that a member's field `kind` has."""
-    return str(member.__dataclass_fields__["kind"].default)
+    """The name of a member: the default of its field `kind`, which the class has, too."""
+    return str(member.kind)
 
 
 def choose(config: Any, argv: Sequence[str]) -> tuple[Any, list[str]]:

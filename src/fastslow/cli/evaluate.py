@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -13,15 +13,17 @@ from ..configs.config import Config
 from ..configs.run import Trained
 from ..learners.few_shot import Statistics
 from ..papers.fast_slow.main import pixel_row
+from ..results.checks import is_name
 from ..results.measure import measure
 from ..results.row import write_rows
 from ..results.streams import on_streams
-from ..tasks.omniglot_stream import PER_CLASS, OmniglotStreamConfig
+from ..tasks.omniglot_stream import PER_CLASS
 from ..training.files import check_writable
 from ..zoo.saved import load
 from .console import say, show_results
 from .flags import check_test_episodes
 from .models import with_data_of
+from .parsing import parse
 from .start import use_all_cores
 
 _DESCRIPTION = """Measures a run or a released model on test episodes, and where they are few-shot episodes, nearest
@@ -76,8 +78,11 @@ class EvaluateFlags:
 def run(words: Sequence[str]) -> int:
     """Runs `fastslow evaluate`."""
     use_all_cores()
-    flags = tyro.cli(EvaluateFlags, args=words, prog="fastslow evaluate", description=_DESCRIPTION)
+    flags = parse(EvaluateFlags, words, "evaluate", _DESCRIPTION)
     check_test_episodes(flags.episodes)
+    for name, text in (("experiment", flags.experiment), ("row", flags.row)):
+        if text is not None and not is_name(text):
+            raise bad(f"--{name}", came=text, wanted="a name on one line of printable characters")
     saved = load(flags.model)
 
     trained = with_data_of(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
@@ -87,7 +92,7 @@ def run(words: Sequence[str]) -> int:
     planned = {name: trained}
     if flags.classes or flags.examples is not None:
         streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
-        planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}  # type: ignore
+        planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}
     out = flags.out or default_out(flags.model)
     check_writable(out)
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
@@ -121,7 +126,7 @@ def on_validation(trained: Trained) -> Trained:
     return replace(trained, tasks=replace(tasks, test=tasks.validation, split=f"{tasks.split}, validation classes"))
 
 
-def _streams(task: OmniglotStreamConfig) -> str:
+def _streams(task: Any) -> str:
     how_many = f"{PER_CLASS} examples of each" if task.balanced else f"{task.length} examples"
     return f"{task.classes} classes, {how_many}"
 

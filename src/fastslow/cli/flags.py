@@ -1,18 +1,17 @@
 """The flags of `fastslow train`: its own, and every field of a run's configuration with the preset as default."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from .._checks import UserError, bad
 from ..configs.config import Config
 from ..training.config import check_episodes
 from .choices import choices_help
+from .parsing import parse
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
 path of the result file. Without a preset it is the main job: a memory network with synthetic gradients on generated
@@ -32,7 +31,8 @@ fastslow train --task omniglot --model.cell mann --learner in-context
 
 fastslow train --resume --out runs/main-001
 
-Parts are chosen by name, the one in use standing first; each brings its own flags:
+Parts are chosen by name, the one in use standing first; each brings its own flags. A run with other parts than its
+preset has is called custom:
 
 {choices}
 
@@ -46,7 +46,8 @@ class TrainFlags:
     preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[PRESET]")] = "main"
     """Name of a configuration to start from, typed before any flag."""
     out: Path | None = None
-    """Run folder; without it runs/<preset>-NNN with the next free number, or the newest one for --resume."""
+    """Run folder; without it runs/<preset>-NNN or runs/custom-NNN, with the next free number, or the newest one for
+    --resume."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Continue the run in the folder, as it was configured; --steps may grow."""
     steps: int | None = None
@@ -166,43 +167,10 @@ def read_flags(flags: Sequence[str], preset: str, config: Config) -> TrainFlags:
         UserError: the preset was typed after a flag.
         SystemExit: as tyro ends for `--help` and for what it cannot read.
     """
-    read = tyro.cli(
-        TrainFlags,
-        args=flags,
-        prog="fastslow train",
-        description=_DESCRIPTION.format(choices=choices_help(config)),
-        default=TrainFlags(preset=preset, config=config),
-        config=(tyro.conf.AvoidSubcommands,),
-        registry=_registry(),
-    )
+    description = _DESCRIPTION.format(choices=choices_help(config))
+    read = parse(TrainFlags, flags, "train", description, default=TrainFlags(preset=preset, config=config))
     if read.preset != preset:
         raise UserError(
             f"{read.preset!r}: one preset is typed, and before any flag, as in `fastslow train {read.preset} …`."
         )
     return read
-
-
-def _registry() -> ConstructorRegistry:
-    """Reads dataclasses as tyro does, without the field `kind`, which has one value and tells stored JSON apart."""
-    registry, inside = ConstructorRegistry(), False
-
-    @contextlib.contextmanager
-    def once() -> Iterator[None]:
-        nonlocal inside
-        inside = True
-        try:
-            yield
-        finally:
-            inside = False
-
-    @registry.struct_rule
-    def without_kind(info: StructTypeInfo) -> StructConstructorSpec | None:
-        if inside or not is_dataclass(info.type):
-            return None
-        with once():
-            spec = ConstructorRegistry.get_struct_spec(info)
-        if not isinstance(spec, StructConstructorSpec):
-            return None
-        return replace(spec, fields=tuple(field for field in spec.fields if field.name != "kind"))
-
-    return registry

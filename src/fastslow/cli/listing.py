@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import tyro
 from rich import box
 from rich.table import Table
 
 from .console import show
 from .outline import Entry, experiments, presets, releases
+from .parsing import parse
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,7 @@ class ListFlags:
 
 def run(words: Sequence[str]) -> int:
     """Runs `fastslow list`."""
-    tyro.cli(
-        ListFlags, args=words, prog="fastslow list", description="Presets, experiments and released models, by name."
-    )
+    parse(ListFlags, words, "list", "Presets, experiments and released models, by name.")
     show(_table("Presets: fastslow train PRESET", "two cores", presets()))
     show(_table("Experiments: fastslow reproduce EXPERIMENT --budget BUDGET", "two cores, by budget", experiments()))
     found = releases()

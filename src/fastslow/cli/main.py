@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import __version__
-from .._checks import UserError, bad
+from .._checks import UserError, bad, shown
 from .console import say
 
 DONE, FAILED, USER, INTERRUPTED = 0, 1, 2, 130
@@ -25,6 +25,11 @@ class Verb:
     summary: str
 
 
+BAD_PATHS = {
+    getattr(errno, name)
+    for name in ("EACCES", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS")
+}
+"""Errors of the file system that another path corrects."""
 VERBS = {
     "train": Verb("train", "train a preset, measure it on classes it never saw; alone: the main job"),
     "evaluate": Verb("evaluate", "measure a run or a released model on test episodes"),
@@ -55,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        return _dispatch(list(sys.argv[1:] if words is None else words))
+        return _dispatch(_readable(list(sys.argv[1:] if words is None else words)))
     except SystemExit as end:  # tyro has printed its help, or what it could not read; rich ends with 1 at a closed pipe
         return DONE if not end.code else FAILED if end.code == 1 else USER
     except UserError as error:
@@ -86,6 +91,14 @@ def _dispatch(words: list[str]) -> int:
     return module.run(words[1:])
 
 
+def _readable(words: list[str]) -> list[str]:
+    """What was typed, refused where it can be no name of a file, or could not be written into one."""
+    for word in words:
+        if "\0" in word or (not word.isascii() and word.encode(errors="replace").decode() != word):
+            raise bad("command line", came=word, wanted="text in UTF-8 without the character NUL")
+    return words
+
+
 def overview() -> str:
     """The text of `fastslow --help`."""
     verbs = "\n".join(f"  {name:<10} {verb.summary}" for name, verb in VERBS.items())
@@ -103,6 +116,9 @@ def _failed(error: Exception) -> int:
         where = f"{error.filename}: " if error.filename else ""
         advice = "free some space and try again, with --resume where a run was interrupted"
         say(f"fastslow: {where}the disk is full; {advice}.")
+        return USER
+    if isinstance(error, OSError) and error.errno in BAD_PATHS and error.filename:
+        say(f"fastslow: {shown(str(error.filename))}: cannot be used ({error.strerror}); choose another path.")
         return USER
     if os.environ.get("FASTSLOW_TRACEBACK") == "1":
         traceback.print_exception(error)

@@ -5,8 +5,10 @@ A test compares it with what importing the modules gives.
 
 import ast
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -62,9 +64,15 @@ def releases() -> list[Entry]:
         task = config["task"]
         lines = params.with_name("card.md").read_text(encoding="utf-8").splitlines()
         text = " ".join(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-        made_for = f"{task['way']}-way {task['shot']}-shot" if "way" in task else f"streams, {task['classes']} classes"
-        entries.append(Entry(params.parent.name, text.partition(". ")[0].removesuffix("."), made_for))
+        entries.append(Entry(params.parent.name, text.partition(". ")[0].removesuffix("."), _made_for(task)))
     return entries
+
+
+def _made_for(task: Mapping[str, Any]) -> str:
+    """What a released model was trained on, in a few words."""
+    if "way" in task:
+        return f"{task['way']}-way {task['shot']}-shot"
+    return f"streams, {task['classes']} classes" if "classes" in task else str(task["kind"])
 
 
 def _assigned(path: Path, name: str) -> ast.expr:

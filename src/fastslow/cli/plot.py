@@ -12,6 +12,7 @@ from ..results.figures import draw_figures
 from ..results.row import read_rows
 from ..zoo.saved import load_run
 from .models import with_data_of
+from .parsing import parse
 from .start import use_all_cores
 
 _DESCRIPTION = """Draws the figures of a run: its learning curve; on streams of characters also the accuracy of each
@@ -36,7 +37,7 @@ class PlotFlags:
 def run(words: Sequence[str]) -> int:
     """Runs `fastslow plot`."""
     use_all_cores()
-    flags = tyro.cli(PlotFlags, args=words, prog="fastslow plot", description=_DESCRIPTION)
+    flags = parse(PlotFlags, words, "plot", _DESCRIPTION)
     trained = with_data_of(load_run(flags.folder), flags.data)
     result = flags.folder / "result.json"
     others = read_rows(result)[1:] if result.is_file() else []

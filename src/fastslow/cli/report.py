@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from ..results.documents import check, render
+from .parsing import parse
 
 _DESCRIPTION = """Renders the tables of README.md and docs/, and the figures in their sentences, from the files under
 results/, and names the documents that changed.
@@ -31,7 +32,7 @@ class ReportFlags:
 
 def run(words: Sequence[str]) -> int:
     """Runs `fastslow report`."""
-    flags = tyro.cli(ReportFlags, args=words, prog="fastslow report", description=_DESCRIPTION)
+    flags = parse(ReportFlags, words, "report", _DESCRIPTION)
     if flags.check:
         stale = check(flags.root)
         sys.stdout.write("".join(f"out of date: {name}\n" for name in stale) or "All tables are up to date.\n")

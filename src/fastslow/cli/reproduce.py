@@ -17,6 +17,7 @@ from ..results.row import write_rows
 from ..training.files import writing
 from .console import logged, say, show_results
 from .folders import claimed, resumable
+from .parsing import parse
 from .progress import Watcher
 from .start import use_all_cores
 
@@ -55,7 +56,7 @@ class ReproduceFlags:
 def run(words: Sequence[str]) -> int:
     """Runs `fastslow reproduce`."""
     use_all_cores()
-    flags = tyro.cli(ReproduceFlags, args=words, prog="fastslow reproduce", description=_DESCRIPTION)
+    flags = parse(ReproduceFlags, words, "reproduce", _DESCRIPTION)
     experiment = find_experiment(flags.experiment)
     saved = _saved_path(flags) if flags.save else None  # refused before the work, not after it
     with _folder(flags) as out, logged(out):

@@ -11,6 +11,7 @@ import tyro
 from .._checks import bad
 from ..results.row import ResultRow, read_rows, to_text
 from .console import show
+from .parsing import parse
 from .tables import results_table
 
 _DESCRIPTION = """Prints every result row recorded under results/ of a checkout, a table for each file: what was
@@ -39,7 +40,7 @@ class ResultsFlags:
 
 def run(words: Sequence[str]) -> int:
     """Runs `fastslow results`."""
-    flags = tyro.cli(ResultsFlags, args=words, prog="fastslow results", description=_DESCRIPTION)
+    flags = parse(ResultsFlags, words, "results", _DESCRIPTION)
     chosen = recorded(flags.root, flags.experiment)
     if flags.json:
         sys.stdout.write(to_text(row for rows in chosen.values() for row in rows))

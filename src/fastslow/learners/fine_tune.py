@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num
 
-from .._checks import UserError, bad, check_choice, check_positive
+from .._checks import UserError, bad, check_choice, check_integer
 from .._typing import Key, Scalar
 from ..metrics import Metric
 from ..models.base import AbstractModelConfig
@@ -51,6 +51,9 @@ from .few_shot import (
 from .inner_loop import inner_rates
 from .inspect import Inspectable, Inspection, inspection
 from .structure import require_controllers
+
+MOST_STEPS = 10_000
+"""Most inner steps."""
 
 
 class Adapted(eqx.Module):
@@ -212,7 +215,7 @@ class FineTuneConfig(AbstractLearnerConfig):
         check_choice("support_order", self.support_order, ("stream", "independent"))
         check_choice("query_memory", self.query_memory, ("post-support", "initial"))
         check_statistics(self.statistics)
-        check_positive("steps", self.steps)
+        check_integer("steps", self.steps, most=MOST_STEPS, reason="the backward pass keeps every inner step")
         if not 0 <= self.rate < float("inf"):
             raise bad("rate", came=self.rate, wanted="a finite number of at least 0")
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import bad, check_choice, check_positive
+from .._checks import bad, check_choice, check_size
 from .._typing import Key
 from .addressing import FLOOR, SHARP, inverse_lengths, is_at, least_used_slots, strength
 from .base import AbstractMemory, AbstractMemoryConfig
@@ -83,7 +83,7 @@ class LeastUsed(AbstractMemory[LeastUsedState, LeastUsedResiduals]):
 
     def __check_init__(self):
         for name in ("slots", "width", "heads"):
-            check_positive(name, getattr(self, name))
+            check_size(name, getattr(self, name))
         if not 0 <= self.decay <= 1:
             raise bad("decay", came=self.decay, wanted="a number from 0 to 1")
         if self.heads > self.slots:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_choice, check_positive
+from .._checks import check_choice, check_size
 from .._typing import Key
 from .addressing import cosine, strength
 from .base import AbstractMemory, AbstractMemoryConfig
@@ -77,7 +77,7 @@ class NTMMemory(AbstractMemory[NTMState, NTMResiduals]):
 
     def __check_init__(self):
         for name in ("slots", "width", "heads", "writers"):
-            check_positive(name, getattr(self, name))
+            check_size(name, getattr(self, name))
         check_choice("write_start", self.write_start, ("uniform", "in-order"))
 
     @property

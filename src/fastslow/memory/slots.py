@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import check_choice, check_positive
+from .._checks import check_choice, check_size
 from .._typing import Key, Scalar
 from .addressing import cosine, dot_scores, least_used
 
@@ -96,8 +96,8 @@ class AbstractSlotsConfig(ABC):
 def initial_rows(kind: InitialMemory, slots: int, width: int, *, key: Key) -> Float[Array, "slots width"]:
     """Rows of an initial memory; `learned` and `random` ones are drawn once and stored with the model."""
     check_choice("initial", kind, ("learned", "constant", "random"))
-    check_positive("slots", slots)
-    check_positive("width", width)
+    check_size("slots", slots)
+    check_size("width", width)
     if kind == "constant":
         return jnp.full((slots, width), CONSTANT, float)
     return INITIAL_SCALE * jax.random.normal(key, (slots, width))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import bad, check_positive
+from .._checks import bad, check_positive, check_size
 from .._typing import Key, Scalar
 from ..tasks.base import TaskSpec
 from .base import AbstractModelConfig
@@ -41,8 +41,9 @@ class Autoencoder(eqx.Module):
         Raises:
             UserError: a size that is not above 0.
         """
-        for name, size in (("pixels", pixels), ("hidden", hidden), ("features", features)):
-            check_positive(name, size)
+        check_positive("pixels", pixels)
+        check_size("hidden", hidden)
+        check_size("features", features)
         encoder_key, decoder_key = jax.random.split(key)
         self.encoder = _layers((pixels, hidden, hidden, features), key=encoder_key)
         self.decoder = _layers((features, hidden, hidden, pixels), key=decoder_key)

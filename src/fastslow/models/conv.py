@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import bad, check_positive
+from .._checks import bad, check_size
 from .._typing import Key
 from ..tasks.base import TaskSpec
 from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
@@ -94,7 +94,7 @@ class ConvEmbedding(AbstractEmbedding[Statistics]):
 
     def __init__(self, features: int = 64, channels: int = 64, blocks: int = 3, size: int = 28, *, key: Key):
         for name, value in (("features", features), ("channels", channels), ("blocks", blocks)):
-            check_positive(name, value)
+            check_size(name, value)
         key_project, *keys = jax.random.split(key, blocks + 1)
         self.blocks = tuple(ConvBlock(1 if i == 0 else channels, channels, key=k) for i, k in enumerate(keys))
         self.project = eqx.nn.Linear((size >> blocks) ** 2 * channels, features, key=key_project)
@@ -151,7 +151,7 @@ class ConvConfig(AbstractEmbeddingConfig):
         """
         if spec.tokens is not None or len(spec.shape) != 2 or spec.shape[0] != spec.shape[1]:
             raise bad("embed", came=self.kind, wanted=f"flatten or lookup, as task {spec.kind} has no square images")
-        check_positive("blocks", self.blocks)
+        check_size("blocks", self.blocks)
         if spec.shape[0] >> self.blocks == 0:
             raise bad("blocks", came=self.blocks, wanted=f"fewer, as images have {spec.shape[0]} rows")
         return ConvEmbedding(self.features, self.channels, self.blocks, spec.shape[0], key=key)

@@ -6,7 +6,7 @@ from typing import Literal
 import jax
 from jaxtyping import Array, Float, Num
 
-from .._checks import bad, check_positive
+from .._checks import bad, check_size
 from .._typing import Key
 from ..tasks.base import TaskSpec
 from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
@@ -19,7 +19,7 @@ class Lookup(AbstractEmbedding[NoState]):
     table: Float[Array, "tokens features"]
 
     def __init__(self, tokens: int, features: int, *, key: Key):
-        check_positive("features", features)
+        check_size("features", features)
         self.table = jax.random.normal(key, (tokens, features)) * features**-0.5
 
     @property

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..configs.config import Config
 from ..configs.json import to_json
@@ -31,10 +32,14 @@ class Row:
     paper: Mapping[str, float] | None = None
 
 
+def as_stored(config: Config) -> dict[str, Any]:
+    """A configuration as a result file holds it."""
+    return json.loads(json.dumps(to_json(config)))
+
+
 def is_result_of(result: ResultRow, config: Config, episodes: int) -> bool:
     """Whether a stored row is what training and measuring again would give."""
-    same = result.config == json.loads(json.dumps(to_json(config)))
-    return same and result.episodes == episodes * len(result.seeds)
+    return result.config == as_stored(config) and result.episodes == episodes * len(result.seeds)
 
 
 def run_row(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -155,9 +156,9 @@ def gradients_figure(inside: Inspection) -> Figure:
     return gradients(true, synthetic, agreement, inside.support if one_walk else None)
 
 
-def _by_controller(part: object) -> dict[str, np.ndarray]:
+def _by_controller(part: Any) -> dict[str, np.ndarray]:
     """Arrays by the names of the controllers; none where there is nothing."""
-    return {} if part is None else {field.name: np.asarray(getattr(part, field.name)) for field in fields(part)}  # type: ignore
+    return {} if part is None else {field.name: np.asarray(getattr(part, field.name)) for field in fields(part)}
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

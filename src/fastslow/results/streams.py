@@ -1,6 +1,7 @@
 """A network that was trained on streams, measured on other streams."""
 
 from dataclasses import replace
+from typing import Any
 
 from .._checks import bad
 from ..configs.run import Trained
@@ -18,7 +19,8 @@ def on_streams(trained: Trained, classes: int | None = None, examples: int | Non
     if not hasattr(task, "with_streams"):
         raise bad("streams", came=f"a network for task {task.kind}", wanted="one that was trained on omniglot-stream")
     wanted = task.with_streams(classes, examples)
-    test = wanted.of_images(trained.tasks.test.images)  # type: ignore
+    drawings: Any = trained.tasks.test
+    test = wanted.of_images(drawings.images)
     return replace(
         trained, config=replace(trained.config, task=wanted), tasks=replace(trained.tasks, test=test), seconds=0.0
     )

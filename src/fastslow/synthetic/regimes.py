@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from .._checks import UserError, bad, check_choice, check_positive, check_real
+from .._checks import UserError, bad, check_choice, check_real, check_size
 from .predictors import PredictorKind
 
 Regime = Literal["true", "both", "synthetic", "meta"]
@@ -45,7 +45,7 @@ class FeedbackConfig:
         check_choice("reach", self.reach, ("local", "through"))
         check_choice("predictor", self.predictor, ("lstm", "mlp"))
         check_real("alpha", self.alpha)
-        check_positive("hidden", self.hidden)
+        check_size("hidden", self.hidden)
         if self.regime == "meta" and self.reach == "through":
             raise UserError(
                 "regime meta with reach through: its inner steps run no backward pass through the network; "

@@ -15,7 +15,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Int
 
-from .._checks import bad, check_choice, check_positive
+from .._checks import bad, check_choice, check_positive, check_size
 from .._typing import Key
 from ..metrics import LOG_LIKELIHOOD, Axis
 from .base import AbstractTask, AbstractTaskConfig, Inputs, SequenceEpisode, TaskSpec, TaskSplits
@@ -59,6 +59,7 @@ class GaussianProcessConfig(AbstractTaskConfig):
     @property
     def spec(self) -> TaskSpec:
         """What is known of the task before it is built."""
+        check_sizes(self)
         seen = Axis("seen", tuple(k for k in SEEN if k < self.length))
         metrics = (LOG_LIKELIHOOD, LOG_LIKELIHOOD.along(seen))
         return TaskSpec(self.kind, "sequence", (self.dimensions,), Gaussian(), label=1, metrics=metrics)
@@ -201,11 +202,17 @@ def _cholesky(matrix: Float[Array, "time time"]) -> Float[Array, "time time"]:
     return jnp.linalg.cholesky(matrix)
 
 
-def _check(config: GaussianProcessConfig, values: int, *places: Float[Array, "_ dimensions"]) -> None:
-    """Refuses settings that are none, and those with which so many values cannot be told apart from fewer."""
+def check_sizes(config: GaussianProcessConfig) -> None:
+    """Raises `UserError` for sizes that streams of functions cannot have."""
     if config.dimensions not in SCALES:
         raise bad("dimensions", came=config.dimensions, wanted="1, 2 or 3")
-    for name in ("length", "variance", "jitter", "reach"):
+    check_size("length", config.length)
+
+
+def _check(config: GaussianProcessConfig, values: int, *places: Float[Array, "_ dimensions"]) -> None:
+    """Refuses settings that are none, and those with which so many values cannot be told apart from fewer."""
+    check_sizes(config)
+    for name in ("variance", "jitter", "reach"):
         check_positive(name, getattr(config, name))
     check_positive("scale", config.length_scale)
     # Rounding moves eigenvalues by about `variance · values · EPSILON`; a few times that keep the factor finite and

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
-from .._checks import bad, check_choice, check_positive
+from .._checks import bad, check_choice, check_size
 from .._typing import Key
 from ..metrics import ACCURACY
 from .base import AbstractTask, AbstractTaskConfig, Examples, FewShotEpisode, TaskSpec, TaskSplits
@@ -63,6 +63,7 @@ class GlyphsConfig(AbstractTaskConfig):
 
 def few_shot_spec(kind: str, way: int) -> TaskSpec:
     """What few-shot tasks of 28×28 drawings have in common."""
+    check_size("way", way)
     return TaskSpec(kind, "few-shot", (SIZE, SIZE), Categorical(way), label=way, metrics=(ACCURACY,))
 
 
@@ -103,7 +104,7 @@ class GlyphsTask(AbstractTask[FewShotEpisode]):
         if self.config.way < 2:
             raise bad("way", came=self.config.way, wanted="at least 2")
         for name in ("shot", "queries"):
-            check_positive(name, getattr(self.config, name))
+            check_size(name, getattr(self.config, name))
         if not 0 <= self.config.jitter <= MOST_JITTER:
             raise bad("jitter", came=self.config.jitter, wanted=f"a number from 0 to {MOST_JITTER}")
 

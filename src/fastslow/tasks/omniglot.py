@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
 
-from .._checks import bad, check_positive
+from .._checks import bad, check_size
 from .._typing import Key
 from ..datasets.images import to_ink_28
 from ..datasets.omniglot import load_omniglot
@@ -63,6 +63,8 @@ class OmniglotConfig(AbstractTaskConfig):
         """
         if not 0 <= self.warp <= MOST_WARP:
             raise bad("warp", came=self.warp, wanted=f"a number from 0 to {MOST_WARP:g}")
+        check_size("shot", self.shot)
+        check_size("queries", self.queries)
         split = load_split(self.split)
         omniglot = load_omniglot(self.data)
 
@@ -97,7 +99,7 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
         if self.way < 2:
             raise bad("way", came=self.way, wanted="at least 2")
         for name in ("shot", "queries"):
-            check_positive(name, getattr(self, name))
+            check_size(name, getattr(self, name))
         drawings = self.images.shape[1]
         if self.way > self.classes:
             raise bad("way", came=self.way, wanted=f"at most the {self.classes} classes there are")

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
-from .._checks import bad, check_choice, check_positive
+from .._checks import bad, check_choice, check_integer, check_positive, check_size
 from .._typing import Key
 from ..datasets.omniglot import LARGE, load_omniglot
 from ..datasets.splits import load_split
@@ -64,6 +64,7 @@ class OmniglotStreamConfig(AbstractTaskConfig):
     @property
     def spec(self) -> TaskSpec:
         """What is known of the task before its data are loaded."""
+        check_size("classes", self.classes)
         target = Categorical(self.classes) if self.labels == "one-hot" else STRINGS
         metrics = (ACCURACY.along(Axis("instance", (*TABLED, *LATE), optional=LATE)),)
         return TaskSpec(
@@ -78,6 +79,8 @@ class OmniglotStreamConfig(AbstractTaskConfig):
         Raises:
             UserError: the data cannot be found, the split is unknown, or the settings do not fit each other.
         """
+        check_size("length", self.length)
+        check_integer("grow_every", self.grow_every, least=0, reason="updates are counted in 32 bits")
         split = load_split(self.split)
         characters = {"train": split.train, "validation": split.validation, "test": split.test}
         fewest = min(characters, key=lambda part: len(characters[part]))
@@ -114,7 +117,9 @@ class OmniglotStreamConfig(AbstractTaskConfig):
         elif self.labels != "strings":
             wanted = "no number, as the network was not trained on labels that are strings"
             raise bad("classes", came=classes, wanted=wanted)
-        check_positive("classes", classes)
+        check_size("classes", classes)
+        if examples is not None:
+            check_size("examples", examples)
         length = PER_CLASS * classes if examples is None else examples
         if length < classes:
             raise bad("examples", came=examples, wanted=f"at least one for each of the {classes} classes")

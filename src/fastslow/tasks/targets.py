@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from .._checks import UserError, check_positive
+from .._checks import UserError, check_size
 from .._typing import Scalar
 from ..metrics import ACCURACY, LOG_LIKELIHOOD, Metric
 
@@ -64,7 +64,7 @@ class Categorical(AbstractTarget):
     classes: int = eqx.field(static=True)
 
     def __check_init__(self):
-        check_positive("classes", self.classes)
+        check_size("classes", self.classes)
 
     @property
     def outputs(self) -> int:
@@ -111,8 +111,8 @@ class MultiCategorical(AbstractTarget):
     letters: int = eqx.field(static=True, default=5)
 
     def __check_init__(self):
-        check_positive("places", self.places)
-        check_positive("letters", self.letters)
+        check_size("places", self.places)
+        check_size("letters", self.letters)
 
     @property
     def outputs(self) -> int:

@@ -75,8 +75,11 @@ def load(run_or_release: str | Path) -> Saved:
     if isinstance(run_or_release, str) and run_or_release in release_names():
         return load_release(run_or_release)
     path = Path(run_or_release)
-    if path.is_dir():
-        return _load_release(path, str(path)) if (path / PARAMS).is_file() else load_run(path)
+    try:
+        if path.is_dir():
+            return _load_release(path, str(path)) if (path / PARAMS).is_file() else load_run(path)
+    except OSError as error:  # a name too long for a file, a folder that may not be read
+        raise _unknown(f"{run_or_release} ({error.strerror})") from error
     raise _unknown(str(run_or_release))
 
 

@@ -5,6 +5,7 @@ which leave next to nothing of it open.
 """
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,9 +55,10 @@ def one_function(networks: dict[str, Trained], task: GaussianProcessConfig, seen
 
 def belief(trained: Trained, shown: SequenceEpisode, places: jax.Array) -> Belief:
     """What a network says of places, each as if it came next."""
-    learner, state = trained.learner, one_seed(trained.states, 0)
-    streamed = jax.jit(lambda: learner.observe(learner.start(state), shown.inputs.x, shown.targets))()  # type: ignore
-    outputs = jax.jit(lambda streamed: learner.answer(streamed, places))(streamed)  # type: ignore
+    learner: Any = trained.learner
+    state = one_seed(trained.states, 0)
+    streamed = jax.jit(lambda: learner.observe(learner.start(state), shown.inputs.x, shown.targets))()
+    outputs = jax.jit(lambda streamed: learner.answer(streamed, places))(streamed)
     return Belief(np.asarray(outputs[:, 0]), np.asarray(jax.vmap(Gaussian().deviation)(outputs)))
 
 

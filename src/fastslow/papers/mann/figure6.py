@@ -47,7 +47,7 @@ def likelihoods(
         name: evaluate_all(learner, states, test, episodes=episodes, batch=AT_ONCE)[every.key]
         for name, (learner, states) in learners.items()
     }
-    return {name: (figure.total / figure.count).mean(axis=(0, 1)) for name, figure in found.items()}  # type: ignore
+    return {name: np.mean(figure.total / figure.count, axis=(0, 1)) for name, figure in found.items()}
 
 
 EXPERIMENT = Experiment(

@@ -1,19 +1,17 @@
 """Table 2: labels that are strings, five and fifteen classes, every architecture of the paper (mann section 4.2)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...cells.feedforward import FeedForwardConfig
 from ...configs.config import Config
-from ...configs.json import to_json
 from ...configs.presets import sharp
-from ...memory.ntm import NTMConfig
+from ...memory.ntm import NTMConfig, WriteStart
 from ...results.row import ResultRow, read_rows, write_rows
 from ...tasks.omniglot_stream import OmniglotStreamConfig
 from ..base import Budget, Experiment, Watch
-from ..rows import Row, run_row
+from ..rows import Row, as_stored, run_row
 from .neighbours import FEATURES, autoencoder_config, neighbour_rows, train_autoencoder
 from .settings import MORE, as_many, by_instance, network, test_episodes, with_as_many, with_cell, without_memory
 
@@ -62,10 +60,10 @@ class Block:
         """The paper's figures of a row."""
         return by_instance(PAPER[self.classes][row.removesuffix(START)])
 
-    def with_ntm(self, **choices: str) -> Config:
+    def with_ntm(self, write_start: WriteStart = "uniform") -> Config:
         """The network with the neural Turing machine's access."""
         memory = self.base.model.cell.memory
-        ntm = NTMConfig(slots=memory.slots, width=memory.width, heads=memory.heads, **choices)  # type: ignore
+        ntm = NTMConfig(memory.slots, memory.width, memory.heads, write_start=write_start)
         return with_cell(self.base, memory=ntm)
 
     def with_feed_forward(self) -> Config:
@@ -88,7 +86,7 @@ def rows(block: Block) -> list[Row]:
         "LSTM": without_memory(block.base),
         "feed-forward": without_memory(block.with_feed_forward()),
         "MANN, NTM access": block.with_ntm(),
-        IN_ORDER: block.with_ntm(write_start="in-order"),
+        IN_ORDER: block.with_ntm("in-order"),
     }
     return with_as_many(
         Row(
@@ -123,7 +121,7 @@ def _neighbours(out: Path, budget: Budget, *, resume: bool, watch: Watch, episod
     config = autoencoder_config(both[-1].streams, replace(training, steps=3 * training.steps))
     if resume and finished.is_file():
         results = read_rows(finished)
-        same = results[-1].config[FEATURES] == json.loads(json.dumps(to_json(config)))
+        same = results[-1].config[FEATURES] == as_stored(config)
         if same and results[-1].episodes == episodes:
             return {name: [r for r in results if r.row == name] for name in dict.fromkeys(r.row for r in results)}
     trained = train_autoencoder(out / FEATURES, config, resume=resume, watch=watch)

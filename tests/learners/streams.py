@@ -15,9 +15,9 @@ def counts(classes: np.ndarray) -> np.ndarray:
 def stream(x: np.ndarray, targets: np.ndarray, instance: np.ndarray) -> SequenceEpisode:
     """One stream whose targets are shown one step late; instance 0 is padding."""
     previous = np.concatenate([np.zeros_like(targets[:1]), targets[:-1]])
-    inputs = Inputs(jnp.asarray(x, jnp.float32), jnp.asarray(previous, jnp.float32))
+    inputs = Inputs(jnp.asarray(x, float), jnp.asarray(previous, float))
     instance = jnp.asarray(instance, jnp.int32)
-    return SequenceEpisode(inputs, jnp.asarray(targets, jnp.float32), instance > 0, instance)
+    return SequenceEpisode(inputs, jnp.asarray(targets, float), instance > 0, instance)
 
 
 def stacked(episodes: list[SequenceEpisode]) -> SequenceEpisode:

@@ -1,57 +1,53 @@
-"""A recurrent learner and a task small enough to train in a test: characters of four by four pixels."""
+"""A task small enough to train in a test, characters of four by four pixels, and small networks for it."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from fastslow.learners.adapting import initial_rates
-from fastslow.learners.recurrent import Parameters, RecurrentLearner
-from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
-from fastslow.models.embed import ConvEmbedding
-from fastslow.models.heads import Categorical
-from fastslow.models.sequence import Network
 
-from fastslow.cells.nmn import NMN
-from fastslow.memory.slots import KeyValueSlots, SoftSlots
-from fastslow.optim.config import OptimiserConfig, build_optimiser
-from fastslow.synthetic.predictors import SyntheticGradients
-from fastslow.tasks.base import AbstractTask, Examples, FewShotEpisode
+from fastslow.cells.feedforward import FeedForwardConfig
+from fastslow.cells.lstm import LSTMConfig
+from fastslow.cells.mann import MANNConfig
+from fastslow.cells.nmn import NMNConfig
+from fastslow.learners.base import AbstractLearnerConfig, Trainable
+from fastslow.memory.least_used import LeastUsedConfig
+from fastslow.memory.slots import KeyValueSlotsConfig, SoftSlotsConfig
+from fastslow.metrics import ACCURACY
+from fastslow.models.conv import ConvConfig
+from fastslow.models.network import Network, NetworkConfig
+from fastslow.optim.config import AdamConfig
+from fastslow.tasks.base import AbstractTask, Examples, FewShotEpisode, TaskSpec
+from fastslow.tasks.targets import Categorical
 
 WAY, FEATURES, WIDTH, SIZE = 3, 6, 5, 4
+SPEC = TaskSpec("marks", "few-shot", (SIZE, SIZE), Categorical(WAY), label=WAY, metrics=(ACCURACY,))
+CONV = ConvConfig(FEATURES, 4, 1)
+WIDE = ConvConfig(8, 16, 1)
+"""With so many channels learning hardly depends on the initial weights."""
+LSTM = NetworkConfig(CONV, LSTMConfig(WIDTH))
+FEED_FORWARD = NetworkConfig(CONV, FeedForwardConfig(WIDTH))
+MANN = NetworkConfig(CONV, MANNConfig(LSTMConfig(WIDTH), LeastUsedConfig(slots=5, width=3, heads=2)))
+SLOTS = {"soft": SoftSlotsConfig, "key-value": KeyValueSlotsConfig}
+
+
+def nmn(label_input: str = "none", memory: str = "soft", conv: ConvConfig = CONV) -> NetworkConfig:
+    return NetworkConfig(conv, NMNConfig(WIDTH, SLOTS[memory](WAY + 1), label_input=label_input))
 
 
 def network(label_input: str = "none", memory: str = "soft", *, key: jax.Array) -> Network:
-    key_embed, key_memory, key_cell, key_head = jax.random.split(key, 4)
-    slots = (SoftSlots if memory == "soft" else KeyValueSlots)(WAY + 1, WIDTH, "learned", key=key_memory)
-    return Network(
-        embed=ConvEmbedding(FEATURES, 4, 1, size=SIZE, key=key_embed),
-        cell=NMN(FEATURES, WIDTH, slots, labels=WAY, label_input=label_input, key=key_cell),
-        head=Categorical(WIDTH, WAY, key=key_head),
-    )
+    return nmn(label_input, memory).build(SPEC, key=key)
 
 
 def learner(
-    adapt: AdaptConfig,
-    path: FeedbackConfig,
-    label_input: str = "none",
-    memory: str = "soft",
-    optimiser: optax.GradientTransformation | None = None,
-) -> RecurrentLearner:
-    def build(key: jax.Array) -> Parameters:
-        key_network, key_predictors = jax.random.split(key)
-        net = network(label_input, memory, key=key_network)
-        said = None
-        if path.regime != "true":
-            said = SyntheticGradients(WIDTH, WAY, kind=path.predictor, hidden=path.hidden, key=key_predictors)
-        return Parameters(net, said, initial_rates(net, adapt) if adapt.protocol == "fine-tune" else None)
-
+    config: AbstractLearnerConfig, model: NetworkConfig, optimizer: optax.GradientTransformation | None = None
+) -> Trainable:
     # long enough that the schedule hardly falls within a test
-    optimiser = build_optimiser(OptimiserConfig(learning_rate=2e-2), 1000) if optimiser is None else optimiser
-    return RecurrentLearner(build=build, optimiser=optimiser, adaptation=adapt, path=path, way=WAY)
+    optimizer = AdamConfig(learning_rate=2e-2).build(1000) if optimizer is None else optimizer
+    return config.build(model, SPEC, optimizer, batch=4)
 
 
-class Marks(AbstractTask):
-    """Characters told apart by which half is dark; their labels are dealt out anew in each episode.
+class Marks(AbstractTask[FewShotEpisode]):
+    """Characters told apart by which half is dark; which label each has changes from episode to episode.
 
     Attributes:
         noise: standard deviation of what is added to each pixel.
@@ -63,10 +59,10 @@ class Marks(AbstractTask):
     queries: int = eqx.field(static=True, default=2)
 
     def sample(self, key, step):
-        key_deal, key_noise = jax.random.split(key)
+        key_labels, key_noise = jax.random.split(key)
         half = jnp.arange(SIZE) < SIZE // 2
         upper = jnp.broadcast_to(half[:, None], (SIZE, SIZE)).astype(float)
-        characters = jnp.stack([upper, upper.T, upper * upper.T])[jax.random.permutation(key_deal, WAY)]
+        characters = jnp.stack([upper, upper.T, upper * upper.T])[jax.random.permutation(key_labels, WAY)]
         count = self.shot + self.queries
         labels = jnp.tile(jnp.arange(WAY), count)
         images = characters[labels] + self.noise * jax.random.normal(key_noise, (WAY * count, SIZE, SIZE))

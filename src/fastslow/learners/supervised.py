@@ -31,15 +31,24 @@ from .base import (
     outer_step,
     value,
 )
+from .few_shot import track
 from .structure import require
 
 
 class Streamed(eqx.Module):
-    """A network in the middle of a sequence. Attributes: `network`; `state`, its cell's; `label`, shown next."""
+    """A network in the middle of a sequence.
+
+    Attributes:
+        network: as it was trained.
+        state: of its cell.
+        label: shown beside the next input.
+        statistics: what its embedding normalises with.
+    """
 
     network: Network
     state: PyTree
     label: Float[Array, " label"]
+    statistics: Any
 
 
 class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
@@ -93,7 +102,7 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
 
         gradients, (figures, used, states) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
         memories = states.memory if self.slots else None
-        after = outer_step(self.optimizer, state, gradients, (used, memories))
+        after = outer_step(self.optimizer, state, gradients, (track(state.model_state[0], used), memories))
         return after, {**figures, "gradient_norm": norm(gradients)}
 
     def evaluate(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> Figures:
@@ -102,24 +111,23 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
 
     def start(self, state: LearnerState) -> Streamed:
         """The network before a sequence: its initial memory, or the first that persisted; no label shown yet."""
-        states = self._first_states(state.params, state.model_state[1], 1)
-        return Streamed(state.params, jax.tree.map(lambda leaf: leaf[0], states), jnp.zeros(self.spec.label))
+        statistics, memories = state.model_state
+        states = self._first_states(state.params, memories, 1)
+        first = jax.tree.map(lambda leaf: leaf[0], states)
+        return Streamed(state.params, first, jnp.zeros(self.spec.label), statistics)
 
-    def observe(
-        self, streamed: Streamed, x: Num[Array, "time ..."], targets: Float[Array, "time label"], given: Any = None
-    ) -> Streamed:
+    def observe(self, streamed: Streamed, x: Num[Array, "time ..."], targets: Float[Array, "time label"]) -> Streamed:
         """Continues a sequence with inputs and their targets, each target shown with the next input."""
         network = streamed.network
         labels = jnp.concatenate([streamed.label[None], targets])
-        rows = network.rows(network.embed(x, given)[0], labels[:-1])
-        return Streamed(network, unroll(network.cell, streamed.state, rows)[0], labels[-1])
+        rows = network.rows(network.embed(x, streamed.statistics)[0], labels[:-1])
+        state = unroll(network.cell, streamed.state, rows)[0]
+        return Streamed(network, state, labels[-1], streamed.statistics)
 
-    def answer(
-        self, streamed: Streamed, x: Num[Array, "query ..."], given: Any = None
-    ) -> Float[Array, "query outputs"]:
+    def answer(self, streamed: Streamed, x: Num[Array, "query ..."]) -> Float[Array, "query outputs"]:
         """The head's outputs for some inputs, of which any might come next; none is remembered."""
         network = streamed.network
-        features, _ = network.embed(x, given)
+        features, _ = network.embed(x, streamed.statistics)
         labels = jnp.broadcast_to(streamed.label, (features.shape[0], streamed.label.shape[0]))
         return jax.vmap(lambda row: network.head(network.cell(streamed.state, row)[1]))(network.rows(features, labels))
 
@@ -130,7 +138,7 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
             UserError: targets are real numbers.
         """
         labels = self.spec.target.labels()[support.labels]
-        return self.observe(self.start(state), support.inputs, labels, state.model_state[0])
+        return self.observe(self.start(state), support.inputs, labels)
 
     def predict(self, adapted: Streamed, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         """Log-probability of each class."""

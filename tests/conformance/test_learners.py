@@ -1,6 +1,7 @@
 """One suite for every learner. A new learner is one row of `LEARNERS`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -10,207 +11,304 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from fastslow.learners.prototypes import PrototypicalLearner
-from fastslow.learners.regimes import AdaptConfig, FeedbackConfig
-from fastslow.models.embed import ConvEmbedding
-from fastslow.models.heads import Categorical
 from tests.learners.streams import batch, counts
-from tests.learners.tiny import FEATURES, SIZE, WAY, episodes, learner
+from tests.learners.tiny import FEATURES, LSTM, MANN, SIZE, SPEC, WAY, episodes, nmn
+from tests.reference.rounding import rounding
 
-from fastslow._checks import UserError
-from fastslow.baselines.gp_oracle import TrueProcess
-from fastslow.baselines.pixel_neighbours import PixelNeighbours
-from fastslow.baselines.stream_neighbours import StreamNeighbours
-from fastslow.cells.mann import MANN
-from fastslow.learners.autoencoder import AutoencoderLearner
-from fastslow.learners.base import AbstractLearner, LearnerState
-from fastslow.learners.supervised import SequenceLearner, SequenceNetwork
-from fastslow.memory.least_used import LeastUsed
-from fastslow.models.autoencoder import Autoencoder
-from fastslow.tasks.base import Examples, FewShotEpisode, SequenceEpisode
-from fastslow.tasks.gaussian_process import GaussianProcessConfig
+from fastslow.cells.lstm import LSTMConfig
+from fastslow.cells.mann import MANNConfig
+from fastslow.learners.autoencoder import ReconstructionConfig
+from fastslow.learners.base import AbstractLearnerConfig, Adaptable, LearnerState, Trainable
+from fastslow.learners.fine_tune import FineTuneConfig
+from fastslow.learners.in_context import InContextConfig
+from fastslow.learners.supervised import SupervisedConfig
+from fastslow.memory.least_used import LeastUsedConfig
+from fastslow.metrics import ACCURACY, Axis
+from fastslow.models.autoencoder import AutoencoderConfig
+from fastslow.models.base import AbstractModelConfig
+from fastslow.models.flatten import FlattenConfig
+from fastslow.models.network import NetworkConfig
+from fastslow.synthetic.regimes import FeedbackConfig
+from fastslow.tasks.base import Examples, TaskSpec
+from fastslow.tasks.gaussian_process import GaussianProcessConfig, GaussianProcessTask
+from fastslow.tasks.targets import Categorical
 
-BATCH, QUERIES, STEPS = 3, 2, 7
+pytestmark = pytest.mark.usefixtures("double")
+
+BATCH, STEPS = 3, 7
+KEY = jax.random.key(0)
 # Adam would make signs of rounding errors, and tests that compare would say nothing
 SGD = optax.sgd(0.1, momentum=0.9)
-BIND = AdaptConfig(protocol="bind", query_memory="post-support")
-FAST = AdaptConfig(steps=2)
+FIGURE = rounding(300, scale=5 * STEPS, precision=np.float64)
+"""Some 300 operations one after the other; a figure is a sum of up to seven numbers below 5."""
+
+
+def streams(seed: int) -> Any:
+    """Random images, each class under one label in all streams."""
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, WAY, (BATCH, STEPS))
+    characters = np.random.default_rng(99).uniform(size=(WAY, SIZE, SIZE))
+    x = characters[classes] + 0.1 * rng.normal(size=(BATCH, STEPS, SIZE, SIZE))
+    return batch(x, np.eye(WAY)[classes], np.stack([counts(row) for row in classes]))
+
+
+def functions(seed: int) -> Any:
+    keys = jax.random.split(jax.random.key(seed), BATCH)
+    return jax.vmap(lambda key: GaussianProcessTask(PROCESS, "train").sample(key, jnp.int32(0)))(keys)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A learner: its configuration, what it trains, its task, and batches of that by their seed."""
+
+    config: AbstractLearnerConfig
+    model: AbstractModelConfig
+    spec: TaskSpec
+    draw: Callable[[int], Any]
+
+
+PROCESS = GaussianProcessConfig(length=STEPS)
+BY_INSTANCE = ACCURACY.along(Axis("instance", (1, 2, 5)))
+STREAMS = TaskSpec("streams", "sequence", (SIZE, SIZE), Categorical(WAY), label=WAY, metrics=(ACCURACY, BY_INSTANCE))
+PIXELS = NetworkConfig(FlattenConfig(), MANNConfig(LSTMConfig(FEATURES), LeastUsedConfig(slots=5, width=3, heads=2)))
 BOTH = FeedbackConfig(regime="both", predictor="lstm", hidden=6, regression=1.0)
-META = FeedbackConfig(regime="meta", hidden=6)
-
-
-def prototypes() -> PrototypicalLearner:
-    build = lambda key: ConvEmbedding(FEATURES, 4, 1, size=SIZE, key=key)
-    return PrototypicalLearner(build=build, optimiser=SGD, way=WAY)
-
-
-def sequence(lanes: int) -> SequenceLearner:
-    def build(key: Any) -> SequenceNetwork:
-        cell = MANN(SIZE * SIZE + WAY, FEATURES, LeastUsed(5, 3, 2), key=key)
-        return SequenceNetwork(cell, Categorical(cell.out_size, WAY, key=key))
-
-    return SequenceLearner(build, SGD, jnp.eye(WAY), lanes=lanes)
-
-
-def autoencoder() -> AutoencoderLearner:
-    return AutoencoderLearner(lambda key: Autoencoder(SIZE * SIZE, FEATURES, 2, key=key), SGD)
-
-
-# Each builds a learner for `WAY` classes of images of `SIZE` by `SIZE`.
-LEARNERS: dict[str, Callable[[], AbstractLearner]] = {
-    "recurrent-bind": lambda: learner(BIND, BOTH, "write", "key-value", SGD),
-    "recurrent-fine-tune": lambda: learner(FAST, META, optimiser=SGD),
-    "prototypes": prototypes,
-    "pixel-neighbours": lambda: PixelNeighbours(way=WAY),
-    "sequence": lambda: sequence(lanes=0),
-    "sequence-persistent": lambda: sequence(lanes=BATCH),
-    "stream-neighbours": lambda: StreamNeighbours(way=WAY),
-    "autoencoder": autoencoder,
-    "true-process": lambda: TrueProcess(GaussianProcessConfig(dimensions=1, length=STEPS)),
+MARKS = (SPEC, lambda seed: episodes(BATCH, seed))
+LEARNERS = {
+    "fine-tune": Row(FineTuneConfig(FeedbackConfig("meta", hidden=6), steps=2), nmn(), *MARKS),
+    "in-context": Row(InContextConfig(BOTH), nmn("write", "key-value"), *MARKS),
+    "in-context-mann": Row(InContextConfig(), MANN, *MARKS),
+    "in-context-lstm": Row(InContextConfig(), LSTM, *MARKS),
+    "supervised": Row(SupervisedConfig(), PIXELS, STREAMS, streams),
+    "supervised-persistent": Row(SupervisedConfig(persistent=True), PIXELS, STREAMS, streams),
+    "supervised-numbers": Row(
+        SupervisedConfig(), NetworkConfig(FlattenConfig(), LSTMConfig(FEATURES)), PROCESS.spec, functions
+    ),
+    "reconstruction": Row(ReconstructionConfig(), AutoencoderConfig(FEATURES, 2), STREAMS, streams),
 }
-# Learners without parameters refuse to be trained.
-UNTRAINED = {"pixel-neighbours", "stream-neighbours", "true-process"}
-# These learn from streams, the others from few-shot episodes.
-STREAMED = {"sequence", "sequence-persistent", "stream-neighbours", "autoencoder", "true-process"}
-# These name no classes, and are judged by something else than accuracy.
-NAMELESS = {"autoencoder", "true-process"}
-KEY = jax.random.key(0)
-
 every_learner = pytest.mark.parametrize("name", LEARNERS)
-every_trained = pytest.mark.parametrize("name", sorted(LEARNERS.keys() - UNTRAINED))
 INIT = eqx.filter_jit(lambda one, key: one.init(key=key))
-EVALUATE = eqx.filter_jit(lambda one, state, given: one.evaluate(state, given, key=KEY))
 
 
 @cache
-def built(name: str) -> tuple[AbstractLearner, LearnerState]:
-    """A learner and its first state."""
-    one = LEARNERS[name]()
-    return one, INIT(one, KEY)
+def built(name: str) -> Trainable:
+    row = LEARNERS[name]
+    return row.config.build(row.model, row.spec, SGD, batch=BATCH)
+
+
+@cache
+def first(name: str) -> LearnerState:
+    return INIT(built(name), KEY)
 
 
 @cache
 def update(name: str) -> Callable:
     """A learner's update, compiled; one trace has to serve every test of this file."""
-    one = built(name)[0]
+    one = built(name)
     return jax.jit(eqx.debug.assert_max_traces(lambda state, given: one.update(state, given, key=KEY), max_traces=1))
 
 
-def given(name: str, seed: int = 0) -> FewShotEpisode | SequenceEpisode:
-    if name not in STREAMED:
-        return episodes(BATCH, seed, queries=QUERIES)
-    rng = np.random.default_rng(seed)
-    if name == "true-process":
-        inputs, targets = rng.uniform(-5, 5, (BATCH, STEPS, 1)), rng.standard_normal((BATCH, STEPS, 1))
-        return batch(inputs, targets, np.ones((BATCH, STEPS)))
-    classes = rng.integers(0, WAY, (BATCH, STEPS))
-    inputs = rng.uniform(size=(BATCH, STEPS, SIZE, SIZE))
-    return batch(inputs, np.eye(WAY)[classes], np.stack([counts(row) for row in classes]))
+@cache
+def evaluate(name: str) -> Callable:
+    one = built(name)
+    return jax.jit(lambda state, given: one.evaluate(state, given, key=KEY))
 
 
-def described(tree):
+@cache
+def given(name: str, seed: int = 0) -> Any:
+    return LEARNERS[name].draw(seed)
+
+
+@cache
+def updated(name: str) -> tuple:
+    """After 20 updates on one batch, and the figures of each."""
+    state, figures = first(name), []
+    for _ in range(20):
+        state, found = update(name)(state, given(name))
+        figures.append(found)
+    return state, figures
+
+
+def described(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), tree)
+
+
+def close(one: Any, other: Any) -> None:
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=FIGURE, atol=FIGURE)
+
+
+@every_learner
+def test_it_states_facts(name: str) -> None:
+    facts = LEARNERS[name].config.facts
+    assert all(isinstance(value, str | int | float | bool) for value in facts.values())
 
 
 @every_learner
 def test_the_first_state_is_arrays_and_follows_its_key(name: str) -> None:
-    one, state = built(name)
+    state = first(name)
     leaves = jax.tree.leaves(state)
     assert leaves
-    assert all(isinstance(leaf, jax.Array) for leaf in leaves)
-    assert eqx.tree_equal(INIT(one, KEY), state)
-    if name not in UNTRAINED:
-        assert not eqx.tree_equal(INIT(one, jax.random.key(1)), state)
+    assert all(isinstance(leaf, jax.Array) and np.isfinite(leaf).all() for leaf in leaves)
+    assert eqx.tree_equal(INIT(built(name), KEY), state)
+    assert not eqx.tree_equal(INIT(built(name), jax.random.key(1)), state)
 
 
-@every_trained
+@every_learner
 def test_an_update_is_deterministic_and_keeps_the_states_form(name: str) -> None:
-    _, state = built(name)
-    after, metrics = update(name)(state, given(name))
+    state = first(name)
+    after, figures = update(name)(state, given(name))
     assert described(after) == described(state)
-    assert eqx.tree_equal(update(name)(state, given(name)), (after, metrics))
+    assert eqx.tree_equal(update(name)(state, given(name)), (after, figures))
     assert not eqx.tree_equal(after.params, state.params)
-    tracked = sum(leaf.size for leaf in jax.tree.leaves(state.running))
-    assert not tracked or not eqx.tree_equal(after.running, state.running)
-    assert {"loss", built(name)[0].judged_by} <= metrics.keys()
-    assert all(value.shape == () and np.isfinite(value) for value in metrics.values())
-    assert name in NAMELESS or 0 <= metrics["accuracy"] <= 1
+    tracked = sum(leaf.size for leaf in jax.tree.leaves(state.model_state))
+    assert not tracked or not eqx.tree_equal(after.model_state, state.model_state)
     again, _ = update(name)(after, given(name, 1))
     assert described(again) == described(state)
 
 
 @every_learner
-def test_jit_is_no_jit(name: str) -> None:
-    """Fast steps and answers; an update without `jit` takes minutes."""
-    one, state = built(name)
-    with jax.disable_jit():
-        slow = one.evaluate(state, given(name), key=KEY)
-    for figure, value in EVALUATE(one, state, given(name)).items():
-        np.testing.assert_allclose(value, slow[figure], rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", sorted(UNTRAINED))
-def test_nothing_to_train_is_said(name: str) -> None:
-    one, state = built(name)
-    with pytest.raises(UserError, match="no parameters to train"):
-        one.update(state, given(name), key=KEY)
+def test_single_precision_stays_single(name: str) -> None:
+    """Shapes, types and weak types, which need no compiled program."""
+    with jax.enable_x64(False):
+        one, drawn = built.__wrapped__(name), jax.eval_shape(lambda: LEARNERS[name].draw(0))
+        state = eqx.filter_eval_shape(one.init, key=KEY)
+        after, figures = eqx.filter_eval_shape(lambda state, given: one.update(state, given, key=KEY), state, drawn)
+        measured = eqx.filter_eval_shape(lambda state, given: one.evaluate(state, given, key=KEY), after, drawn)
+    assert described(after) == described(state)
+    kinds = {leaf.dtype for leaf in jax.tree.leaves((state, figures, measured))}
+    assert np.dtype(np.float32) in kinds
+    assert np.dtype(np.float64) not in kinds
 
 
 @every_learner
-def test_evaluation_gives_a_figure_for_each_episode(name: str) -> None:
-    one, state = built(name)
-    scored = EVALUATE(one, state, given(name))
-    assert {figure.shape[0] for figure in scored.values()} == {BATCH}
-    figures = np.asarray(scored[one.judged_by])
-    assert figures.shape == (BATCH,)
-    assert np.isfinite(figures).all()
-    if name in NAMELESS:
-        return
-    assert ((figures >= 0) & (figures <= 1)).all()
-    # a share of the queries, or of the steps
-    asked = STEPS if name in STREAMED else WAY * QUERIES
-    np.testing.assert_allclose(figures * asked, np.round(figures * asked), atol=1e-4)
+def test_an_update_gives_numbers(name: str) -> None:
+    """Scalar totals and counts, always the loss, the monitor and the gradient's norm; all finite."""
+    _, figures = update(name)(first(name), given(name))
+    monitor = built(name).monitor
+    assert {"loss", monitor.key, "gradient_norm"} <= figures.keys()
+    for figure in figures.values():
+        assert figure.total.shape == figure.count.shape == ()
+        assert np.isfinite(figure.total)
+        assert figure.count >= 0
+    assert figures["gradient_norm"].value > 0
+    least, most = monitor.bounds or (-np.inf, np.inf)
+    assert least <= figures[monitor.key].value <= most
 
 
-@eqx.filter_jit
-def answered(one: AbstractLearner, state: LearnerState, support: Examples, queries: jax.Array) -> Any:
-    """What is said of queries together, and of the second one alone."""
-    adapted = one.adapt(state, support, key=KEY)
-    return one.predict(adapted, queries), one.predict(adapted, queries[1:2])
+@every_learner
+def test_updates_lower_the_loss_and_stay_finite(name: str) -> None:
+    state, figures = updated(name)
+    losses = [float(found["loss"].value) for found in figures]
+    assert losses[-1] < losses[0]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state, figures)))
 
 
-@pytest.mark.parametrize("name", sorted(LEARNERS.keys() - STREAMED))
-def test_evaluation_is_adapting_and_predicting(name: str) -> None:
-    one, state = built(name)
-    scored = EVALUATE(one, state, given(name))["accuracy"]
-    for i in range(BATCH):
-        episode = jax.tree.map(lambda x, i=i: x[i], given(name))
-        told, alone = answered(one, state, episode.support, episode.query.inputs)
-        assert told.shape == (WAY * QUERIES, WAY)
-        np.testing.assert_allclose(jnp.sum(jnp.exp(told), axis=1), 1, rtol=1e-5)
-        np.testing.assert_allclose(np.mean(jnp.argmax(told, axis=1) == episode.query.labels), scored[i], rtol=1e-6)
-        np.testing.assert_allclose(alone, told[1:2], rtol=1e-4, atol=1e-5)
+@every_learner
+def test_jit_is_no_jit(name: str) -> None:
+    """Inner steps and answers; an update without `jit` takes minutes."""
+    with jax.disable_jit():
+        slow = built(name).evaluate(first(name), given(name), key=KEY)
+    close(evaluate(name)(first(name), given(name)), slow)
 
 
-@pytest.mark.parametrize("name", sorted(NAMELESS))
-def test_who_names_no_classes_says_so(name: str) -> None:
-    one, state = built(name)
-    support = Examples(given(name).inputs[0], jnp.zeros(STEPS, jnp.int32))
-    with pytest.raises(UserError, match=f"^{type(one).__name__}: .*; "):
-        one.adapt(state, support, key=KEY)
-    with pytest.raises(UserError, match=f"^{type(one).__name__}: .*; "):
-        one.predict(state, support.inputs)
+@every_learner
+def test_an_evaluation_gives_a_figure_for_each_episode(name: str) -> None:
+    """With the shapes that the metrics say, within their bounds; all but rare labels are counted."""
+    one = built(name)
+    found = evaluate(name)(updated(name)[0], given(name, 1))
+    for metric in (one.monitor, *one.metrics):
+        figure = found[metric.key]
+        expected = (BATCH,) if metric.axis is None else (BATCH, len(metric.axis.labels))
+        assert figure.total.shape == figure.count.shape == expected
+        assert np.isfinite(figure.total).all()
+        assert (np.sum(figure.count, axis=0) >= 0).all()
+        if metric.bounds is not None:
+            least, most = metric.bounds
+            assert (figure.total >= least * figure.count).all()
+            assert (figure.total <= most * figure.count).all()
+        assert metric.reduce(jax.tree.map(lambda part: part[None], figure))
+    assert (found[one.monitor.key].count > 0).all()
 
 
-@pytest.mark.parametrize("name", sorted(STREAMED - NAMELESS))
-def test_what_follows_a_stream_is_named_one_query_at_a_time(name: str) -> None:
-    one, state = built(name)
-    for i in range(BATCH):
-        episode = jax.tree.map(lambda x, i=i: x[i], given(name))
-        support = Examples(episode.inputs[:-3], jnp.argmax(episode.targets[:-3], axis=1))
-        told, alone = answered(one, state, support, episode.inputs[-3:])
-        assert told.shape == (3, WAY)
-        np.testing.assert_allclose(jnp.sum(jnp.exp(told), axis=1), 1, rtol=1e-5)
-        np.testing.assert_allclose(alone, told[1:2], rtol=1e-4, atol=1e-5)
-        other, _ = answered(one, state, jax.tree.map(lambda leaf: leaf[::-1], support), episode.inputs[-3:])
-        assert name in UNTRAINED or not np.allclose(other, told)
+@every_learner
+def test_an_evaluation_does_not_depend_on_the_other_episodes(name: str) -> None:
+    whole = evaluate(name)(first(name), given(name))
+    turned = evaluate(name)(first(name), jax.tree.map(lambda leaf: leaf[::-1], given(name)))
+    close(jax.tree.map(lambda part: part[::-1], turned), whole)
+    alone = built(name).evaluate(first(name), jax.tree.map(lambda leaf: leaf[1:2], given(name)), key=KEY)
+    close(alone, jax.tree.map(lambda part: part[1:2], whole))
+
+
+# --- adapting to new classes
+
+ADAPTABLE = [name for name in LEARNERS if isinstance(built(name), Adaptable)]
+
+
+def classes_of(name: str) -> int | None:
+    """How many classes a support set may have; None for targets that are none."""
+    target = LEARNERS[name].spec.target
+    return getattr(target, "classes", None)
+
+
+every_adaptable = pytest.mark.parametrize("name", [name for name in ADAPTABLE if classes_of(name)])
+
+
+@cache
+def adapting(name: str) -> tuple[Callable, Callable]:
+    one = built(name)
+    adapt = jax.jit(lambda state, support: eqx.filter(one.adapt(state, support, key=KEY), eqx.is_array))
+    rest = eqx.filter_eval_shape(lambda: one.adapt(first(name), support_of(name), key=KEY))
+    rest = eqx.filter(rest, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct), inverse=True)
+    return adapt, jax.jit(lambda adapted, x: one.predict(eqx.combine(adapted, rest), x))
+
+
+def support_of(name: str) -> Examples:
+    """Two examples of each class."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.uniform(size=(2 * WAY, *LEARNERS[name].spec.shape)))
+    return Examples(x, jnp.asarray(np.arange(2 * WAY) % WAY, jnp.int32))
+
+
+def queries_of(name: str) -> jax.Array:
+    rng = np.random.default_rng(1)
+    return jnp.asarray(rng.uniform(size=(4, *LEARNERS[name].spec.shape)))
+
+
+@every_adaptable
+def test_predictions_are_log_probabilities_of_each_query_by_itself(name: str) -> None:
+    adapt, predict = adapting(name)
+    adapted = adapt(updated(name)[0], support_of(name))
+    log_p = predict(adapted, queries_of(name))
+    assert log_p.shape == (4, WAY)
+    np.testing.assert_allclose(
+        jnp.sum(jnp.exp(log_p), axis=1), 1, rtol=0, atol=rounding(4 * WAY, scale=5, precision=np.float64)
+    )
+    order = np.array([2, 0, 3, 1])
+    close(predict(adapted, queries_of(name)[order]), log_p[order])
+    close(predict(adapted, queries_of(name)[1:2]), log_p[1:2])
+
+
+@every_adaptable
+def test_predicting_changes_nothing(name: str) -> None:
+    adapt, predict = adapting(name)
+    adapted = adapt(updated(name)[0], support_of(name))
+    before = jax.tree.map(np.array, adapted)
+    once = predict(adapted, queries_of(name))
+    np.testing.assert_array_equal(predict(adapted, queries_of(name)), once)
+    assert eqx.tree_equal(jax.tree.map(np.array, adapted), before)
+    assert eqx.tree_equal(adapt(updated(name)[0], support_of(name)), adapted)
+
+
+@every_adaptable
+def test_labels_of_the_support_set_change_the_predictions(name: str) -> None:
+    adapt, predict = adapting(name)
+    support = support_of(name)
+    other = Examples(support.inputs, (support.labels + 1) % WAY)
+    one, two = (predict(adapt(updated(name)[0], given), queries_of(name)) for given in (support, other))
+    assert np.abs(one - two).max() > 1e6 * FIGURE
+
+
+def test_there_are_learners_of_each_kind() -> None:
+    """Nothing above is skipped without notice."""
+    assert set(ADAPTABLE) == {name for name in LEARNERS if name != "reconstruction"}
+    assert sum(classes_of(name) is None for name in ADAPTABLE) == 1

@@ -1,27 +1,34 @@
 """Learning to reconstruct the images of streams: against a twin, without padding, and downhill."""
 
+from functools import cache
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from tests.learners.streams import batch
+from tests.reference.rounding import rounding
 
-from fastslow._checks import UserError
-from fastslow.baselines.stream_neighbours import StreamNeighbours
-from fastslow.learners.autoencoder import AutoencoderLearner
-from fastslow.models.autoencoder import Autoencoder
-from fastslow.optim.config import OptimiserConfig, build_optimiser
-from fastslow.tasks.base import Examples, SequenceEpisode
+from fastslow.learners.autoencoder import EXPLAINED, AutoencoderLearner, ReconstructionConfig
+from fastslow.learners.base import Adaptable, Figures
+from fastslow.models.autoencoder import Autoencoder, AutoencoderConfig
+from fastslow.optim.config import AdamConfig
+from fastslow.tasks.base import SequenceEpisode, TaskSpec
+from fastslow.tasks.targets import Categorical
+
+pytestmark = pytest.mark.usefixtures("double")
 
 KEY = jax.random.key(0)
 BATCH, STEPS, SIDE = 2, 6, 3
-LEARNER = AutoencoderLearner(
-    build=lambda key: Autoencoder(SIDE * SIDE, 12, 2, key=key),
-    optimiser=build_optimiser(OptimiserConfig(learning_rate=1e-2), 1000),
+SPEC = TaskSpec("bars", "sequence", (SIDE, SIDE), Categorical(2), label=2, metrics=())
+LEARNER: AutoencoderLearner = ReconstructionConfig().build(
+    AutoencoderConfig(12, 2), SPEC, AdamConfig(learning_rate=1e-2).build(1000), batch=BATCH
 )
 UPDATE = jax.jit(eqx.debug.assert_max_traces(lambda state, given: LEARNER.update(state, given, key=KEY), max_traces=1))
 EVALUATE = jax.jit(lambda state, given: LEARNER.evaluate(state, given, key=KEY))
+ROUNDING = rounding(1000, scale=10, precision=np.float64)
+"""Six layers of up to twelve products a unit, and sums over twelve images of nine pixels."""
 
 
 def first_state():
@@ -40,13 +47,13 @@ def streams(seed: int = 0) -> SequenceEpisode:
     return batch(images, np.zeros((BATCH, STEPS, 2)), instance)
 
 
-def shown(images: SequenceEpisode, episodes: range) -> np.ndarray:
+def measured_rows(images: SequenceEpisode, episodes: range) -> np.ndarray:
     """Rows of pixels of the steps that count."""
-    rows = [images.inputs[b, t] for b in episodes for t in range(STEPS) if images.instance[b, t] > 0]
+    rows = [images.inputs.x[b, t] for b in episodes for t in range(STEPS) if images.mask[b, t]]
     return np.stack(rows).reshape(len(rows), -1)
 
 
-def figures(network: Autoencoder, rows: np.ndarray) -> tuple[float, float]:
+def twin_figures(network: Autoencoder, rows: np.ndarray) -> tuple[float, float]:
     """Mean squared error, and one less its share of the squared distances from the mean image."""
     error, away, mean = 0.0, 0.0, sum(rows) / len(rows)
     for row in rows:
@@ -55,66 +62,66 @@ def figures(network: Autoencoder, rows: np.ndarray) -> tuple[float, float]:
     return error / rows.size, 1 - error / away
 
 
-def trained(updates: int):
-    state, metrics = first_state(), []
+@cache
+def trained(updates: int) -> tuple:
+    state, figures = first_state(), []
     for seed in range(updates):
-        state, told = UPDATE(state, streams(seed))
-        metrics.append(told)
-    return state, metrics
+        state, found = UPDATE(state, streams(seed))
+        figures.append(found)
+    return state, figures
 
 
-def test_metrics_are_the_twins() -> None:
-    state, _ = trained(40)
-    after, metrics = UPDATE(state, streams(200))
-    loss, explained = figures(state.params, shown(streams(200), range(BATCH)))
-    np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-4)
-    np.testing.assert_allclose(metrics["explained_variance"], explained, rtol=1e-3)
+def value(figures: Figures, name: str) -> float:
+    return float(figures[name].value)
+
+
+def test_figures_of_an_update_are_the_twins() -> None:
+    state, _ = trained(120)
+    after, figures = UPDATE(state, streams(200))
+    loss, explained = twin_figures(state.params, measured_rows(streams(200), range(BATCH)))
+    np.testing.assert_allclose(value(figures, "loss"), loss, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(value(figures, "explained_variance"), explained, rtol=0, atol=ROUNDING)
     assert 0.3 < explained < 1
-    assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), after) == jax.tree.map(
-        lambda x: (x.shape, x.dtype, x.weak_type), state
-    )
+    described = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), tree)
+    assert described(after) == described(state)
 
 
-def test_evaluation_is_the_twins_for_each_episode() -> None:
-    state, _ = trained(40)
-    scored = EVALUATE(state, streams(200))
+def test_figures_of_an_evaluation_are_the_twins_for_each_episode() -> None:
+    state, _ = trained(120)
+    found = EVALUATE(state, streams(200))
     for b in range(BATCH):
-        loss, explained = figures(state.params, shown(streams(200), range(b, b + 1)))
-        np.testing.assert_allclose(scored["loss"][b], loss, rtol=1e-4)
-        np.testing.assert_allclose(scored["explained_variance"][b], explained, rtol=1e-3)
+        loss, explained = twin_figures(state.params, measured_rows(streams(200), range(b, b + 1)))
+        np.testing.assert_allclose(found["loss"].value[b], loss, rtol=0, atol=ROUNDING)
+        np.testing.assert_allclose(found["explained_variance"].value[b], explained, rtol=0, atol=ROUNDING)
 
 
 def test_training_lowers_the_loss() -> None:
-    _, metrics = trained(120)
-    first, last = metrics[0], metrics[-1]
-    assert last["loss"] < 0.05 * first["loss"]
-    assert first["explained_variance"] < 0  # worse than the mean image
-    assert last["explained_variance"] > 0.9
-    assert np.isfinite([value for told in metrics for value in told.values()]).all()
+    _, figures = trained(120)
+    first, last = figures[0], figures[-1]
+    assert value(last, "loss") < 0.05 * value(first, "loss")
+    assert value(first, "explained_variance") < 0  # worse than the mean image
+    assert value(last, "explained_variance") > 0.9
+    assert np.isfinite([value(found, name) for found in figures for name in found]).all()
 
 
 def test_padding_changes_nothing() -> None:
     plain, state = streams(), first_state()
-    other = eqx.tree_at(lambda e: (e.inputs, e.targets), plain, (plain.inputs.at[1, -2:].set(-5), plain.targets + 1))
+    where = lambda e: (e.inputs.x, e.inputs.label, e.targets)
+    other = eqx.tree_at(where, plain, (plain.inputs.x.at[1, -2:].set(-5), plain.inputs.label + 1, plain.targets + 1))
     assert eqx.tree_equal(UPDATE(state, plain), UPDATE(state, other))
     assert eqx.tree_equal(EVALUATE(state, plain), EVALUATE(state, other))
 
 
 def test_images_that_are_all_alike_explain_nothing() -> None:
-    alike = eqx.tree_at(lambda e: e.inputs, streams(), jnp.full((BATCH, STEPS, SIDE, SIDE), 0.25, jnp.float32))
-    after, metrics = UPDATE(first_state(), alike)
-    assert metrics["explained_variance"] == 0
-    assert np.isfinite(metrics["loss"])
+    alike = eqx.tree_at(lambda e: e.inputs.x, streams(), jnp.full_like(streams().inputs.x, 0.25))
+    after, figures = UPDATE(first_state(), alike)
+    assert value(figures, "explained_variance") == 0
+    assert np.isfinite(value(figures, "loss"))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.params))
 
 
-def test_it_names_no_classes_but_its_features_do() -> None:
-    state, _ = trained(40)
-    support = Examples(streams().inputs[0], jnp.arange(STEPS, dtype=jnp.int32))
-    with pytest.raises(UserError, match="give `StreamNeighbours` its `encode`"):
-        LEARNER.adapt(state, support, key=KEY)
-    with pytest.raises(UserError, match="names no classes"):
-        LEARNER.predict(None, support.inputs)
-    neighbours = StreamNeighbours(state.params.encode, way=STEPS)
-    log_probabilities = neighbours.predict(neighbours.adapt(neighbours.init(key=KEY), support, key=KEY), support.inputs)
-    np.testing.assert_array_equal(jnp.argmax(log_probabilities, axis=1), support.labels)
+def test_it_names_no_classes() -> None:
+    assert not isinstance(LEARNER, Adaptable)
+    assert LEARNER.monitor == EXPLAINED
+    assert LEARNER.metrics == (EXPLAINED,)
+    assert ReconstructionConfig().facts == {}

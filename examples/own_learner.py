@@ -43,7 +43,7 @@ class Means(fs.Trainable):
         right = jnp.argmax(logits, axis=1) == episode.query.labels
         nll = -jnp.take_along_axis(jax.nn.log_softmax(logits), episode.query.labels[:, None], axis=1)
         ones = jnp.asarray(float(len(right)))
-        return {"accuracy": fs.Figure(jnp.sum(right * 1.0), ones), "loss": fs.Figure(jnp.sum(nll), ones)}
+        return {"accuracy": fs.Figure(jnp.sum(right.astype(jnp.float32)), ones), "loss": fs.Figure(jnp.sum(nll), ones)}
 
 
 def main(steps=200):

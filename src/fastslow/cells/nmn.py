@@ -47,19 +47,16 @@ class NMNTrace(AbstractTrace):
     Attributes:
         inputs: what each controller was given.
         outputs: what each controller gave, perturbations included: `q_t`, `m_t`, `m'_t`.
+        y: the output, `m_t`.
         scores: attention over the slots, `z_t`.
         memory: the slots' values after the write, `M_t`.
     """
 
     inputs: Controllers
     outputs: Controllers
+    y: Float[Array, " width"]
     scores: Float[Array, " slots"]
     memory: Float[Array, "slots width"]
-
-    @property
-    def y(self) -> Float[Array, "*steps width"]:  # type: ignore
-        """The output, `m_t`."""
-        return self.outputs.output
 
 
 class NMN(AbstractControlledCell[NMNState]):
@@ -170,9 +167,10 @@ class NMN(AbstractControlledCell[NMNState]):
         memory = self.memory.write(state.memory, reading, q, update)
 
         after = NMNState(memory=memory, controllers=Controllers(input_state, output_state, write_state))
-        trace = NMNTrace(  # type: ignore
+        trace = NMNTrace(
             inputs=Controllers(input_in, output_in, write_in),
             outputs=Controllers(q, m, update),
+            y=m,
             scores=reading.scores,
             memory=memory.values,
         )

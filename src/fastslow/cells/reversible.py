@@ -215,8 +215,7 @@ def _backward(
             found, y, _ = cell.step(state, projected, known)
             return eqx.filter(found, eqx.is_inexact_array), y
 
-        zeros = jax.tree.map(jnp.zeros_like, kept.outputs)
-        _, backwards = jax.vjp(step, varied, begun, projected, zeros)
+        _, backwards = jax.vjp(step, varied, begun, projected, jax.tree.map(jnp.zeros_like, kept.outputs))
         gradients = backwards((to_after, to_y))
         to_start = gradients[1]
         if keep is not None:
@@ -231,10 +230,9 @@ def _backward(
         to_cell = jax.tree.map(jnp.add, to_cell, gradients[0])
         return (start, to_start, to_cell, to_fresh), (gradients[2], gradients[3])
 
-    to_last = jax.tree.map(lambda leaf, to: to if eqx.is_inexact_array(leaf) else None, last, to_last)
+    to_last = eqx.filter(to_last, jax.tree.map(eqx.is_inexact_array, last))
     none = jax.tree.map(jnp.zeros_like, (varied, eqx.filter(inputs.fresh, eqx.is_inexact_array)))
     (_, to_state, to_cell, to_fresh), (to_projected, to_outputs) = jax.lax.scan(
         one, (last, to_last, *none), (inputs.projected, inputs.reset, inputs.mask, to_ys, record), reverse=True
     )
-    nothing = dict.fromkeys(inputs.maps)
-    return Inputs(to_cell, nothing, to_fresh, to_state, to_projected, None, None), to_outputs
+    return Inputs(to_cell, dict.fromkeys(inputs.maps), to_fresh, to_state, to_projected, None, None), to_outputs

@@ -136,7 +136,7 @@ def test_one_trace_serves_all_steps(name: str) -> None:
 def test_a_reset_is_a_fresh_start(name: str) -> None:
     cell = cell_of(name)
     reset = jnp.arange(STEPS) == 2
-    after, ys = RUN(cell, cell.init_state(), inputs(), reset)
+    after, ys = RUN(cell, cell.init_state(), inputs(), reset=reset)
     fresh, rest = RUN(cell, cell.init_state(), inputs()[2:])
     assert same((after, ys[2:]), (fresh, rest))
     assert same(ys[:2], plain(name)[1][:2])
@@ -148,7 +148,7 @@ def test_masked_steps_change_nothing(name: str) -> None:
     cell = cell_of(name)
     mask = jnp.asarray([True, False, True, True, False, False])
     poisoned = jnp.where(mask[:, None], inputs(), jnp.nan)
-    after, ys = RUN(cell, cell.init_state(), poisoned, None, mask)
+    after, ys = RUN(cell, cell.init_state(), poisoned, mask=mask)
     kept, rest = RUN(cell, cell.init_state(), inputs()[np.asarray(mask)])
     assert same((after, ys[np.asarray(mask)]), (kept, rest))
     assert (ys[~np.asarray(mask)] == 0).all()
@@ -166,7 +166,7 @@ def test_it_survives_pickling(name: str) -> None:
 def test_it_runs_in_half_precision(name: str) -> None:
     half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), cell_of(name))
     reset = jnp.arange(STEPS) == 2
-    after, ys = RUN(half, half.init_state(), inputs().astype(jnp.bfloat16), reset)
+    after, ys = RUN(half, half.init_state(), inputs().astype(jnp.bfloat16), reset=reset)
     assert {leaf.dtype for leaf in jax.tree.leaves((after, ys))} == {jnp.dtype(jnp.bfloat16)}
-    whole = RUN(cell_of(name), cell_of(name).init_state(), inputs(), reset)[1]
+    whole = RUN(cell_of(name), cell_of(name).init_state(), inputs(), reset=reset)[1]
     assert np.abs(ys.astype(jnp.float32) - whole).max() < 0.05

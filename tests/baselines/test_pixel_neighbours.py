@@ -1,16 +1,14 @@
-"""Nearest neighbour on pixels: against a naive twin, and scored by the same loop as a trained learner."""
+"""Nearest neighbour on pixels: against a naive twin, and measured on the episodes of every learner."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from tests.learners.tiny import WAY, Marks
 from tests.reference.rounding import rounding
 
-from fastslow._checks import UserError
-from fastslow.baselines.pixel_neighbours import PixelNeighbours, squared_distances
-from fastslow.tasks.base import Examples, FewShotEpisode
-from fastslow.training.evaluate import evaluate
+from fastslow.baselines.pixel_neighbours import PixelNeighbours, nearest_labels, squared_distances
+from fastslow.tasks.base import Examples
+from fastslow.training.evaluate import evaluate_all
 
 KEY = jax.random.key(0)
 
@@ -20,9 +18,7 @@ def support(rows: list[list[float]], labels: list[int]) -> Examples:
 
 
 def named(examples: Examples, queries: np.ndarray) -> list[int]:
-    learner = PixelNeighbours(way=WAY)
-    adapted = learner.adapt(learner.init(key=KEY), examples, key=KEY)
-    return np.argmax(np.asarray(learner.predict(adapted, jnp.asarray(queries))), axis=1).tolist()
+    return nearest_labels(examples, jnp.asarray(queries), WAY).tolist()
 
 
 def test_it_agrees_with_a_naive_search() -> None:
@@ -40,10 +36,7 @@ def test_the_nearest_wins_not_the_nearest_on_average() -> None:
     assert named(support([[0.0, 0.1], [9.0, 9.0], [0.0, 2.0]], [0, 0, 1]), np.zeros((1, 2), np.float32)) == [0]
 
 
-def test_an_equally_near_example_and_an_absent_class_are_settled() -> None:
-    learner = PixelNeighbours(way=WAY)
-    log_probabilities = learner.predict(support([[1.0], [-1.0]], [2, 1]), jnp.zeros((1, 1)))
-    np.testing.assert_allclose(np.exp(log_probabilities), [[0, 0.5, 0.5]], rtol=rounding(8))
+def test_of_equals_the_smallest_label_and_never_a_class_that_is_absent() -> None:
     assert named(support([[1.0], [-1.0]], [2, 1]), np.zeros((1, 1), np.float32)) == [1]
 
 
@@ -65,18 +58,12 @@ def test_distances_of_small_whole_numbers_are_exact() -> None:
     np.testing.assert_array_equal(squares, ((x[:, None] - x[None]) ** 2).sum(axis=2))
 
 
-def test_it_refuses_to_train() -> None:
-    learner = PixelNeighbours(way=WAY)
-    few = support([[0.0], [1.0], [2.0]], [0, 1, 2])
-    episodes = jax.tree.map(lambda leaf: leaf[None], FewShotEpisode(few, few))
-    with pytest.raises(UserError, match="no parameters to train"):
-        learner.update(learner.init(key=KEY), episodes, key=KEY)
-
-
-def test_it_is_scored_on_the_episodes_of_every_learner() -> None:
-    learner = PixelNeighbours(way=WAY)
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[learner.init(key=KEY)] * 2)
-    found = evaluate(learner, states, Marks(noise=0.5), episodes=12, batch=4, seed=3)
-    assert found.shape == (2, 12)
-    assert (found[0] == found[1]).all()
-    assert 1 / WAY < found.mean() < 1
+def test_it_is_measured_on_the_episodes_of_every_learner() -> None:
+    drawn = lambda episodes, batch: evaluate_all(
+        PixelNeighbours(way=WAY), None, Marks(noise=0.5), episodes=episodes, batch=batch, seed=3
+    )["accuracy"]
+    found = drawn(12, 4)
+    assert found.total.shape == found.count.shape == (1, 12)
+    assert (found.count == 2 * WAY).all()
+    assert 1 / WAY < found.total.sum() / found.count.sum() < 1
+    np.testing.assert_array_equal(drawn(12, 5).total, found.total)

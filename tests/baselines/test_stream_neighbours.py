@@ -4,24 +4,32 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
-from fastslow.models.heads import Categorical
 from tests.learners.streams import counts, stacked, stream
 from tests.reference.rounding import rounding
 from tests.reference.streams import by_instance, nearest_before
 
-from fastslow._checks import UserError
-from fastslow.baselines.stream_neighbours import StreamNeighbours
-from fastslow.cells.lstm import LSTM
-from fastslow.learners.supervised import SequenceLearner, SequenceNetwork
+from fastslow.baselines.stream_neighbours import Features, StreamNeighbours
+from fastslow.metrics import ACCURACY, Axis
 from fastslow.models.autoencoder import Autoencoder
-from fastslow.tasks.base import AbstractTask, Examples, SequenceEpisode
-from fastslow.training.evaluate import evaluate
+from fastslow.tasks.base import AbstractTask, Inputs, SequenceEpisode
+from fastslow.training.evaluate import evaluate_all
 
 KEY = jax.random.key(0)
-WAY, STEPS, SIDE = 5, 50, 3
-SCORE = eqx.filter_jit(lambda learner, episodes, key: learner.evaluate(learner.init(key=key), episodes, key=key))
+WAY, STEPS, SIDE, INSTANCES = 5, 50, 3, 10
+BY_INSTANCE = ACCURACY.along(Axis("instance", tuple(range(1, INSTANCES + 1))))
+
+
+def neighbours(features: Features | None = None) -> StreamNeighbours:
+    return StreamNeighbours((ACCURACY, BY_INSTANCE), features)
+
+
+@eqx.filter_jit
+def figures(one: StreamNeighbours, episodes: SequenceEpisode, key: jax.Array = KEY) -> dict:
+    """Accuracy of each episode, and by instance how many are right and how many there are."""
+    found = one.evaluate(episodes, key=key)
+    each = found[BY_INSTANCE.key]
+    return {"accuracy": found[ACCURACY.key].value, "hits": each.total, "seen": each.count}
 
 
 def names(label: str) -> np.ndarray:
@@ -50,9 +58,10 @@ def noisy(seed: int, label: str = "one-hot", noise: float = 1.0, padding: tuple[
 @pytest.mark.parametrize("padding", [(), (0, 1, 7, 30, 48, 49)])
 def test_it_agrees_with_a_naive_search(label: str, padding: tuple[int, ...]) -> None:
     episodes = stacked([noisy(seed, label, padding=padding) for seed in range(3)])
-    scored = SCORE(StreamNeighbours(), episodes, KEY)
+    scored = figures(neighbours(), episodes)
     for b in range(3):
-        inputs, targets, instance = (np.asarray(leaf[b]) for leaf in jax.tree.leaves(episodes))
+        parts = episodes.inputs.x, episodes.targets, episodes.axis_index
+        inputs, targets, instance = (np.asarray(leaf[b]) for leaf in parts)
         nearest = nearest_before(inputs, instance)
 
         def right(t: int, luck: bool, nearest=nearest, targets=targets) -> bool:
@@ -72,7 +81,7 @@ def test_the_first_instance_is_right_once_in_n_squared(label: str) -> None:
     few = stacked([noisy(seed, label, noise=0.0) for seed in range(count)])
     hits = seen = np.zeros(10)
     for i in range(100):
-        scored = SCORE(StreamNeighbours(), few, jax.random.fold_in(KEY, i))
+        scored = figures(neighbours(), few, jax.random.fold_in(KEY, i))
         hits, seen = hits + np.sum(scored["hits"], axis=0), seen + np.sum(scored["seen"], axis=0)
     guesses = count * 100
     # 5 sigma of a coin of 1/5, over about five classes
@@ -86,10 +95,10 @@ def test_a_guess_is_one_of_the_episodes_classes_and_follows_the_key() -> None:
     """Of two classes the first step's is guessed every other time, however rare it is and however many labels exist."""
     classes = np.array([3, 17, 17, 17, 17, 17])
     many = stacked([stream(np.eye(25)[classes], np.eye(25)[classes], counts(classes))] * 1000)
-    first = np.asarray(SCORE(StreamNeighbours(), many, KEY)["hits"][:, 0])
+    first = np.asarray(figures(neighbours(), many)["hits"][:, 0])
     assert abs(first.mean() - 0.5) < 5 * 0.5 / np.sqrt(1000)
-    assert eqx.tree_equal(SCORE(StreamNeighbours(), many, KEY), SCORE(StreamNeighbours(), many, KEY))
-    other = np.asarray(SCORE(StreamNeighbours(), many, jax.random.key(1))["hits"][:, 0])
+    assert eqx.tree_equal(figures(neighbours(), many), figures(neighbours(), many))
+    other = np.asarray(figures(neighbours(), many, jax.random.key(1))["hits"][:, 0])
     assert 300 < np.sum(first != other) < 700
 
 
@@ -97,9 +106,9 @@ def test_what_comes_later_is_not_known_and_the_earliest_of_equals_is_named() -> 
     # the third step equals the fourth, which it does not know, and is as near to the first as to the second
     inputs, classes = np.array([[-1.0], [1.0], [0.0], [0.0], [0.9]]), np.array([0, 1, 0, 2, 1])
     one = stream(inputs, np.eye(3)[classes], counts(classes))
-    scored = SCORE(StreamNeighbours(instances=2), stacked([one]), KEY)
+    scored = figures(neighbours(), stacked([one]))
     np.testing.assert_array_equal(scored["hits"][0, 1], 2)  # the third step and the fifth
-    np.testing.assert_array_equal(scored["seen"][0], [3, 2])
+    np.testing.assert_array_equal(scored["seen"][0, :3], [3, 2, 0])
 
 
 def test_inputs_are_compared_by_their_features() -> None:
@@ -109,44 +118,19 @@ def test_inputs_are_compared_by_their_features() -> None:
     inputs = np.stack([classes, 100 * rng.normal(size=STEPS)], axis=1)
     one = stream(inputs, np.eye(WAY)[classes], counts(classes))
     first = lambda x: x[:1]
-    told = SCORE(StreamNeighbours(first), stacked([one]), KEY)
+    told = figures(neighbours(first), stacked([one]))
     np.testing.assert_array_equal(told["hits"][0, 1:], told["seen"][0, 1:])
-    assert SCORE(StreamNeighbours(), stacked([one]), KEY)["accuracy"][0] < 0.6
+    assert figures(neighbours(), stacked([one]))["accuracy"][0] < 0.6
 
 
 def test_features_may_be_a_modules() -> None:
     """Its weights are arguments of a compiled function like any others."""
     network = Autoencoder(SIDE * SIDE, 6, 4, key=KEY)
     episodes = stacked([noisy(1), noisy(2)])
-    scored = SCORE(StreamNeighbours(network.encode), episodes, KEY)
-    encoded = eqx.tree_at(lambda e: e.inputs, episodes, jax.vmap(jax.vmap(network.encode))(episodes.inputs))
-    np.testing.assert_array_equal(scored["hits"], SCORE(StreamNeighbours(), encoded, KEY)["hits"])
-    assert len(jax.tree.leaves(eqx.filter(StreamNeighbours(network.encode), eqx.is_array))) == 12
-
-
-def test_the_last_step_is_named_as_a_query_of_a_support_set() -> None:
-    learner = StreamNeighbours(way=WAY)
-    state = learner.init(key=KEY)
-    right = []
-    for seed in range(6):
-        whole = noisy(seed)
-        labels = jnp.argmax(whole.targets, axis=1)
-        adapted = learner.adapt(state, Examples(whole.inputs[:-1], labels[:-1]), key=KEY)
-        log_probabilities = learner.predict(adapted, whole.inputs[-1:])
-        assert log_probabilities.shape == (1, WAY)
-        np.testing.assert_allclose(jnp.sum(jnp.exp(log_probabilities)), 1, rtol=rounding(16))
-        named = int(jnp.argmax(log_probabilities[0]))
-        twin = nearest_before(np.asarray(whole.inputs), np.asarray(whole.instance))[-1]
-        right.append(named == labels[-1])
-        assert named == int(labels[twin])
-    assert any(right)
-    assert not all(right)
-
-
-def test_it_refuses_to_train() -> None:
-    learner = StreamNeighbours()
-    with pytest.raises(UserError, match="no parameters to train"):
-        learner.update(learner.init(key=KEY), stacked([noisy(0)]), key=KEY)
+    scored = figures(neighbours(network.encode), episodes)
+    encoded = eqx.tree_at(lambda e: e.inputs.x, episodes, jax.vmap(jax.vmap(network.encode))(episodes.inputs.x))
+    np.testing.assert_array_equal(scored["hits"], figures(neighbours(), encoded)["hits"])
+    assert len(jax.tree.leaves(eqx.filter(neighbours(network.encode), eqx.is_array))) == 12
 
 
 class Streams(AbstractTask[SequenceEpisode]):
@@ -158,21 +142,14 @@ class Streams(AbstractTask[SequenceEpisode]):
         same = (classes[:, None] == classes[None]) & (jnp.arange(12)[:, None] >= jnp.arange(12)[None])
         one_hot = jax.nn.one_hot(classes, WAY)
         noise = 0.3 * jax.random.normal(noise_key, (12, WAY))
-        return SequenceEpisode(one_hot + noise, one_hot, jnp.sum(same, axis=1))
+        inputs = Inputs(one_hot + noise, jnp.concatenate([jnp.zeros_like(one_hot[:1]), one_hot[:-1]]))
+        return SequenceEpisode(inputs, one_hot, jnp.ones(12, bool), jnp.sum(same, axis=1))
 
 
-def test_it_is_scored_on_the_episodes_of_every_learner_of_streams() -> None:
-    learner = StreamNeighbours()
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[learner.init(key=KEY)] * 2)
-    found = evaluate(learner, states, Streams(), episodes=12, batch=4, seed=3)
-    assert found.shape == (2, 12)
-    assert (found[0] == found[1]).all()
-    assert 1 / WAY < found.mean() < 1
-    build = lambda key: SequenceNetwork(LSTM(SIDE * SIDE + WAY, 4, key=key), Categorical(4, WAY, key=key))
-    other = SequenceLearner(build=build, optimiser=optax.sgd(0.1), labels=jnp.eye(WAY))
-    forms = [
-        {name: (figure.shape, figure.dtype) for name, figure in SCORE(one, stacked([noisy(0), noisy(1)]), KEY).items()}
-        for one in (learner, other)
-    ]
-    assert forms[0].keys() == {"accuracy", "hits", "seen"}
-    assert forms[0].items() <= forms[1].items()
+def test_it_is_measured_on_the_episodes_of_every_learner() -> None:
+    drawn = lambda batch: evaluate_all(neighbours(), None, Streams(), episodes=12, batch=batch, seed=3)["accuracy"]
+    found = drawn(4)
+    assert found.total.shape == (1, 12)
+    assert (found.count == 12).all()
+    assert 1 / WAY < found.total.sum() / found.count.sum() < 1
+    np.testing.assert_array_equal(drawn(5).count, found.count)

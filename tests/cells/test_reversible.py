@@ -160,7 +160,7 @@ def test_also_from_the_first_state_and_of_the_outputs_alone(name: str) -> None:
     assert all((g != 0).any() for g in trained)
 
 
-@pytest.mark.parametrize("name", ["net", "trained-memory", "lstm-cell-sharp"])
+@pytest.mark.parametrize("name", ["net", "trained-memory", "lstm-hidden-vector"])
 def test_gradients_are_finite_differences(name: str) -> None:
     cell, given = CELLS[name](), jax.tree.map(lambda rows: rows[0], switches("masked and reset"))
     run = lambda cell, xs: tally(unroll(cell, cell.init_state(), xs, **given))

@@ -1,6 +1,8 @@
 import contextlib
 import io
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from tests.cli.toy import put_in_place
@@ -43,3 +45,9 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         put_in_place(patch.setattr)
         return folder, run("train", "smoke", "--out", folder, "--model.cell.memory.slots", "4")
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the finished run, to be changed."""
+    return Path(shutil.copytree(finished[0], tmp_path / "copy"))

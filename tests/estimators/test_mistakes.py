@@ -122,7 +122,10 @@ class Ambiguous:
         ),
         ({"pixel_range": (0, 10**5000)}, "pixel_range: got tuple too long to show, wanted None, 'fit' or a pair"),
         ({"pixel_range": "fit", "X": 1e308 * (SUPPORT / 127.5 - 1)}, r"X: got 'pixels from -1e\+308"),
-        ({"model": "x" * 5000}, r"model: got 'x* \(File name too long\)', wanted the name of a released model"),
+        (
+            {"model": "x" * 5000},
+            r"model: got 'File name too long: x*… \(.* characters\), wanted the name of a released",
+        ),
         ({"ink": "x" * 5000}, r"ink: got 'x*… \(5,002 characters\), wanted one of dark, light"),
         ({"pixel_range": (1, 1)}, r"pixel_range: got \(1, 1\), wanted None, 'fit' or a pair"),
         ({"ink": "blue"}, "ink: got 'blue', wanted one of dark, light"),

@@ -107,7 +107,7 @@ def find_model(model: Any) -> Saved:
     try:
         changed = tuple(place.stat().st_mtime_ns for place in places if place.exists())
     except OSError as error:  # a name too long for a file, a folder that may not be read
-        raise bad("model", came=f"{model} ({error.strerror})", wanted=wanted) from error
+        raise bad("model", came=f"{error.strerror}: {model}", wanted=wanted) from error
     return _find_model(model, changed)
 
 

@@ -79,7 +79,7 @@ def load(run_or_release: str | Path) -> Saved:
         if path.is_dir():
             return _load_release(path, str(path)) if (path / PARAMS).is_file() else load_run(path)
     except OSError as error:  # a name too long for a file, a folder that may not be read
-        raise _unknown(f"{run_or_release} ({error.strerror})") from error
+        raise _unknown(f"{error.strerror}: {run_or_release}") from error
     raise _unknown(str(run_or_release))
 
 

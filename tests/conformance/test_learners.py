@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 from tests.learners.streams import batch, counts
-from tests.learners.tiny import FEATURES, LSTM, MANN, SIZE, SPEC, WAY, episodes, nmn
+from tests.learners.tiny import CONV, FEATURES, LSTM, MANN, SIZE, SPEC, WAY, episodes, nmn
 from tests.reference.rounding import rounding
 
 from fastslow.cells.lstm import LSTMConfig
@@ -21,11 +21,13 @@ from fastslow.learners.autoencoder import ReconstructionConfig
 from fastslow.learners.base import AbstractLearnerConfig, Adaptable, LearnerState, Trainable
 from fastslow.learners.fine_tune import FineTuneConfig
 from fastslow.learners.in_context import InContextConfig
+from fastslow.learners.prototypes import PrototypesConfig
 from fastslow.learners.supervised import SupervisedConfig
 from fastslow.memory.least_used import LeastUsedConfig
 from fastslow.metrics import ACCURACY, Axis
 from fastslow.models.autoencoder import AutoencoderConfig
 from fastslow.models.base import AbstractModelConfig
+from fastslow.models.embedder import EmbedderConfig
 from fastslow.models.flatten import FlattenConfig
 from fastslow.models.network import NetworkConfig
 from fastslow.synthetic.regimes import FeedbackConfig
@@ -78,6 +80,7 @@ LEARNERS = {
     "in-context": Row(InContextConfig(BOTH), nmn("write", "key-value"), *MARKS),
     "in-context-mann": Row(InContextConfig(), MANN, *MARKS),
     "in-context-lstm": Row(InContextConfig(), LSTM, *MARKS),
+    "prototypes": Row(PrototypesConfig(), EmbedderConfig(CONV), *MARKS),
     "supervised": Row(SupervisedConfig(), PIXELS, STREAMS, streams),
     "supervised-persistent": Row(SupervisedConfig(persistent=True), PIXELS, STREAMS, streams),
     "supervised-numbers": Row(

@@ -10,6 +10,7 @@ from ..learners.autoencoder import ReconstructionConfig
 from ..learners.base import AbstractLearnerConfig
 from ..learners.fine_tune import FineTuneConfig
 from ..learners.in_context import InContextConfig
+from ..learners.prototypes import PrototypesConfig
 from ..learners.supervised import SupervisedConfig
 from ..memory.base import AbstractMemoryConfig
 from ..memory.least_used import LeastUsedConfig
@@ -47,6 +48,7 @@ LEARNERS = (
     InContextConfig,
     SupervisedConfig,
     ReconstructionConfig,
+    PrototypesConfig,
 )
 CELLS = (
     NMNConfig,

@@ -21,12 +21,14 @@ from fastslow.learners.autoencoder import ReconstructionConfig
 from fastslow.learners.base import AbstractLearnerConfig, Adaptable, LearnerState, Trainable
 from fastslow.learners.fine_tune import FineTuneConfig
 from fastslow.learners.in_context import InContextConfig
+from fastslow.learners.maml import MAMLConfig
 from fastslow.learners.prototypes import PrototypesConfig
 from fastslow.learners.supervised import SupervisedConfig
 from fastslow.memory.least_used import LeastUsedConfig
 from fastslow.metrics import ACCURACY, Axis
 from fastslow.models.autoencoder import AutoencoderConfig
 from fastslow.models.base import AbstractModelConfig
+from fastslow.models.classifier import ClassifierConfig
 from fastslow.models.embedder import EmbedderConfig
 from fastslow.models.flatten import FlattenConfig
 from fastslow.models.network import NetworkConfig
@@ -81,6 +83,8 @@ LEARNERS = {
     "in-context-mann": Row(InContextConfig(), MANN, *MARKS),
     "in-context-lstm": Row(InContextConfig(), LSTM, *MARKS),
     "prototypes": Row(PrototypesConfig(), EmbedderConfig(CONV), *MARKS),
+    "maml": Row(MAMLConfig(steps=2, statistics="support"), ClassifierConfig(CONV), *MARKS),
+    "maml-first-order": Row(MAMLConfig(steps=2, order="first", statistics="support"), ClassifierConfig(CONV), *MARKS),
     "supervised": Row(SupervisedConfig(), PIXELS, STREAMS, streams),
     "supervised-persistent": Row(SupervisedConfig(persistent=True), PIXELS, STREAMS, streams),
     "supervised-numbers": Row(

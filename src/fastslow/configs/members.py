@@ -10,6 +10,7 @@ from ..learners.autoencoder import ReconstructionConfig
 from ..learners.base import AbstractLearnerConfig
 from ..learners.fine_tune import FineTuneConfig
 from ..learners.in_context import InContextConfig
+from ..learners.maml import MAMLConfig
 from ..learners.prototypes import PrototypesConfig
 from ..learners.supervised import SupervisedConfig
 from ..memory.base import AbstractMemoryConfig
@@ -49,6 +50,7 @@ LEARNERS = (
     SupervisedConfig,
     ReconstructionConfig,
     PrototypesConfig,
+    MAMLConfig,
 )
 CELLS = (
     NMNConfig,

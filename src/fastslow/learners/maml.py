@@ -1,0 +1,162 @@
+"""Model-agnostic meta-learning (Finn, Abbeel and Levine 2017): an initialisation from which few steps suffice."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Num, PyTree
+
+from .._checks import bad, check_choice, check_integer, check_real
+from .._typing import Key, Scalar
+from ..metrics import Metric
+from ..models.base import AbstractModelConfig
+from ..tasks.base import Examples, FewShotEpisode, TaskSpec
+from .base import (
+    AbstractLearnerConfig,
+    Adaptable,
+    Figures,
+    LearnerState,
+    Trainable,
+    initial_state,
+    norm,
+    outer_step,
+    value,
+)
+from .few_shot import over_batch, query_figures
+from .inner_loop import inner_loop, inner_rates
+from .structure import require
+
+Order = Literal["first", "second"]
+Statistics = Literal["query", "support"]
+MOST_STEPS = 1000
+
+
+class Adapted(eqx.Module):
+    """A model that has met a support set. Attributes: `model`; `statistics` of that support set."""
+
+    model: Any
+    statistics: Any
+
+
+class MAMLLearner(Trainable[FewShotEpisode], Adaptable):
+    """Inner steps change every weight of a model; the outer loop learns where they start.
+
+    Batch normalisation always uses the statistics of the batch at hand, as in the authors' code: in the inner steps
+    those of the support set, for the queries those that the configuration says.
+
+    Attributes:
+        model: builds the model.
+        optimizer: of the outer loop.
+        config: steps, rate, order.
+        spec: the task.
+    """
+
+    model: AbstractModelConfig = eqx.field(static=True)
+    optimizer: optax.GradientTransformation = eqx.field(static=True)
+    config: "MAMLConfig" = eqx.field(static=True)
+    spec: TaskSpec = eqx.field(static=True)
+
+    @property
+    def monitor(self) -> Metric:
+        return self.spec.monitor
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return self.spec.metrics
+
+    def init(self, *, key: Key) -> LearnerState:
+        return initial_state(self.optimizer, self.model.build(self.spec, key=key), ())
+
+    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
+        def loss_of(model: Any) -> tuple[Scalar, Figures]:
+            figures = over_batch(self._measured(model, episodes))
+            # the mean over tasks of L_Q(θ_K)
+            return value(figures["loss"]), figures
+
+        gradients, figures = eqx.filter_grad(loss_of, has_aux=True)(state.params)
+        return outer_step(self.optimizer, state, gradients, ()), {**figures, "gradient_norm": norm(gradients)}
+
+    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
+        return self._measured(state.params, episodes)
+
+    def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Adapted:
+        """Takes inner steps on one support set.
+
+        Raises:
+            UserError: queries are to be normalised by their own statistics, and are not known while adapting.
+        """
+        if self.config.statistics == "query":
+            wanted = "support, where the queries are not known while adapting"
+            raise bad("statistics", came="query", wanted=wanted, remedy="use evaluate for the transductive figure")
+        return self._adapted(state.params, support.inputs, self._labels(support.labels))
+
+    def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
+        return jax.nn.log_softmax(adapted.model.items(inputs, adapted.statistics)[0])
+
+    def _labels(self, numbers: Array) -> Array:
+        return self.spec.target.labels()[numbers]
+
+    def _adapted(self, model: Any, x: Array, labels: Float[Array, "support size"]) -> Adapted:
+        def gradient(model: Any) -> tuple[PyTree, None]:
+            def loss(model: Any) -> Scalar:
+                return jnp.mean(jax.vmap(self.spec.target.nll)(model.items(x, None)[0], labels))
+
+            slopes = eqx.filter_grad(loss)(model)
+            return (jax.lax.stop_gradient(slopes) if self.config.order == "first" else slopes), None
+
+        # θ_{k+1} = θ_k − α ∇L_S(θ_k); convolutions are slow within a scan, so the steps are unrolled
+        rates = inner_rates(model, self.config.steps, self.config.rate)
+        adapted, _ = inner_loop(gradient, model, rates, unroll=True)
+        return Adapted(adapted, adapted.items(x, None)[1])
+
+    def _measured(self, model: Any, episodes: FewShotEpisode) -> Figures:
+        def outputs(support: Examples, query: Array) -> Array:
+            adapted = self._adapted(model, support.inputs, self._labels(support.labels))
+            return adapted.model.items(query, adapted.statistics if self.config.statistics == "support" else None)[0]
+
+        found = jax.vmap(outputs)(episodes.support, episodes.query.inputs)
+        return query_figures(self.spec.target, found, self._labels(episodes.query.labels))
+
+
+@dataclass(frozen=True)
+class MAMLConfig(AbstractLearnerConfig):
+    """Inner steps on all weights, from a learned initialisation."""
+
+    steps: int = 5
+    """K, inner steps on the support set."""
+    rate: float = 0.4
+    """α, the inner learning rate, on the mean loss of the support set."""
+    order: Order = "second"
+    """second: the outer gradient passes through the inner ones; first: it takes them as constants."""
+    statistics: Statistics = "query"
+    """What normalises the queries. query: their own statistics, which is transductive; support: the support set's."""
+    kind: Literal["maml"] = "maml"
+    """Inner steps on all weights, from a learned initialisation."""
+
+    @property
+    def facts(self) -> dict[str, str | int | float | bool]:
+        transductive = self.statistics == "query"
+        return {"protocol": "fine-tune", "order": self.order, "inner steps": self.steps, "transductive": transductive}
+
+    def build(
+        self, model: AbstractModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+    ) -> MAMLLearner:
+        """Builds the learner.
+
+        Raises:
+            UserError: a number or choice that does not exist, a task without support sets, or a model without a head.
+        """
+        del batch
+        check_integer("steps", self.steps, most=MOST_STEPS, reason="each step is written into the program")
+        check_real("rate", self.rate)
+        check_choice("order", self.order, ("first", "second"))
+        check_choice("statistics", self.statistics, ("query", "support"))
+        spec.require("few-shot", self.kind)
+        require(model, spec, f"learner {self.kind}", "items")
+        return MAMLLearner(model, optimizer, self, spec)
+
+
+__all__ = ["MAMLConfig", "MAMLLearner"]

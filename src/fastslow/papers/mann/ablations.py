@@ -21,7 +21,7 @@ from .settings import AS_MANY, network, test_episodes, with_cell
 
 NAME = "mann/ablations"
 CONTROLLER = "MANN, feed-forward controller"
-CODES = ((32, 1_000), (32, 10_000), (16, 10_000), (64, 10_000), (128, 10_000))
+CODES = ((32, 1_000), (32, 3_000), (16, 1_000), (64, 1_000), (128, 1_000))
 """Width of the code and updates of each autoencoder; 32 is the paper's."""
 
 

@@ -142,7 +142,7 @@ def compare(model: str | Path, *, episodes: int = 1000, data: str | None = None)
     saved = load(model)
     config = saved.config.task
     if not isinstance(config, OmniglotConfig):
-        raise bad("model", came=saved.name, wanted="a model trained on Omniglot")
+        raise bad("model", got=saved.name, expected="a model trained on Omniglot")
     start = time.perf_counter()
     config = replace(config, data=data)
     tasks = config.build()

@@ -62,9 +62,9 @@ def matching(saved: Saved, rows: list[ResultRow]) -> tuple[int, list[ResultRow]]
         found = [row for row in rows if row.params_digest["values"] == [digest] and row.metric == ACCURACY.name]
         if found:
             return index, found
-    came = sorted({digest[:12] for row in rows for digest in row.params_digest["values"]})
-    wanted = f"accuracies of one seed's best parameters of the run ({', '.join(d[:12] for d in saved.digests)})"
-    raise bad("result", came=", ".join(came) or "no rows", wanted=wanted, remedy="evaluate the run first")
+    got = sorted({digest[:12] for row in rows for digest in row.params_digest["values"]})
+    expected = f"accuracies of one seed's best parameters of the run ({', '.join(d[:12] for d in saved.digests)})"
+    raise bad("result", got=", ".join(got) or "no rows", expected=expected, hint="evaluate the run first")
 
 
 def command(config: Config) -> str:
@@ -192,8 +192,8 @@ def stream_words(name: str, config: Config) -> Words:
     """
     task, cell = config.task, getattr(config.model, "cell", None)
     if not (hasattr(task, "classes") and hasattr(cell, "controller") and hasattr(cell, "memory")):
-        wanted = "a network trained on few-shot episodes, or one with a memory on streams of characters"
-        raise bad("run", came=f"{config.describe()}, on {task.kind}", wanted=wanted)
+        expected = "a network trained on few-shot episodes, or one with a memory on streams of characters"
+        raise bad("run", got=f"{config.describe()}, on {task.kind}", expected=expected)
     controller, memory = cell.controller, cell.memory
     chosen = [f"{label} {getattr(memory, name)}" for name, label in CHOICES.items() if hasattr(memory, name)]
     heads = f"{memory.kind} memory {memory.slots}×{memory.width}, {memory.heads} heads"
@@ -241,7 +241,7 @@ def make(run: Path, results: list[Path], name: str, out: Path, note: str = "") -
     index, rows = matching(saved, [row for result in results for row in read_rows(result)])
     reports = list(read_metrics(run / "metrics.jsonl"))
     if not reports:
-        raise bad("run", came=str(run), wanted="a run with reports in its metrics.jsonl")
+        raise bad("run", got=str(run), expected="a run with reports in its metrics.jsonl")
     machine = read_json(run / "environment.json")
     trained_on = f"{machine['machine']}, {machine['devices']} devices"
     write_release(saved, out / name, card(saved, name, index, rows, reports[-1], trained_on, note), index)

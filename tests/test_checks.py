@@ -21,12 +21,12 @@ from fastslow._checks import LARGEST_SIZE, MOST_SHOWN, UserError, bad, check_siz
     ids=["line", "pair", "array", "text", "number", "negative", "short number", "list"],
 )
 def test_a_value_is_shown_on_one_short_line(came: object, shown: str) -> None:
-    assert str(bad("x", came=came, wanted="less")) == f"x: got {shown}, wanted less."
+    assert str(bad("x", got=came, expected="less")) == f"x: got {shown}, expected less."
 
 
 @pytest.mark.parametrize("value", [0, -(10**30), LARGEST_SIZE + 1, 10**30])
 def test_a_size_is_above_zero_and_fits_into_memory(value: int) -> None:
-    with pytest.raises(UserError, match=r"slots: got .*, wanted (a number above 0|at most 65536, as larger arrays)"):
+    with pytest.raises(UserError, match=r"slots: got .*, expected (a number above 0|at most 65536, as larger arrays)"):
         check_size("slots", value)
     check_size("slots", 1)
     check_size("slots", LARGEST_SIZE)

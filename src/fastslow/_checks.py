@@ -1,4 +1,4 @@
-"""Errors for mistakes of the user: one sentence that says what came, what was wanted, what to do."""
+"""Errors for mistakes of the user: one sentence that says what it got, what was expected, what to type."""
 
 from typing import Any
 
@@ -7,23 +7,23 @@ MOST_SHOWN = 400
 
 
 class UserError(ValueError):
-    """A mistake the user can mend. The command line prints it as one sentence and exits with 2."""
+    """A mistake that the user can correct. The command line prints it as one sentence and exits with 2."""
 
 
-def bad(argument: str, *, came: object, wanted: str, remedy: str = "") -> UserError:
+def bad(argument: str, *, got: object, expected: str, hint: str = "") -> UserError:
     """Builds the error for a bad argument.
 
     Args:
         argument: the argument's name, as the user typed it.
-        came: the value that was given.
-        wanted: the values that are accepted.
-        remedy: what to type instead.
+        got: the given value.
+        expected: the values that are accepted.
+        hint: what to type instead.
 
     Returns:
         The error, to be raised by the caller.
     """
-    tail = f"; {remedy}" if remedy else ""
-    return UserError(f"{argument}: got {shown(came)}, wanted {wanted}{tail}.")
+    tail = f"; {hint}" if hint else ""
+    return UserError(f"{argument}: got {shown(got)}, expected {expected}{tail}.")
 
 
 def shown(value: object) -> str:
@@ -41,13 +41,13 @@ def shown(value: object) -> str:
 def check_positive(argument: str, value: int | float) -> None:
     """Raises `UserError` unless `value` is above zero."""
     if not value > 0:
-        raise bad(argument, came=value, wanted="a number above 0")
+        raise bad(argument, got=value, expected="a number above 0")
 
 
 def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises `UserError` unless `value` is one of `choices`."""
     if value not in choices:
-        raise bad(argument, came=value, wanted=f"one of {', '.join(choices)}")
+        raise bad(argument, got=value, expected=f"one of {', '.join(choices)}")
 
 
 LARGEST_FLOAT = 3.4028234663852886e38
@@ -63,7 +63,7 @@ def check_real(argument: str, value: Any, *, above: float = 0.0, most: float = L
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not above < value <= most:
         limit = "" if most == LARGEST_FLOAT else f" and at most {most:g}"
-        raise bad(argument, came=value, wanted=f"a finite number above {above:g}{limit}")
+        raise bad(argument, got=value, expected=f"a finite number above {above:g}{limit}")
 
 
 def check_integer(argument: str, value: Any, *, least: int = 1, most: int = LARGEST_INT, reason: str = "") -> None:
@@ -71,11 +71,11 @@ def check_integer(argument: str, value: Any, *, least: int = 1, most: int = LARG
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     if not is_integer or not least <= value <= most:
         because = f", since {reason}" if reason else ""
-        raise bad(argument, came=value, wanted=f"an integer from {least} to {most}{because}")
+        raise bad(argument, got=value, expected=f"an integer from {least} to {most}{because}")
 
 
 def check_size(argument: str, value: int) -> None:
     """Raises `UserError` unless `value` can be the size of an array along one axis."""
     check_positive(argument, value)
     if value > LARGEST_SIZE:
-        raise bad(argument, came=value, wanted=f"at most {LARGEST_SIZE}, as larger arrays do not fit into memory")
+        raise bad(argument, got=value, expected=f"at most {LARGEST_SIZE}, as larger arrays do not fit into memory")

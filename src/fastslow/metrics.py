@@ -39,9 +39,9 @@ class Axis:
         numbers = all(isinstance(label, int) and not isinstance(label, bool) for label in self.labels)
         names = all(isinstance(label, str) for label in self.labels)
         if not self.labels or len(set(self.labels)) < len(self.labels) or not (numbers or names):
-            raise bad("labels", came=self.labels, wanted="whole numbers or names, each once")
+            raise bad("labels", got=self.labels, expected="whole numbers or names, each once")
         if not set(self.optional) <= set(self.labels):
-            raise bad("optional", came=self.optional, wanted=f"some of the labels {self.labels}")
+            raise bad("optional", got=self.optional, expected=f"some of the labels {self.labels}")
 
     @property
     def values(self) -> tuple[int, ...]:
@@ -92,7 +92,7 @@ class Metric:
 
     def __post_init__(self) -> None:
         if self.unit == "share" and self.bounds != (0.0, 1.0):
-            raise bad("bounds", came=self.bounds, wanted="(0, 1), as the unit is a share")
+            raise bad("bounds", got=self.bounds, expected="(0, 1), as the unit is a share")
 
     @property
     def key(self) -> str:
@@ -133,7 +133,7 @@ class Metric:
         labels = (None,) if self.axis is None else self.axis.labels
         expected = total.shape[:2] if self.axis is None else (*total.shape[:2], len(labels))
         if total.ndim < 2 or total.shape != expected:
-            raise bad(self.key, came=total.shape, wanted="a figure of seeds, episodes and the labels of its axis")
+            raise bad(self.key, got=total.shape, expected="a figure of seeds, episodes and the labels of its axis")
         total, count = (part.reshape(*part.shape[:2], len(labels)) for part in (total, count))
         reduced = {
             label: _ratio(total[..., place], count[..., place])

@@ -62,5 +62,5 @@ def test_weights_lie_within_their_bounds_and_biases_start_at_zero() -> None:
 
 @pytest.mark.parametrize(("sizes", "named"), [((0, 3), "in_size"), ((3, 0), "hidden_size")])
 def test_sizes_below_one_are_refused(sizes: tuple[int, int], named: str) -> None:
-    with pytest.raises(UserError, match=f"{named}: got 0, wanted a number above 0"):
+    with pytest.raises(UserError, match=f"{named}: got 0, expected a number above 0"):
         FeedForward(*sizes, key=jax.random.key(0))

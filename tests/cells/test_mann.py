@@ -191,9 +191,9 @@ def test_what_was_stored_comes_back_many_steps_later() -> None:
 def test_a_controller_without_room_for_the_reads_or_a_wrong_choice_is_refused() -> None:
     memory = MEMORIES["ntm"]
     narrow = LSTM(HEADS * WIDTH, HIDDEN, key=jax.random.key(0))
-    with pytest.raises(UserError, match="controller: got 'one of 6 inputs', wanted more than the 6 of what is read"):
+    with pytest.raises(UserError, match="controller: got 'one of 6 inputs', expected more than the 6 of what is read"):
         MANN(narrow, memory, key=jax.random.key(0))
-    with as_users_come(), pytest.raises(UserError, match="key_source: got 'input', wanted one of cell, hidden"):
+    with as_users_come(), pytest.raises(UserError, match="key_source: got 'input', expected one of cell, hidden"):
         MANN(narrow, memory, key_source="input", previous_read=False, key=jax.random.key(0))
 
 
@@ -203,12 +203,12 @@ SMALL = {"memory": LeastUsedConfig(SLOTS, WIDTH, HEADS)}
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"controller": LSTMConfig(0)}, "hidden_size: got 0, wanted a number above 0."),
-        ({"memory": NTMConfig(slots=0)}, "slots: got 0, wanted a number above 0."),
-        ({"key_source": "input"}, "key_source: got 'input', wanted one of cell, hidden."),
+        ({"controller": LSTMConfig(0)}, "hidden_size: got 0, expected a number above 0."),
+        ({"memory": NTMConfig(slots=0)}, "slots: got 0, expected a number above 0."),
+        ({"key_source": "input"}, "key_source: got 'input', expected one of cell, hidden."),
         (
             {"controller": FeedForwardConfig(HIDDEN), "key_source": "hidden"},
-            "key_source: got 'hidden', wanted cell, as a feed-forward controller has its output alone.",
+            "key_source: got 'hidden', expected cell, as a feed-forward controller has its output alone.",
         ),
     ],
     ids=str,

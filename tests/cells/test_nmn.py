@@ -158,11 +158,11 @@ def test_perturbations_act_on_each_output_and_zeros_change_nothing() -> None:
         ({"compose": "both"}, "compose: got 'both'"),
         ({"label_input": "read"}, "label_input: got 'read'"),
         ({"label_input": "write", "labels": 0}, "labels: got 0"),
-        ({"features": FEATURES + 1}, f"controllers: got 'one of {FEATURES} inputs', wanted one of {FEATURES + 1}"),
-        ({"compose": "memory"}, f"controllers: got 'one of {2 * WIDTH} inputs', wanted one of {WIDTH}"),
+        ({"features": FEATURES + 1}, f"controllers: got 'one of {FEATURES} inputs', expected one of {FEATURES + 1}"),
+        ({"compose": "memory"}, f"controllers: got 'one of {2 * WIDTH} inputs', expected one of {WIDTH}"),
         (
             {"memory": SoftSlotsConfig().build(WIDTH + 1, key=jax.random.key(0))},
-            f"width: got {WIDTH}, wanted {WIDTH + 1}",
+            f"width: got {WIDTH}, expected {WIDTH + 1}",
         ),
     ],
 )
@@ -197,7 +197,7 @@ def test_without_a_label_input_the_label_is_ignored(label_input: str) -> None:
 def test_an_input_of_the_wrong_size_is_not_cut_to_fit() -> None:
     cell = nmn("soft", "query", "none")
     for size in (FEATURES, FEATURES + WAY + 1):
-        with pytest.raises(UserError, match=f"x: got {size}, wanted {FEATURES} features and {WAY} of a label"):
+        with pytest.raises(UserError, match=f"x: got {size}, expected {FEATURES} features and {WAY} of a label"):
             cell(cell.init_state(), jnp.ones(size))
 
 

@@ -178,9 +178,9 @@ def test_second_derivatives_are_those_of_the_plain_unroll(name: str) -> None:
         slope = eqx.filter_grad(lambda parts: tally(run(*parts, states, xs, given)))
         return eqx.filter_grad(lambda parts: tally(slope(parts)))((cell,))
 
-    wanted = second(lambda *parts: plain(*parts))
-    assert agree(second(lambda *parts: reversible(*parts)), wanted, TERMS * STEPS)
-    assert any((leaf != 0).any() for leaf in jax.tree.leaves(wanted))
+    expected = second(lambda *parts: plain(*parts))
+    assert agree(second(lambda *parts: reversible(*parts)), expected, TERMS * STEPS)
+    assert any((leaf != 0).any() for leaf in jax.tree.leaves(expected))
 
 
 @pytest.mark.parametrize("steps", [0, 1])

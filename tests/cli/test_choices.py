@@ -50,21 +50,27 @@ def test_a_member_that_is_there_keeps_its_settings():
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ("--task nothing", "--task: got 'nothing', wanted one of glyphs, omniglot"),
-        ("--task", "--task: got '', wanted one of glyphs"),
-        ("--task= omniglot", "--task: got '', wanted one of glyphs"),
-        ("--model.cell.memory ntm", "--model.cell.memory: got 'ntm', wanted one of soft, key-value"),
+        ("--task nothing", "--task: got 'nothing', expected one of glyphs, omniglot"),
+        ("--task", "--task: got '', expected one of glyphs"),
+        ("--task= omniglot", "--task: got '', expected one of glyphs"),
+        ("--model.cell.memory ntm", "--model.cell.memory: got 'ntm', expected one of soft, key-value"),
         (
             "--model.cell lstm --model.cell.memory ntm",
-            "--model.cell.memory: got 'ntm', wanted nothing, as model.cell lstm has no memory; choose --model.cell nmn",
+            "--model.cell.memory: got 'ntm', expected nothing, as model.cell lstm has no memory; choose --model.cell",
         ),
         (
             "--model.cell=lstm --model.cell.width=3",
-            "--model.cell.width: got '3', wanted nothing, as model.cell lstm has no width; choose --model.cell nmn.",
+            "--model.cell.width: got '3', expected nothing, as model.cell lstm has no width; choose --model.cell nmn.",
         ),
-        ("--model classifier --model.cell nmn", "--model.cell: got 'nmn', wanted nothing, as model classifier has no"),
-        ("--task.no-rotations", "--task.no-rotations: got '', wanted nothing, as task glyphs has no rotations; choose"),
-        ("--task gaussian-process", "learner: got 'fine-tune', wanted one for sequence episodes"),
+        (
+            "--model classifier --model.cell nmn",
+            "--model.cell: got 'nmn', expected nothing, as model classifier has no",
+        ),
+        (
+            "--task.no-rotations",
+            "--task.no-rotations: got '', expected nothing, as task glyphs has no rotations; choose",
+        ),
+        ("--task gaussian-process", "learner: got 'fine-tune', expected one for sequence episodes"),
     ],
 )
 def test_a_choice_that_there_is_not_is_named(argv, said, call, tmp_path, monkeypatch):
@@ -136,9 +142,9 @@ def test_a_run_of_chosen_parts_is_called_custom_and_can_be_resumed(call, toy, tm
         assert ended.code == 0, ended.err
     assert (folder / "result.json").read_bytes() == before
     for other, said in (
-        (("smoke",), "preset: got 'smoke', wanted custom"),
-        (("--learner", "fine-tune"), "--learner: got 'fine-tune', wanted in-context, as in"),
-        (("--model.cell.hidden", 5), "model.cell.hidden: got 5, wanted 4 as in"),
+        (("smoke",), "preset: got 'smoke', expected custom"),
+        (("--learner", "fine-tune"), "--learner: got 'fine-tune', expected in-context, as in"),
+        (("--model.cell.hidden", 5), "model.cell.hidden: got 5, expected 4 as in"),
     ):
         monkeypatch.undo()
         monkeypatch.chdir(tmp_path)
@@ -151,5 +157,5 @@ def test_an_empty_preset_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = call("train", "")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("fastslow: preset: got '', wanted one of main")
+    assert ended.err.startswith("fastslow: preset: got '', expected one of main")
     assert not Path("runs").exists()

@@ -83,7 +83,7 @@ def test_a_short_flag_beside_another_value_of_its_long_form_is_refused():
 
 
 def test_data_for_generated_characters_is_refused():
-    with pytest.raises(ValueError, match=r"^--data: got 'there', wanted nothing"):
+    with pytest.raises(ValueError, match=r"^--data: got 'there', expected nothing"):
         with_data(SMOKE, Path("there"))
 
 
@@ -98,14 +98,14 @@ def test_the_place_is_read_among_other_flags():
     ("words", "told"),
     [
         (["frobnicate"], "verb: got 'frobnicate'"),
-        (["train", "nothing"], "preset: got 'nothing', wanted one of main"),
+        (["train", "nothing"], "preset: got 'nothing', expected one of main"),
         (["train", "smoke", "--task.wya", "4"], "--task.wya"),
         (["train", "smoke", "--task.way", "many"], "--task.way"),
         (["train", "smoke", "--learner.feedback.regime", "best"], "--learner.feedback.regime"),
         (["train", "smoke", "--steps", "0"], "steps: got 0"),
         (["train", "--steps", "3", "smoke"], "one preset is typed, and before any flag"),
         (["train", "smoke", "--data", "here"], "--data: got 'here'"),
-        (["train", "gaussian-process", "--data", "here"], "--data: got 'here', wanted nothing, as this task makes"),
+        (["train", "gaussian-process", "--data", "here"], "--data: got 'here', expected nothing, as this task makes"),
         (
             ["train", "smoke", "--learner", "in-context", "--learner.feedback.regime", "meta"],
             "regime meta with learner in-",

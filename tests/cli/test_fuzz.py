@@ -92,7 +92,7 @@ def test_a_name_of_five_thousand_letters_is_no_file(words, call):
 def test_text_that_no_file_can_hold_is_refused(words, text, call):
     ended = call(*words, text)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == f"fastslow: command line: got {text!r}, wanted text in UTF-8 without the character NUL.\n"
+    assert ended.err == f"fastslow: command line: got {text!r}, expected text in UTF-8 without the character NUL.\n"
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a\nb"])
@@ -100,9 +100,9 @@ def test_text_that_no_file_can_hold_is_refused(words, text, call):
 def test_names_of_rows_are_on_one_line(flag, text, call):
     ended = call("evaluate", "omniglot", flag, text)
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
-    assert ended.err.startswith(f"fastslow: {flag}: got {text!r}, wanted a name on one line")
+    assert ended.err.startswith(f"fastslow: {flag}: got {text!r}, expected a name on one line")
 
 
 def test_a_word_in_another_script_is_readable(call):
     ended = call("train", "Größe-λ")
-    assert ended.err.startswith("fastslow: preset: got 'Größe-λ', wanted one of")
+    assert ended.err.startswith("fastslow: preset: got 'Größe-λ', expected one of")

@@ -74,14 +74,14 @@ def test_all_rows_as_json(checkout, call):
 def test_an_experiment_without_results_is_refused(checkout, call):
     ended = call("results", "ma")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == "fastslow: EXPERIMENT: got 'ma', wanted one of main, mann/figure6.\n"
+    assert ended.err == "fastslow: EXPERIMENT: got 'ma', expected one of main, mann/figure6.\n"
 
 
 def test_outside_of_a_checkout_it_says_where_results_are(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = call("results")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("fastslow: --root: got '.', wanted the repository's folder, which holds results/;")
+    assert ended.err.startswith("fastslow: --root: got '.', expected the repository's folder, which holds results/;")
     (tmp_path / "results").mkdir()
     ended = call("results", "--root", tmp_path)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)

@@ -128,9 +128,9 @@ def test_a_run_of_the_main_job_may_grow_and_a_row_of_an_experiment_may_not(
     ("words", "sentence"),
     [
         (["smoke"], "add --resume to continue the run"),
-        (["main", "--resume"], "preset: got 'main', wanted smoke"),
-        (["smoke", "--resume", "--task.way", 7], "task.way: got 7, wanted 5"),
-        (["smoke", "--resume", "--steps", 2], "training.steps: got 2, wanted 4"),
+        (["main", "--resume"], "preset: got 'main', expected smoke"),
+        (["smoke", "--resume", "--task.way", 7], "task.way: got 7, expected 5"),
+        (["smoke", "--resume", "--steps", 2], "training.steps: got 2, expected 4"),
     ],
 )
 def test_a_used_folder_is_refused(words, sentence, finished, call, toy):

@@ -57,7 +57,7 @@ def test_evaluate_takes_other_streams_for_networks_on_streams_alone(finished, ca
     for flag, value in ("--classes", 5), ("--examples", 5), ("--examples", 0):
         ended = call("evaluate", finished[0], flag, value)
         assert (ended.code, ended.out) == (2, "")
-        said = "streams: got 'a network for task glyphs', wanted one that was trained on omniglot-stream"
+        said = "streams: got 'a network for task glyphs', expected one that was trained on omniglot-stream"
         assert said in ended.err.splitlines()[-1]
 
 

@@ -30,14 +30,14 @@ def test_json_and_back() -> None:
         ({"name": "x", "siezs": [1]}, "unknown field 'siezs'"),
         ({"name": "x", "training": {"stepz": 1}}, r"unknown field 'stepz' @ \$\.training"),
         ({}, "'name' is missing"),
-        ({"name": "x", "sizes": [1.5]}, r"got 1.5, wanted int @ \$\.sizes"),
-        ({"name": "x", "limit": True}, r"got True, wanted int"),
-        ({"name": 3}, "got 3, wanted str"),
-        ({"name": "x", "rate": "1"}, "got '1', wanted float"),
+        ({"name": "x", "sizes": [1.5]}, r"got 1.5, expected int @ \$\.sizes"),
+        ({"name": "x", "limit": True}, r"got True, expected int"),
+        ({"name": 3}, "got 3, expected str"),
+        ({"name": "x", "rate": "1"}, "got '1', expected float"),
         ({"name": "x", "training": {"steps": 0}}, "steps: got 0"),
         (
             {"name": "x", "training": {"over_seeds": "map"}},
-            r"wanted one of auto, unroll, vmap @ \$\.training\.over_seeds",
+            r"expected one of auto, unroll, vmap @ \$\.training\.over_seeds",
         ),
     ],
 )
@@ -52,7 +52,7 @@ def test_a_whole_number_will_do_for_a_real_one() -> None:
 
 @pytest.mark.parametrize("text", ["Infinity", "-Infinity", "NaN", "1e999", "1" + "0" * 400])
 def test_a_number_that_is_not_finite_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"^Whole: got [^\n]*, wanted a finite number @ \$\.rate\.$"):
+    with pytest.raises(UserError, match=r"^Whole: got [^\n]*, expected a finite number @ \$\.rate\.$"):
         from_json(Whole, json.loads(f'{{"name": "x", "rate": {text}}}'))
 
 

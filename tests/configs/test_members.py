@@ -54,7 +54,7 @@ def test_a_member_comes_back_from_json(member: Any) -> None:
         read_config({**data, name: {**data[name], "colour": 1}})
     for field, value in data[name].items():
         if type(value) in (int, float, bool):
-            with pytest.raises(UserError, match=rf"got 'x', wanted \w+ @ \$\.{name}\.{field}"):
+            with pytest.raises(UserError, match=rf"got 'x', expected \w+ @ \$\.{name}\.{field}"):
                 read_config({**data, name: {**data[name], field: "x"}})
 
 
@@ -118,11 +118,15 @@ def test_the_other_learners_learn_what_fits_them(task: Any, model: Any, learner:
 @pytest.mark.parametrize(
     ("cell", "learner", "said"),
     [
-        (LSTMConfig(), SupervisedConfig(persistent=True), "persistent: got True, wanted False, as LSTM has no memory"),
+        (
+            LSTMConfig(),
+            SupervisedConfig(persistent=True),
+            "persistent: got True, expected False, as LSTM has no memory",
+        ),
         (
             MANNConfig(FeedForwardConfig(), key_source="hidden"),
             SupervisedConfig(),
-            "key_source: got 'hidden', wanted cell, as a feed-forward controller",
+            "key_source: got 'hidden', expected cell, as a feed-forward controller",
         ),
     ],
     ids=["persistent", "key source"],
@@ -134,7 +138,7 @@ def test_choices_without_effect_are_refused(cell: Any, learner: Any, said: str) 
 
 def test_a_memory_does_not_persist_where_the_number_of_classes_grows() -> None:
     task = OmniglotStreamConfig(classes=4, length=40, start=2)
-    with pytest.raises(UserError, match="persistent: got True, wanted False where episodes are padded"):
+    with pytest.raises(UserError, match="persistent: got True, expected False where episodes are padded"):
         Config(task, NetworkConfig(FlattenConfig(), MANNConfig()), SupervisedConfig(persistent=True)).build()
 
 
@@ -173,7 +177,7 @@ def test_a_number_too_large_is_refused_before_anything_is_computed(
             continue
         with pytest.raises(UserError) as raised:
             build_with(type(member), huge)
-        said = rf"{name}(_size)?: got (1000000000|an integer of about 31 digits), wanted [^\n]+\."
+        said = rf"{name}(_size)?: got (1000000000|an integer of about 31 digits), expected [^\n]+\."
         assert re.fullmatch(said, str(raised.value))
 
 

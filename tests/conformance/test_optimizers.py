@@ -84,20 +84,20 @@ def test_a_value_that_cannot_be_used_is_refused_in_one_sentence(name: str) -> No
         for value in WRONG:
             if not hasattr(kind(), field):
                 continue
-            with pytest.raises(UserError, match=rf"^{field}: got [^\n]*, wanted a finite number above 0\.$"):
+            with pytest.raises(UserError, match=rf"^{field}: got [^\n]*, expected a finite number above 0\.$"):
                 kind(**{field: value})
     for field in ("b1", "b2", "decay", "momentum"):
         for value in (-0.1, 1.0, float("nan"), float("inf")):
             if not hasattr(kind(), field):
                 continue
-            with pytest.raises(UserError, match=f"^{field}: got .*, wanted a number from 0 to below 1"):
+            with pytest.raises(UserError, match=f"^{field}: got .*, expected a number from 0 to below 1"):
                 kind(**{field: value})
     for value in (-1, 2**31, 10**40):
-        with pytest.raises(UserError, match=r"^warmup: got .*, wanted an integer from 0 to 2147483647"):
+        with pytest.raises(UserError, match=r"^warmup: got .*, expected an integer from 0 to 2147483647"):
             kind(warmup=value)
-    with pytest.raises(UserError, match=r"^warmup: got 5, wanted fewer updates than the 5 of the training"):
+    with pytest.raises(UserError, match=r"^warmup: got 5, expected fewer updates than the 5 of the training"):
         kind(warmup=5).build(5)
-    with pytest.raises(UserError, match=r"^steps: got 0, wanted an integer from 1 "):
+    with pytest.raises(UserError, match=r"^steps: got 0, expected an integer from 1 "):
         kind().build(0)
 
 

@@ -48,12 +48,12 @@ def test_a_network_can_be_measured_on_other_numbers_of_classes() -> None:
         other = task.with_streams(*given)
         assert (other.classes, other.length, other.balanced, other.start) == (*found, 0)
         assert replace(other, classes=25, length=250, balanced=False, start=15) == task
-    with pytest.raises(UserError, match="classes: got 7, wanted no number, as the network was not trained on lab"):
+    with pytest.raises(UserError, match="classes: got 7, expected no number, as the network was not trained on lab"):
         OmniglotStreamConfig().with_streams(7)
     assert OmniglotStreamConfig().with_streams(None, 70).length == 70
     with pytest.raises(UserError, match="classes: got 0"):
         task.with_streams(0)
-    with pytest.raises(UserError, match="examples: got 3, wanted at least one for each of the 5 classes"):
+    with pytest.raises(UserError, match="examples: got 3, expected at least one for each of the 5 classes"):
         task.with_streams(5, 3)
 
 
@@ -71,9 +71,9 @@ def test_it_can_be_measured_on_more_classes_than_there_are_to_train_or_validate_
     assert (other.tasks.test.classes, other.tasks.test.length, other.tasks.test.balanced) == (30, 300, True)
     assert (other.tasks.test.images == few.test.images).all()
     assert other.config == replace(trained.config, task=task.with_streams(30))
-    with pytest.raises(UserError, match="classes: got 31, wanted at most the 30 characters there are"):
+    with pytest.raises(UserError, match="classes: got 31, expected at most the 30 characters there are"):
         on_streams(trained, 31)
-    said = "streams: got 'a network for task gaussian-process', wanted one that was trained on omniglot-stream"
+    said = "streams: got 'a network for task gaussian-process', expected one that was trained on omniglot-stream"
     with pytest.raises(UserError, match=said):
         on_streams(of_config(smoke(), PROCESS.build()), 7)
 
@@ -111,7 +111,7 @@ def test_a_row_that_was_trained_for_a_table_can_be_copied_to_a_figure(tmp_path: 
     assert first[0].params_digest == params_digest([one_seed(states.params, 0)])
     # its step sizes have come down already, so a longer run would not be the row that it is called
     longer = replace(row.config, training=replace(row.config.training, steps=8))
-    with pytest.raises(UserError, match=r"training.steps: got 8, wanted 4 as in .*config.json; resume with"):
+    with pytest.raises(UserError, match=r"training.steps: got 8, expected 4 as in .*config.json; resume with"):
         run_row("mann/table", replace(row, config=longer), tmp_path / "table", **given)
 
 
@@ -135,10 +135,10 @@ def test_no_training_draws_from_test_classes(monkeypatch: pytest.MonkeyPatch, tm
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        (OmniglotStreamConfig(classes=31, length=310), "classes: got 31, wanted at most the 30 characters there are"),
-        (OmniglotStreamConfig(classes=5, length=4), "length: got 4, wanted at least one step for each"),
-        (GaussianProcessConfig(jitter=1e-9), "jitter: got 1e-09, wanted at least"),
-        (GaussianProcessConfig(dimensions=4), "dimensions: got 4, wanted 1, 2 or 3"),
+        (OmniglotStreamConfig(classes=31, length=310), "classes: got 31, expected at most the 30 characters there are"),
+        (OmniglotStreamConfig(classes=5, length=4), "length: got 4, expected at least one step for each"),
+        (GaussianProcessConfig(jitter=1e-9), "jitter: got 1e-09, expected at least"),
+        (GaussianProcessConfig(dimensions=4), "dimensions: got 4, expected 1, 2 or 3"),
     ],
     ids=["classes", "length", "singular", "dimensions"],
 )

@@ -49,9 +49,9 @@ def test_the_head_is_the_learner_with_its_spare_outputs_left_out(
     few = FewShotClassifier(tiny_model, readout="head").fit(drawings(5, 1), labels)
     examples = Examples(jnp.asarray(to_ink_28(drawings(5, 1))), jnp.asarray(labels, jnp.int32))
     adapted = saved.learner.adapt(saved.state(), examples, key=jax.random.key(0))
-    wanted = np.exp(saved.learner.predict(adapted, jnp.asarray(to_ink_28(QUERIES))))[:, :3]
+    expected = np.exp(saved.learner.predict(adapted, jnp.asarray(to_ink_28(QUERIES))))[:, :3]
     np.testing.assert_allclose(
-        few.predict_proba(QUERIES), wanted / wanted.sum(1, keepdims=True), rtol=tolerance(tiny_model)
+        few.predict_proba(QUERIES), expected / expected.sum(1, keepdims=True), rtol=tolerance(tiny_model)
     )
     assert few.model_digest_ == saved.digests[0]
     assert fitted["head"].classes_.tolist() == LABELS
@@ -105,19 +105,19 @@ def test_many_queries_are_answered_like_few(
 
 def test_bytes_numbers_and_light_ink_are_the_same_images(fitted: dict[str, FewShotClassifier], readout: str) -> None:
     """They become the same bytes, and the same program makes the same numbers of them."""
-    wanted = fitted[readout].predict_proba(QUERIES)
+    expected = fitted[readout].predict_proba(QUERIES)
     light = clone(fitted[readout]).set_params(ink="light").fit(255 - SUPPORT, Y)
-    np.testing.assert_array_equal(light.predict_proba(255 - QUERIES), wanted)
-    np.testing.assert_array_equal(fitted[readout].predict_proba(QUERIES / 255), wanted)
+    np.testing.assert_array_equal(light.predict_proba(255 - QUERIES), expected)
+    np.testing.assert_array_equal(fitted[readout].predict_proba(QUERIES / 255), expected)
     scaled = clone(fitted[readout]).set_params(pixel_range=(0, 510)).fit(2 * SUPPORT.astype(int), Y)
-    np.testing.assert_array_equal(scaled.predict_proba(2 * QUERIES.astype(int)), wanted)
+    np.testing.assert_array_equal(scaled.predict_proba(2 * QUERIES.astype(int)), expected)
 
 
 def test_flattened_images_are_the_same_images(fitted: dict[str, FewShotClassifier]) -> None:
-    wanted = fitted["prototypes"].predict_proba(QUERIES)
+    expected = fitted["prototypes"].predict_proba(QUERIES)
     flat = clone(fitted["prototypes"]).fit(SUPPORT.reshape(6, -1), Y)
     assert flat.n_features_in_ == fitted["prototypes"].n_features_in_ == 1600
-    np.testing.assert_array_equal(flat.predict_proba(QUERIES.reshape(12, -1)), wanted)
+    np.testing.assert_array_equal(flat.predict_proba(QUERIES.reshape(12, -1)), expected)
     high = clone(flat).set_params(layout=(40, 20)).fit(SUPPORT[:, :, :20].reshape(6, -1), Y)
     upright = clone(flat).fit(SUPPORT[:, :, :20], Y)
     np.testing.assert_array_equal(high.predict_proba(QUERIES[:, :, :20]), upright.predict_proba(QUERIES[:, :, :20]))

@@ -82,12 +82,12 @@ def test_large_numbers_that_are_no_classes_leave_no_warning(tiny_model: Path) ->
 def test_classes_may_come_in_any_iterable(kind: Any, tiny_model: Path) -> None:
     classifier = FewShotClassifier(tiny_model, readout="prototypes")
     assert classifier.partial_fit(SUPPORT, Y, classes=kind(list(Y))).classes_.tolist() == LABELS
-    with pytest.raises(UserError, match="y: got 'delta', wanted one of `classes`"):
+    with pytest.raises(UserError, match="y: got 'delta', expected one of `classes`"):
         classifier.partial_fit(SUPPORT[:1], ["delta"], classes=kind(list(Y)))
 
 
 @pytest.mark.parametrize("classes", [3, "alphabetagamma", [["alpha"]], np.array("alpha"), [([1],)]])
 def test_what_are_no_classes_is_refused(classes: Any, tiny_model: Path) -> None:
-    with pytest.raises(UserError, match=r"classes: got .*, wanted .*labels") as error:
+    with pytest.raises(UserError, match=r"classes: got .*, expected .*labels") as error:
         FewShotClassifier(tiny_model, readout="prototypes").partial_fit(SUPPORT, Y, classes=classes)
     assert "\n" not in str(error.value)

@@ -94,7 +94,7 @@ def test_a_copy_keeps_what_was_learned(tiny_stream_model: Path) -> None:
 def test_there_are_as_many_classes_as_labels(tiny_stream_model: Path) -> None:
     one = taught(tiny_stream_model)
     if one.most_classes == 3:
-        with pytest.raises(UserError, match=re.escape("y: got 'fourth', wanted one of the 3 classes known")):
+        with pytest.raises(UserError, match=re.escape("y: got 'fourth', expected one of the 3 classes known")):
             one.learn_one(IMAGES[5], "fourth")
         assert (len(one.classes), one.examples) == (3, 5)
         one.learn_one(IMAGES[5], "b")  # a class that it knows is still welcome
@@ -118,27 +118,27 @@ def test_images_come_in_any_size_type_and_polarity(tiny_stream_model: Path) -> N
 
 @pytest.mark.parametrize("came", ["fit", 255, (255, 0), (0, "255"), (0, 1j), (-np.inf, np.inf)], ids=str)
 def test_what_is_no_range_of_pixels_is_refused(tiny_stream_model: Path, came: object) -> None:
-    with as_users_come(), pytest.raises(UserError, match=r"pixel_range: got .*, wanted None or a pair \(low, high\)"):
+    with as_users_come(), pytest.raises(UserError, match=r"pixel_range: got .*, expected None or a pair \(low, high\)"):
         OnlineOneShot(tiny_stream_model, pixel_range=came)
 
 
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (np.ones((1, 28, 28)), "x: got (1, 28, 28), wanted one grey image [height, width], an array of pixels."),
-        (np.ones(28), "x: got (28,), wanted one grey image [height, width]"),
-        ([[1, 2], [3]], "x: got 'rows of different lengths', wanted one grey image [height, width]"),
-        (scipy.sparse.eye_array(28), "x: got (28, 28), wanted one grey image [height, width], an array of pixels."),
+        (np.ones((1, 28, 28)), "x: got (1, 28, 28), expected one grey image [height, width], an array of pixels."),
+        (np.ones(28), "x: got (28,), expected one grey image [height, width]"),
+        ([[1, 2], [3]], "x: got 'rows of different lengths', expected one grey image [height, width]"),
+        (scipy.sparse.eye_array(28), "x: got (28, 28), expected one grey image [height, width], an array of pixels."),
         (np.full((28, 28), 1j), "X: Complex data not supported"),
         (np.ma.masked_equal(np.eye(28), 0), "X: got 'masked pixels'"),
-        (None, "x: got None, wanted one grey image"),
-        (Path("a.png"), "x: got PosixPath('a.png'), wanted one grey image [height, width], an array of pixels."),
+        (None, "x: got None, expected one grey image"),
+        (Path("a.png"), "x: got PosixPath('a.png'), expected one grey image [height, width], an array of pixels."),
         (
             np.eye(28, dtype=np.uint8),
-            "X: got 'bytes that are 0 and 1', wanted bytes up to 255; pass pixel_range=(0, 1).",
+            "X: got 'bytes that are 0 and 1', expected bytes up to 255; pass pixel_range=(0, 1).",
         ),
-        (np.full((28, 28), np.nan), "X: got 'NaN or infinite pixels in image 0', wanted finite pixels."),
-        (np.full((28, 28), 3.0), "images: got 'float values from 3 to 3', wanted float values in [0, 1]"),
+        (np.full((28, 28), np.nan), "X: got 'NaN or infinite pixels in image 0', expected finite pixels."),
+        (np.full((28, 28), 3.0), "images: got 'float values from 3 to 3', expected float values in [0, 1]"),
     ],
     ids=["batch", "row", "ragged", "sparse", "complex", "masked", "none", "path", "mask", "nan", "range"],
 )
@@ -160,7 +160,7 @@ def test_what_is_no_label_or_no_model_is_refused(tiny_stream_model: Path, tiny_m
             one.learn_one(IMAGES[0], label)
     assert (one.classes, one.examples) == ([], 0)
     assert one.predict_proba_one(IMAGES[0]) == {}
-    with pytest.raises(UserError, match="wanted a model trained on streams of characters"):
+    with pytest.raises(UserError, match="expected a model trained on streams of characters"):
         OnlineOneShot(tiny_model)
     with pytest.raises(UserError, match="use OnlineOneShot"):
         FewShotClassifier(tiny_stream_model).fit(IMAGES[:2], [0, 1])

@@ -66,7 +66,7 @@ def test_a_result_of_other_parameters_is_refused(saved: Saved, row: ResultRow) -
     assert matching(saved, [row]) == (0, [row])
     others = {"scheme": SCHEME, "values": ["f" * 64]}
     for other in (replace(row, params_digest=others), replace(row, metric="loss")):
-        with pytest.raises(UserError, match=r"result: got .* wanted accuracies of one seed's best parameters"):
+        with pytest.raises(UserError, match=r"result: got .* expected accuracies of one seed's best parameters"):
             matching(saved, [other])
 
 

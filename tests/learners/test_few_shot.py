@@ -254,7 +254,7 @@ def test_a_figure_does_not_depend_on_other_episodes_of_the_batch(name: str, stat
 def test_statistics_of_episodes_need_the_queries(name: str) -> None:
     one, state = trained(name)
     support = jax.tree.map(lambda x: x[0], given()).support
-    with refused("statistics: got 'episode', wanted running or support"):
+    with refused("statistics: got 'episode', expected running or support"):
         with_statistics(one, "episode").adapt(state, support, key=KEY)
 
 

@@ -64,8 +64,8 @@ def fit(
     return adapt_inner(params, features, shown, path, order, memory)
 
 
-def mean_nll(outputs: jax.Array, wanted: jax.Array) -> jax.Array:
-    return jnp.mean(jax.vmap(SPEC.target.nll)(outputs, wanted))
+def mean_nll(outputs: jax.Array, expected: jax.Array) -> jax.Array:
+    return jnp.mean(jax.vmap(SPEC.target.nll)(outputs, expected))
 
 
 def streamed(net: Network, features: jax.Array):

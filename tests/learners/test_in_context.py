@@ -86,7 +86,7 @@ def test_queries_are_answered_one_by_one_and_change_nothing(cell: str) -> None:
 
 def by_hand(params: Parameters, episode: FewShotEpisode, alpha: float) -> dict:
     """The gradients of a batch of episodes, from the loss, the local sums and equation 11 alone."""
-    shown, wanted = (jax.nn.one_hot(part.labels, WAY, dtype=float) for part in (episode.support, episode.query))
+    shown, expected = (jax.nn.one_hot(part.labels, WAY, dtype=float) for part in (episode.support, episode.query))
     batch = shown.shape[0]
 
     def walked(network: Network, support, query, labels, perturbations=None):
@@ -105,13 +105,13 @@ def by_hand(params: Parameters, episode: FewShotEpisode, alpha: float) -> dict:
 
     def losses(network: Network, perturbations=None):
         logits = jax.vmap(jax.vmap(network.head))(traces(network, perturbations).queries.y)
-        return -jnp.mean(jnp.sum(wanted * jax.nn.log_softmax(logits), axis=2), axis=1)
+        return -jnp.mean(jnp.sum(expected * jax.nn.log_softmax(logits), axis=2), axis=1)
 
     # the loss is the mean over queries: there predictors predict the gradient of the sum
     times = lambda rows, factor: ContextAndQueries(rows.context, jax.tree.map(lambda g: factor * g, rows.queries))
-    count = wanted.shape[1]
+    count = expected.shape[1]
     outputs = lambda seen: ContextAndQueries(seen.context.outputs, seen.queries.outputs)
-    predictions = lambda predictors: jax.vmap(predictors)(outputs(fixed), ContextAndQueries(shown, wanted))
+    predictions = lambda predictors: jax.vmap(predictors)(outputs(fixed), ContextAndQueries(shown, expected))
     fixed = traces(params.network)
     synthetic = times(jax.tree.map(lambda g: alpha * g, predictions(params.predictors)), 1 / count)
     zeros = jax.tree.map(jnp.zeros_like, outputs(fixed))

@@ -132,7 +132,7 @@ def test_there_are_as_many_memories_as_episodes_of_a_batch() -> None:
     assert {leaf.shape[0] for leaf in jax.tree.leaves(memories(state))} == {2}
     first = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), state.params.cell.init_state().memory)
     assert eqx.tree_equal(memories(state), first)
-    with refused("slots: got 2, wanted 0, or the 3 episodes of a batch"):
+    with refused("slots: got 2, expected 0, or the 3 episodes of a batch"):
         two.update(state, streams(), key=KEY)
 
 

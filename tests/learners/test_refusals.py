@@ -57,8 +57,13 @@ with as_users_come():
         (InContextConfig(replace(BOTH, regression=0.0)), WRITE, SPEC, "regression: got 0.0, .* use regression 1.0"),
         (InContextConfig(TRUE, outer_step="summed"), WRITE, SPEC, "outer step summed: .* use outer step own"),
         (InContextConfig(THROUGH, outer_step="summed"), WRITE, SPEC, "outer step summed: .* use outer step own"),
-        (InContextConfig(BOTH, outer_step="added"), WRITE, SPEC, "outer_step: got 'added', wanted one of own, summed"),
-        (InContextConfig(TRUE, statistics="batch"), WRITE, SPEC, "statistics: got 'batch', wanted one of running"),
+        (
+            InContextConfig(BOTH, outer_step="added"),
+            WRITE,
+            SPEC,
+            "outer_step: got 'added', expected one of own, summed",
+        ),
+        (InContextConfig(TRUE, statistics="batch"), WRITE, SPEC, "statistics: got 'batch', expected one of running"),
         (FineTuneConfig(replace(META, reach="through")), nmn(), SPEC, "regime meta with reach through: .* use reach"),
         (FineTuneConfig(META, rate=-0.1), nmn(), SPEC, "rate: got -0.1"),
         (FineTuneConfig(META, rate=float("nan")), nmn(), SPEC, "rate: got nan"),
@@ -71,37 +76,47 @@ with as_users_come():
         (FineTuneConfig(TRUE), nmn("input"), SPEC, "fine-tune with label input input: .* use label input none or"),
         (FineTuneConfig(TRUE), nmn("write"), SPEC, "label input write with support order independent .* use label"),
         # cells
-        (FineTuneConfig(TRUE), LSTM, SPEC, "cell: got 'LSTM', wanted a cell with controllers, .* learner fine-tune"),
-        (FineTuneConfig(TRUE), MANN, SPEC, "cell: got 'MANN', wanted a cell with controllers, .* learner fine-tune"),
-        (InContextConfig(BOTH), MANN, SPEC, "cell: got 'MANN', wanted a cell with controllers, .* for regime both"),
+        (FineTuneConfig(TRUE), LSTM, SPEC, "cell: got 'LSTM', expected a cell with controllers, .* learner fine-tune"),
+        (FineTuneConfig(TRUE), MANN, SPEC, "cell: got 'MANN', expected a cell with controllers, .* learner fine-tune"),
+        (InContextConfig(BOTH), MANN, SPEC, "cell: got 'MANN', expected a cell with controllers, .* for regime both"),
         (SupervisedConfig(persistent=True), LSTM, STREAMS, "persistent: got True, .* LSTM has no memory to keep"),
-        (SupervisedConfig(persistent=True), MANN, PADDED, "persistent: got True, wanted False where .* are padded"),
+        (SupervisedConfig(persistent=True), MANN, PADDED, "persistent: got True, expected False where .* are padded"),
         # models
         (
             InContextConfig(TRUE),
             ClassifierConfig(CONV),
             SPEC,
-            "model: got 'classifier', wanted one with embed and cell",
+            "model: got 'classifier', expected one with embed and cell",
         ),
-        (FineTuneConfig(TRUE), EmbedderConfig(CONV), SPEC, "model: got 'embedder', wanted one with embed and cell and"),
-        (SupervisedConfig(), AutoencoderConfig(), STREAMS, "model: got 'autoencoder', wanted one with embed and cell"),
-        (ReconstructionConfig(), MANN, STREAMS, "model: got 'network', wanted one with encoder and decoder, which"),
+        (
+            FineTuneConfig(TRUE),
+            EmbedderConfig(CONV),
+            SPEC,
+            "model: got 'embedder', expected one with embed and cell and",
+        ),
+        (
+            SupervisedConfig(),
+            AutoencoderConfig(),
+            STREAMS,
+            "model: got 'autoencoder', expected one with embed and cell",
+        ),
+        (ReconstructionConfig(), MANN, STREAMS, "model: got 'network', expected one with encoder and decoder, which"),
         # tasks
-        (InContextConfig(TRUE), WRITE, STREAMS, "learner: got 'in-context', wanted one for sequence episodes, which"),
+        (InContextConfig(TRUE), WRITE, STREAMS, "learner: got 'in-context', expected one for sequence episodes, which"),
         (
             FineTuneConfig(TRUE),
             nmn(),
             STREAMS,
-            "learner: got 'fine-tune', wanted one for sequence episodes, which task",
+            "learner: got 'fine-tune', expected one for sequence episodes, which task",
         ),
         (
             SupervisedConfig(),
             MANN,
             SPEC,
-            "learner: got 'supervised', wanted one for few-shot episodes, which task marks",
+            "learner: got 'supervised', expected one for few-shot episodes, which task marks",
         ),
-        (ReconstructionConfig(), AutoencoderConfig(), SPEC, "learner: got 'reconstruction', wanted one for few-shot"),
-        (SupervisedConfig(), LSTM, replace(STREAMS, shape=(5,)), "embed: got 'conv', wanted flatten or lookup"),
+        (ReconstructionConfig(), AutoencoderConfig(), SPEC, "learner: got 'reconstruction', expected one for few-shot"),
+        (SupervisedConfig(), LSTM, replace(STREAMS, shape=(5,)), "embed: got 'conv', expected flatten or lookup"),
     ]
 
 
@@ -121,12 +136,12 @@ def test_a_structure_has_shapes_in_place_of_arrays() -> None:
 
 def test_required_parts_are_named() -> None:
     assert require(MANN, SPEC, "learner x", "embed", "cell").head.linear.weight.shape[0] == 3
-    with refused("model: got 'network', wanted one with cell and memories, which learner x works with"):
+    with refused("model: got 'network', expected one with cell and memories, which learner x works with"):
         require(MANN, SPEC, "learner x", "cell", "memories")
 
 
 def test_controllers_are_found() -> None:
     cell = require_controllers(nmn(), SPEC, "learner x")
     assert cell.controllers.write.out_size == 5
-    with refused("cell: got 'FeedForward', wanted a cell with controllers, such as nmn, for learner x"):
+    with refused("cell: got 'FeedForward', expected a cell with controllers, such as nmn, for learner x"):
         require_controllers(FEED_FORWARD, SPEC, "learner x")

@@ -409,7 +409,7 @@ def test_of_real_numbers_the_last_answer_is_a_streams_last_step() -> None:
         outputs = one.answer(streamed, last.inputs.x[b, -1:])[0]
         expected = state.params.head.nll(outputs, last.targets[b, -1])
         np.testing.assert_allclose(nll[b], expected, rtol=0, atol=STEPS * ROUNDING)
-    with refused("labels: got targets of Gaussian, wanted targets that are classes"):
+    with refused("labels: got targets of Gaussian, expected targets that are classes"):
         one.adapt(state, Examples(last.inputs.x[0], jnp.zeros(STEPS, jnp.int32)), key=KEY)
 
 

@@ -268,13 +268,13 @@ def test_controls_are_gates_keys_and_vectors() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"slots": 0}, "slots: got 0, wanted a number above 0."),
-        ({"decay": float("nan")}, "decay: got nan, wanted a number from 0 to 1."),
-        ({"width": 0}, "width: got 0, wanted a number above 0."),
-        ({"heads": 0}, "heads: got 0, wanted a number above 0."),
-        ({"heads": SLOTS + 1}, "heads: got 7, wanted "),
-        ({"written": "value"}, "written: got 'value', wanted one of key, vector."),
-        ({"strength": "much"}, "strength: got 'much', wanted one of none, learned."),
+        ({"slots": 0}, "slots: got 0, expected a number above 0."),
+        ({"decay": float("nan")}, "decay: got nan, expected a number from 0 to 1."),
+        ({"width": 0}, "width: got 0, expected a number above 0."),
+        ({"heads": 0}, "heads: got 0, expected a number above 0."),
+        ({"heads": SLOTS + 1}, "heads: got 7, expected "),
+        ({"written": "value"}, "written: got 'value', expected one of key, vector."),
+        ({"strength": "much"}, "strength: got 'much', expected one of none, learned."),
     ],
     ids=str,
 )

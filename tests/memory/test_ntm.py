@@ -233,4 +233,4 @@ def test_sizes_below_one_are_refused(named: str) -> None:
     sizes = {"slots": SLOTS, "width": WIDTH, "heads": HEADS, "writers": 1} | {named: 0}
     with as_users_come(), pytest.raises(UserError) as raised:
         NTMMemory(**sizes)
-    assert str(raised.value) == f"{named}: got 0, wanted a number above 0."
+    assert str(raised.value) == f"{named}: got 0, expected a number above 0."

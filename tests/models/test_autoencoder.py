@@ -85,5 +85,5 @@ def test_its_settings_build_it() -> None:
 
 
 def test_tokens_are_refused() -> None:
-    with refused("model: got 'autoencoder', wanted another model, as inputs of task toy are tokens"):
+    with refused("model: got 'autoencoder', expected another model, as inputs of task toy are tokens"):
         AutoencoderConfig().build(TOKENS, key=jax.random.key(0))

@@ -47,5 +47,5 @@ def test_an_embedder_is_its_embedding() -> None:
 
 def test_an_embedding_that_does_not_fit_is_refused() -> None:
     for config in (ClassifierConfig(), EmbedderConfig()):
-        with refused("embed: got 'conv', wanted flatten or lookup, as task toy has no square images"):
+        with refused("embed: got 'conv', expected flatten or lookup, as task toy has no square images"):
             config.build(TOKENS, key=KEY)

@@ -136,11 +136,11 @@ def test_sizes_below_one_are_refused(named: str, value: int) -> None:
 
 @pytest.mark.parametrize("given", [TOKENS, VECTORS, spec((4, 5)), spec((4, 4, 3))], ids=lambda one: str(one.shape))
 def test_other_inputs_than_square_images_are_refused(given) -> None:
-    with refused("embed: got 'conv', wanted flatten or lookup, as task toy has no square images"):
+    with refused("embed: got 'conv', expected flatten or lookup, as task toy has no square images"):
         ConvConfig().build(given, key=jax.random.key(0))
 
 
 def test_more_blocks_than_an_image_has_halves_are_refused() -> None:
     ConvConfig(blocks=2).build(IMAGES, key=jax.random.key(0))
-    with refused("blocks: got 3, wanted fewer, as images have 4 rows"):
+    with refused("blocks: got 3, expected fewer, as images have 4 rows"):
         ConvConfig(blocks=3).build(IMAGES, key=jax.random.key(0))

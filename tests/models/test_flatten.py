@@ -23,5 +23,5 @@ def test_an_input_is_laid_out_row_after_row(given) -> None:
 
 
 def test_tokens_are_refused() -> None:
-    with refused("embed: got 'flatten', wanted lookup, as inputs of task toy are tokens"):
+    with refused("embed: got 'flatten', expected lookup, as inputs of task toy are tokens"):
         FlattenConfig().build(TOKENS, key=KEY)

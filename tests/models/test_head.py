@@ -27,9 +27,9 @@ def test_equation_8_is_a_dense_layer(kind: str) -> None:
 def test_loss_and_scores_are_the_targets(kind: str) -> None:
     target = TARGETS[kind]
     head, outputs = Head(3, target, key=KEY), jnp.asarray(np.random.default_rng(0).normal(size=target.outputs))
-    wanted = jnp.asarray([0.7]) if kind == "gaussian" else target.labels()[3]
-    assert head.nll(outputs, wanted) == target.nll(outputs, wanted)
-    assert head.scores(outputs, wanted) == target.scores(outputs, wanted)
+    expected = jnp.asarray([0.7]) if kind == "gaussian" else target.labels()[3]
+    assert head.nll(outputs, expected) == target.nll(outputs, expected)
+    assert head.scores(outputs, expected) == target.scores(outputs, expected)
 
 
 @every_target

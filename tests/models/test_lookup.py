@@ -38,7 +38,7 @@ def test_rows_are_drawn_with_a_deviation_of_one_over_the_root_of_their_size() ->
 
 @pytest.mark.parametrize("given", [IMAGES, VECTORS], ids=["images", "vectors"])
 def test_other_inputs_than_tokens_are_refused(given) -> None:
-    with refused("embed: got 'lookup', wanted conv or flatten, as inputs of task toy are no tokens"):
+    with refused("embed: got 'lookup', expected conv or flatten, as inputs of task toy are no tokens"):
         LookupConfig().build(given, key=KEY)
 
 

@@ -117,15 +117,15 @@ def test_the_head_is_of_the_tasks_target() -> None:
 @pytest.mark.parametrize(
     ("config", "given", "why"),
     [
-        (NetworkConfig(CONV, CELLS["lstm"]), TOKENS, "embed: got 'conv', wanted flatten or lookup"),
-        (NetworkConfig(FlattenConfig(), CELLS["lstm"]), TOKENS, "embed: got 'flatten', wanted lookup"),
-        (NetworkConfig(LookupConfig(), CELLS["lstm"]), IMAGES, "embed: got 'lookup', wanted conv or flatten"),
+        (NetworkConfig(CONV, CELLS["lstm"]), TOKENS, "embed: got 'conv', expected flatten or lookup"),
+        (NetworkConfig(FlattenConfig(), CELLS["lstm"]), TOKENS, "embed: got 'flatten', expected lookup"),
+        (NetworkConfig(LookupConfig(), CELLS["lstm"]), IMAGES, "embed: got 'lookup', expected conv or flatten"),
         (NetworkConfig(FlattenConfig(), NMNConfig(width=0)), IMAGES, "width: got 0"),
         (NetworkConfig(FlattenConfig(), LSTMConfig(0)), IMAGES, "hidden_size: got 0"),
         (
             NetworkConfig(FlattenConfig(), MANNConfig(FeedForwardConfig(5), key_source="hidden")),
             IMAGES,
-            "key_source: got 'hidden', wanted cell",
+            "key_source: got 'hidden', expected cell",
         ),
     ],
 )

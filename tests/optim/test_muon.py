@@ -41,8 +41,8 @@ def test_each_gate_of_an_lstm_is_a_matrix_of_its_own(double: None) -> None:
     gradients = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), lstm)
     found = first_step(lstm, gradients)
     for name in ("input_weight", "hidden_weight"):
-        wanted = np.concatenate([-step(gate) for gate in np.split(np.asarray(getattr(gradients, name)), 4)])
-        np.testing.assert_allclose(getattr(found, name), wanted, rtol=1e-6)
+        expected = np.concatenate([-step(gate) for gate in np.split(np.asarray(getattr(gradients, name)), 4)])
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-6)
     assert jax.tree.structure(found) == jax.tree.structure(lstm)
 
 
@@ -60,8 +60,8 @@ def test_any_module_may_say_that_a_weight_holds_several_matrices(double: None) -
     gradients = Pair(*(jnp.asarray(rng.normal(size=size)) for size in ((4, 5), (6, 5), (3,))))
     found = first_step({"pair": jax.tree.map(jnp.zeros_like, gradients)}, {"pair": gradients})["pair"]
     np.testing.assert_allclose(found.alone, -step(np.asarray(gradients.alone)), rtol=1e-6)
-    wanted = np.concatenate([-step(matrix) for matrix in np.split(np.asarray(gradients.both), 2)])
-    np.testing.assert_allclose(found.both, wanted, rtol=1e-6)
+    expected = np.concatenate([-step(matrix) for matrix in np.split(np.asarray(gradients.both), 2)])
+    np.testing.assert_allclose(found.both, expected, rtol=1e-6)
     assert not np.allclose(found.both, -step(np.asarray(gradients.both)), rtol=0.1)
 
 
@@ -79,10 +79,10 @@ def test_kernels_of_a_convolution_are_matrices_of_outputs_by_the_rest(double: No
 
 
 def test_a_linear_map_is_found() -> None:
-    wanted = jax.random.normal(jax.random.key(0), (3, 3))
+    expected = jax.random.normal(jax.random.key(0), (3, 3))
     optimizer = MuonConfig(learning_rate=0.3).build(200)
     params = eqx.nn.Linear(3, 3, key=jax.random.key(1))
-    loss = lambda params: jnp.mean((params.weight - wanted) ** 2) + jnp.mean(params.bias**2)
+    loss = lambda params: jnp.mean((params.weight - expected) ** 2) + jnp.mean(params.bias**2)
 
     @eqx.filter_jit
     def update(params: eqx.nn.Linear, state: optax.OptState) -> tuple[eqx.nn.Linear, optax.OptState]:

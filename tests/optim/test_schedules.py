@@ -41,11 +41,11 @@ def test_the_warm_up_rises_to_where_the_schedule_starts(config: ScheduleConfig) 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, 1.5, float("inf"), float("nan"), 1e999])
 @pytest.mark.parametrize(("kind", "field"), [(CosineConfig, "final"), (StepDecayConfig, "factor")])
 def test_a_share_outside_of_its_range_is_refused(kind: type, field: str, wrong: float) -> None:
-    with pytest.raises(UserError, match=rf"^{field}: got [^\n]*, wanted a finite number above 0 and at most 1\.$"):
+    with pytest.raises(UserError, match=rf"^{field}: got [^\n]*, expected a finite number above 0 and at most 1\.$"):
         kind(**{field: wrong})
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2**31, 10**35])
 def test_an_interval_outside_of_its_range_is_refused(wrong: int) -> None:
-    with pytest.raises(UserError, match=r"^every: got .*, wanted an integer from 1 to 2147483647, since"):
+    with pytest.raises(UserError, match=r"^every: got .*, expected an integer from 1 to 2147483647, since"):
         StepDecayConfig(every=wrong)

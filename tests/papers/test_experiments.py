@@ -90,7 +90,7 @@ def test_a_finished_row_is_read_or_measured_again_and_never_made_longer(trained,
     assert run_rows("some", [row], tmp_path, resume=True, watch=watch, episodes=4) == first
     assert trained == []
     longer = replace(row, config=replace(SMALL, training=replace(SMALL.training, steps=4)))
-    with pytest.raises(UserError, match=r"training\.steps: got 4, wanted 2"):
+    with pytest.raises(UserError, match=r"training\.steps: got 4, expected 2"):
         run_rows("some", [longer], tmp_path, resume=True, watch=watch, episodes=4)
     assert json.loads((tmp_path / "one" / "config.json").read_text())["training"]["steps"] == 2
     assert trained == []

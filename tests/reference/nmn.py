@@ -105,9 +105,9 @@ def walk(
     return seen
 
 
-def cross_entropy(seen: Passage, wanted: dict[tuple[str, int], int]) -> float:
-    """Mean over the steps whose class is wanted, in nats."""
+def cross_entropy(seen: Passage, expected: dict[tuple[str, int], int]) -> float:
+    """Mean over the steps whose class is expected, in nats."""
     total = 0.0
-    for at, c in wanted.items():
+    for at, c in expected.items():
         total -= np.log(softmax(seen.logits[at])[c])
-    return total / len(wanted)
+    return total / len(expected)

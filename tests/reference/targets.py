@@ -23,11 +23,11 @@ def string_is_right(logits: np.ndarray, string: np.ndarray, letters: int) -> boo
     """Whether the likeliest letter is the right one in every place."""
     right = True
     for start in range(0, len(logits), letters):
-        likeliest, wanted = start, start
+        likeliest, expected = start, start
         for i in range(start, start + letters):
             likeliest = i if logits[i] > logits[likeliest] else likeliest
-            wanted = i if string[i] > string[wanted] else wanted
-        right = right and likeliest == wanted
+            expected = i if string[i] > string[expected] else expected
+        right = right and likeliest == expected
     return right
 
 

@@ -121,7 +121,7 @@ def test_a_figure_without_a_result_is_refused(name: str, told: str, tree: Path) 
 def test_a_figure_s_comment_that_would_be_passed_over_is_refused(comment: str, tree: Path) -> None:
     (tree / "docs" / "b.md").write_text(f"about {comment} %")
     for act in (check, render):
-        with pytest.raises(UserError, match=r"b\.md: got .*, wanted 'NUMBER<!-- value:FILE; ROW; METRIC -->'"):
+        with pytest.raises(UserError, match=r"b\.md: got .*, expected 'NUMBER<!-- value:FILE; ROW; METRIC -->'"):
             act(tree)
 
 

@@ -227,7 +227,7 @@ def test_a_value_that_is_not_finite_makes_no_row(value: float) -> None:
 def test_the_unit_alone_says_what_is_a_share() -> None:
     other = {"value": 3.2, "ci95": (3.0, 3.4), "chance": None, "paper_value": 5.0}
     assert replace(ROW, metric="accuracy", unit="1", **other).value == 3.2
-    with pytest.raises(UserError, match=r"value: got 3\.2, wanted a share"):
+    with pytest.raises(UserError, match=r"value: got 3\.2, expected a share"):
         replace(ROW, metric="mse", unit="share", **other)
 
 

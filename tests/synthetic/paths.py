@@ -18,17 +18,17 @@ class SegmentTwin:
     Attributes:
         net: the weights.
         context, queries: pairs of features and label.
-        wanted: the class at each step that makes the loss, by part and step.
+        expected: the class at each step that makes the loss, by part and step.
     """
 
-    def __init__(self, net: NetworkWeights, context: Pairs, queries: Pairs, wanted: dict[tuple[str, int], int]):
-        self.net, self.context, self.queries, self.wanted = net, context, queries, wanted
+    def __init__(self, net: NetworkWeights, context: Pairs, queries: Pairs, expected: dict[tuple[str, int], int]):
+        self.net, self.context, self.queries, self.expected = net, context, queries, expected
 
     def walk(self, **options) -> Passage:
         return walk(self.net, self.context, self.queries, **options)
 
     def loss(self, **options) -> float:
-        return cross_entropy(self.walk(**options), self.wanted)
+        return cross_entropy(self.walk(**options), self.expected)
 
     def gradients(self, objective: Callable[[], float]) -> Numbers:
         """Derivatives of a number by every weight, by the first memory and by the inputs."""
@@ -66,7 +66,7 @@ def through_beside(segment: SegmentTwin, synthetic: dict[Place, np.ndarray]) -> 
     def objective() -> float:
         seen = segment.walk()
         reached = sum(float(synthetic[place] @ c) for place, c in seen.gave.items())
-        return cross_entropy(seen, segment.wanted) + reached
+        return cross_entropy(seen, segment.expected) + reached
 
     return segment.gradients(objective)
 

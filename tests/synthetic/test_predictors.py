@@ -102,5 +102,5 @@ def test_widths_are_those_of_the_controllers(kind: str) -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with refused("predictor: got 'gru', wanted one of lstm, mlp"):
+    with refused("predictor: got 'gru', expected one of lstm, mlp"):
         SyntheticGradients(nmn().controllers, WAY, kind="gru", key=jax.random.key(0))

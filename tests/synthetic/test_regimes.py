@@ -46,10 +46,10 @@ def test_a_regression_beside_meta_passes() -> None:
         ("both", "local", {"alpha": 0.0}, "alpha: got 0.0"),
         ("both", "local", {"alpha": float("nan")}, "alpha: got nan"),
         ("meta", "local", {"hidden": 0}, "hidden: got 0"),
-        ("sg", "local", {}, "regime: got 'sg', wanted one of true, both, synthetic, meta"),
-        ("true", "far", {}, "reach: got 'far', wanted one of local, through"),
+        ("sg", "local", {}, "regime: got 'sg', expected one of true, both, synthetic, meta"),
+        ("true", "far", {}, "reach: got 'far', expected one of local, through"),
         ("both", "local", {"alpha": float("inf")}, "alpha: got inf"),
-        ("both", "local", {"predictor": "gru"}, "predictor: got 'gru', wanted one of lstm, mlp"),
+        ("both", "local", {"predictor": "gru"}, "predictor: got 'gru', expected one of lstm, mlp"),
     ],
 )
 def test_combinations_that_make_none_are_refused(regime: str, reach: str, changes: dict, why: str) -> None:

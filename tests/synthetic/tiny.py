@@ -50,11 +50,11 @@ def segment_of(support: int, queries: int, mask: str = "queries") -> Segment:
 
 
 def segment_twin(cell, head, segment: Segment) -> SegmentTwin:
-    wanted = {}
+    expected = {}
     for part in ("context", "queries"):
         classes, mask = (np.array(getattr(rows, part)) for rows in (segment.labels, segment.loss_mask))
-        wanted |= {(part, int(t)): int(np.argmax(classes[t])) for t in np.flatnonzero(mask)}
-    return SegmentTwin(network_twin(cell, head), pairs(segment.inputs.context), pairs(segment.inputs.queries), wanted)
+        expected |= {(part, int(t)): int(np.argmax(classes[t])) for t in np.flatnonzero(mask)}
+    return SegmentTwin(network_twin(cell, head), pairs(segment.inputs.context), pairs(segment.inputs.queries), expected)
 
 
 def by_place(rows: ContextAndQueries) -> dict[Place, np.ndarray]:

@@ -234,7 +234,7 @@ def test_the_spec_names_its_metrics_and_the_values_seen():
 def test_streams_are_drawn_without_end():
     task = GaussianProcessTask(CONFIG, "train")
     assert task.size() is None
-    with pytest.raises(UserError, match="wanted a task of finite data; GaussianProcessTask draws its episodes"):
+    with pytest.raises(UserError, match="expected a task of finite data; GaussianProcessTask draws its episodes"):
         task.at(STEP)
 
 
@@ -246,7 +246,7 @@ def test_more_dimensions_have_a_longer_scale_unless_one_is_asked_for():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"dimensions": 0}, "dimensions: got 0, wanted 1, 2 or 3"),
+        ({"dimensions": 0}, "dimensions: got 0, expected 1, 2 or 3"),
         ({"dimensions": 4}, "dimensions: got 4"),
         ({"length": 0}, "length: got 0"),
         ({"scale": 0.0}, "scale: got 0.0"),

@@ -270,7 +270,7 @@ def test_a_learner_of_other_episodes_is_refused():
     spec = GlyphsConfig().spec
     spec.require("few-shot", "in-context")
     with pytest.raises(
-        UserError, match="learner: got 'supervised', wanted one for few-shot episodes, which task glyphs"
+        UserError, match="learner: got 'supervised', expected one for few-shot episodes, which task glyphs"
     ):
         spec.require("sequence", "supervised")
 
@@ -278,7 +278,7 @@ def test_a_learner_of_other_episodes_is_refused():
 def test_episodes_are_drawn_without_end():
     task = GlyphsTask(GlyphsConfig(), "train")
     assert task.size() is None
-    with pytest.raises(UserError, match="wanted a task of finite data; GlyphsTask draws its episodes"):
+    with pytest.raises(UserError, match="expected a task of finite data; GlyphsTask draws its episodes"):
         task.at(STEP)
 
 

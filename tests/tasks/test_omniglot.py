@@ -159,11 +159,11 @@ def test_single_and_mapped_draws_agree_in_one_trace():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"way": 6, "rotations": False, "classes": 5}, "way: got 6, wanted at most the 5 classes"),
-        ({"way": 29}, "way: got 29, wanted at most the 28 classes"),
-        ({"shot": 10, "queries": 11}, r"shot \+ queries: got 21, wanted at most the 20 drawings"),
-        ({"way": 0}, "way: got 0, wanted at least 2"),
-        ({"way": 1}, "way: got 1, wanted at least 2"),
+        ({"way": 6, "rotations": False, "classes": 5}, "way: got 6, expected at most the 5 classes"),
+        ({"way": 29}, "way: got 29, expected at most the 28 classes"),
+        ({"shot": 10, "queries": 11}, r"shot \+ queries: got 21, expected at most the 20 drawings"),
+        ({"way": 0}, "way: got 0, expected at least 2"),
+        ({"way": 1}, "way: got 1, expected at least 2"),
         ({"shot": 0}, "shot: got 0"),
         ({"queries": -1}, "queries: got -1"),
     ],
@@ -187,11 +187,11 @@ def test_a_users_own_classes():
 
 def test_a_users_own_classes_that_do_not_do():
     images = np.zeros((4, 9, 9))
-    with pytest.raises(UserError, match="way: got 6, wanted at most the 5 classes"):
+    with pytest.raises(UserError, match="way: got 6, expected at most the 5 classes"):
         task_from_arrays([images] * 5, way=6, shot=1, queries=1)
     with pytest.raises(UserError, match=r"classes of \[3, 4\] drawings"):
         task_from_arrays([images, images[:3]], way=2, shot=1, queries=1)
-    with pytest.raises(UserError, match="wanted at most the 4 drawings"):
+    with pytest.raises(UserError, match="expected at most the 4 drawings"):
         task_from_arrays([images, images], way=2, shot=1, queries=4)
     with pytest.raises(UserError, match="as many drawings"):
         task_from_arrays([], way=2, shot=1, queries=4)
@@ -229,7 +229,7 @@ def test_a_warp_changes_drawings_and_neither_classes_nor_order(small_world):
 
 
 def test_a_way_that_one_side_cannot_serve_is_refused(small_world):
-    with pytest.raises(UserError, match="way: got 5, wanted at most the 4 classes"):
+    with pytest.raises(UserError, match="way: got 5, expected at most the 4 classes"):
         OmniglotConfig(way=5).build()
 
 
@@ -241,7 +241,7 @@ def test_the_spec_needs_no_data():
 
 @pytest.mark.parametrize("strength", [-0.1, 5.1, float("nan")])
 def test_a_warp_out_of_range_is_refused(small_world, strength):
-    with pytest.raises(UserError, match=f"warp: got {strength}, wanted a number from 0 to 5"):
+    with pytest.raises(UserError, match=f"warp: got {strength}, expected a number from 0 to 5"):
         OmniglotConfig(way=4, split="mine", warp=strength).build()
 
 

@@ -129,7 +129,7 @@ def test_the_spec_measures_instances() -> None:
 
 def test_streams_are_drawn_without_end() -> None:
     assert task().size() is None
-    with pytest.raises(UserError, match="wanted a task of finite data; OmniglotStreamTask draws its episodes"):
+    with pytest.raises(UserError, match="expected a task of finite data; OmniglotStreamTask draws its episodes"):
         task().at(jnp.int32(0))
 
 
@@ -148,9 +148,13 @@ def test_other_streams_may_be_asked_for() -> None:
 @pytest.mark.parametrize(
     ("labels", "asked", "why"),
     [
-        ("one-hot", {"classes": 6}, "classes: got 6, wanted no number, as the network was not trained on labels that"),
+        (
+            "one-hot",
+            {"classes": 6},
+            "classes: got 6, expected no number, as the network was not trained on labels that",
+        ),
         ("strings", {"classes": 0}, "classes: got 0"),
-        ("strings", {"classes": 8, "examples": 7}, "examples: got 7, wanted at least one for each of the 8 classes"),
+        ("strings", {"classes": 8, "examples": 7}, "examples: got 7, expected at least one for each of the 8 classes"),
     ],
 )
 def test_other_streams_that_cannot_be_are_refused(labels: str, asked: dict, why: str) -> None:
@@ -279,11 +283,11 @@ def test_it_is_one_program_for_every_key() -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"classes": 8, "length": 80}, "classes: got 8, wanted at most the 7 characters there are"),
-        ({"classes": 1, "length": 10}, "classes: got 1, wanted at least 2"),
-        ({"length": 4}, "length: got 4, wanted at least one step for each of the 5 classes; use 50"),
-        ({"length": 52, "balanced": True}, "length: got 52, wanted a multiple of the 5 classes"),
-        ({"labels": "words"}, "labels: got 'words', wanted one of one-hot, strings"),
+        ({"classes": 8, "length": 80}, "classes: got 8, expected at most the 7 characters there are"),
+        ({"classes": 1, "length": 10}, "classes: got 1, expected at least 2"),
+        ({"length": 4}, "length: got 4, expected at least one step for each of the 5 classes; use 50"),
+        ({"length": 52, "balanced": True}, "length: got 52, expected a multiple of the 5 classes"),
+        ({"labels": "words"}, "labels: got 'words', expected one of one-hot, strings"),
         ({"classes": 0}, "classes: got 0"),
     ],
 )
@@ -295,7 +299,10 @@ def test_streams_that_cannot_be_are_refused(settings: dict, why: str) -> None:
 def test_there_are_no_more_classes_than_strings() -> None:
     many = jnp.zeros((STRINGS.strings + 1, 1, 2, 2), jnp.uint8)
     OmniglotStreamTask(many, STRINGS.strings + 1, STRINGS.strings + 1, "one-hot", balanced=False)
-    with as_users_come(), pytest.raises(UserError, match="classes: got 3126, wanted at most the 3125 labels there are"):
+    with (
+        as_users_come(),
+        pytest.raises(UserError, match="classes: got 3126, expected at most the 3125 labels there are"),
+    ):
         OmniglotStreamTask(many, STRINGS.strings + 1, STRINGS.strings + 1, "strings", balanced=False)
 
 
@@ -322,11 +329,11 @@ def test_a_curriculum_at_its_end_is_none() -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"start": 6}, "start: got 6, wanted between 1 and the 5 classes"),
-        ({"start": -1}, "start: got -1, wanted between 1"),
-        ({"start": 2, "grow_every": 0}, "grow_every: got 0, wanted a number above 0"),
-        ({"start": 2, "balanced": True}, "balanced: got True, wanted False where"),
-        ({"start": 2, "length": 52}, "length: got 52, wanted a multiple of the 5 classes where their number grows"),
+        ({"start": 6}, "start: got 6, expected between 1 and the 5 classes"),
+        ({"start": -1}, "start: got -1, expected between 1"),
+        ({"start": 2, "grow_every": 0}, "grow_every: got 0, expected a number above 0"),
+        ({"start": 2, "balanced": True}, "balanced: got True, expected False where"),
+        ({"start": 2, "length": 52}, "length: got 52, expected a multiple of the 5 classes where their number grows"),
     ],
     ids=str,
 )
@@ -361,5 +368,5 @@ def test_splits_share_no_character_and_training_alone_has_a_curriculum(monkeypat
     assert [part.start for part in (tasks.train, tasks.validation, tasks.test)] == [1, 0, 0]
     assert tasks.train.grow_every == 7
     assert tasks.data == {"name": "omniglot", "split": "toy", "digest": "0" * 64, "scheme": "arrays-sha256"}
-    with pytest.raises(UserError, match="classes: got 3, wanted at most the 2 characters there are for validation"):
+    with pytest.raises(UserError, match="classes: got 3, expected at most the 2 characters there are for validation"):
         OmniglotStreamConfig(classes=3, length=30).build()

@@ -29,8 +29,8 @@ def spelled(*letters: int) -> np.ndarray:
     return np.eye(LETTERS)[list(letters)].reshape(-1)
 
 
-def accuracy(target: AbstractTarget, outputs, wanted) -> float:
-    return float(target.scores(jnp.asarray(outputs), jnp.asarray(wanted))["accuracy"])
+def accuracy(target: AbstractTarget, outputs, expected) -> float:
+    return float(target.scores(jnp.asarray(outputs), jnp.asarray(expected))["accuracy"])
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -74,16 +74,16 @@ def test_classes_may_have_any_probability() -> None:
     np.testing.assert_allclose(CATEGORICAL.nll(jnp.asarray(LOGITS[0]), jnp.asarray(target)), expected, rtol=ROUNDING)
 
 
-@pytest.mark.parametrize("wanted", [[0.0, 1.0, 0.0, 0.0], 1], ids=["one-hot row", "class number"])
-def test_nll_of_huge_logits_is_finite(wanted) -> None:
-    nll, gradient = jax.value_and_grad(CATEGORICAL.nll)(1e30 * jnp.eye(4)[0], jnp.asarray(wanted))
+@pytest.mark.parametrize("expected", [[0.0, 1.0, 0.0, 0.0], 1], ids=["one-hot row", "class number"])
+def test_nll_of_huge_logits_is_finite(expected) -> None:
+    nll, gradient = jax.value_and_grad(CATEGORICAL.nll)(1e30 * jnp.eye(4)[0], jnp.asarray(expected))
     assert nll == 1e30
     np.testing.assert_array_equal(gradient, [1, -1, 0, 0])
 
 
-@pytest.mark.parametrize("wanted", [np.eye(4), np.arange(4)], ids=["one-hot rows", "class numbers"])
-def test_a_class_is_right_where_its_logit_is_largest(wanted) -> None:
-    assert [accuracy(CATEGORICAL, [0.1, 0.2, -5.0, 0.19], target) for target in wanted] == [0, 1, 0, 0]
+@pytest.mark.parametrize("expected", [np.eye(4), np.arange(4)], ids=["one-hot rows", "class numbers"])
+def test_a_class_is_right_where_its_logit_is_largest(expected) -> None:
+    assert [accuracy(CATEGORICAL, [0.1, 0.2, -5.0, 0.19], target) for target in expected] == [0, 1, 0, 0]
 
 
 def test_classes_are_shown_as_one_hot_rows() -> None:
@@ -166,11 +166,11 @@ def spread(deviation: float) -> float:
 
 @pytest.mark.parametrize(("value", "mean", "deviation"), [(0.3, -1.0, 0.7), (5.0, 4.9, 0.05), (-2.0, 3.0, 11.0)])
 def test_a_numbers_nll_is_minus_its_log_density(value: float, mean: float, deviation: float) -> None:
-    outputs, wanted = jnp.asarray([mean, spread(deviation)]), jnp.asarray([value])
+    outputs, expected = jnp.asarray([mean, spread(deviation)]), jnp.asarray([value])
     np.testing.assert_allclose(GAUSSIAN.deviation(outputs), deviation, rtol=ROUNDING)
-    nll = GAUSSIAN.nll(outputs, wanted)
+    nll = GAUSSIAN.nll(outputs, expected)
     np.testing.assert_allclose(nll, twin.gaussian_nll(value, mean, deviation), rtol=ROUNDING)
-    assert GAUSSIAN.scores(outputs, wanted) == {"log likelihood": -nll}
+    assert GAUSSIAN.scores(outputs, expected) == {"log likelihood": -nll}
 
 
 def test_a_density_integrates_to_one() -> None:
@@ -191,7 +191,7 @@ def test_a_deviation_is_never_below_its_floor() -> None:
 
 
 def test_real_numbers_are_no_classes() -> None:
-    with pytest.raises(UserError, match="labels: got targets of Gaussian, wanted targets that are classes"):
+    with pytest.raises(UserError, match="labels: got targets of Gaussian, expected targets that are classes"):
         GAUSSIAN.labels()
 
 
@@ -205,13 +205,13 @@ def test_gradients_of_classes_are_finite_differences(kind: str, target: np.ndarr
 
 
 @pytest.mark.parametrize(
-    ("target", "wanted", "outputs"),
+    ("target", "expected", "outputs"),
     [(STRINGS, spelled(0, 2, 1, 1), LOGITS.reshape(-1)[:12]), (GAUSSIAN, np.array([1.1]), np.array([0.4, -0.3]))],
     ids=["multi-categorical", "gaussian"],
 )
-def test_gradients_are_finite_differences(target: AbstractTarget, wanted: np.ndarray, outputs: np.ndarray) -> None:
+def test_gradients_are_finite_differences(target: AbstractTarget, expected: np.ndarray, outputs: np.ndarray) -> None:
     nll = jax.jit(target.nll)
-    check_grads(nll, (jnp.asarray(outputs), jnp.asarray(wanted)), order=2, modes=["rev"])
+    check_grads(nll, (jnp.asarray(outputs), jnp.asarray(expected)), order=2, modes=["rev"])
 
 
 @pytest.mark.parametrize(

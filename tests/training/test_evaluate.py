@@ -113,7 +113,7 @@ def test_finite_data_are_validated_whole() -> None:
 
 
 def test_a_task_without_items_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^task: got 'Items with 0 episodes', wanted at least one to measure on\.$"):
+    with pytest.raises(UserError, match=r"^task: got 'Items with 0 episodes', expected at least one to measure on\.$"):
         evaluate_all(Counting(), None, Items(jnp.zeros(0, jnp.int32)))
 
 
@@ -167,5 +167,5 @@ def test_the_value_over_all_episodes_is_a_quotient_of_sums() -> None:
 
 @pytest.mark.parametrize(("name", "wrong"), [("episodes", 0), ("episodes", MOST_EPISODES + 1), ("batch", 10**35)])
 def test_a_number_out_of_its_range_is_named(name: str, wrong: int) -> None:
-    with pytest.raises(UserError, match=rf"^{name}: got .*, wanted an integer from 1 to "):
+    with pytest.raises(UserError, match=rf"^{name}: got .*, expected an integer from 1 to "):
         evaluate_all(Counting(), None, seven(), **{name: wrong})

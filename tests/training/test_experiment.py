@@ -138,9 +138,9 @@ class Broken(Softmax):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"loss": None}, r"^metrics of the learner's update: got \['accuracy'\], wanted also loss\.$"),
-        ({"accuracy": None}, r"^metrics of the learner's update: got \['loss'\], wanted also accuracy\.$"),
-        ({"extra": lambda: Figure(jnp.ones(3), jnp.ones(3))}, r"^metric extra .*: got \(3,\), wanted a scalar\.$"),
+        ({"loss": None}, r"^metrics of the learner's update: got \['accuracy'\], expected also loss\.$"),
+        ({"accuracy": None}, r"^metrics of the learner's update: got \['loss'\], expected also accuracy\.$"),
+        ({"extra": lambda: Figure(jnp.ones(3), jnp.ones(3))}, r"^metric extra .*: got \(3,\), expected a scalar\.$"),
     ],
 )
 def test_figures_that_an_update_must_not_give_are_refused(change: dict, sentence: str) -> None:

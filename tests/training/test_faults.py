@@ -87,7 +87,7 @@ FAULTS = {
     "a list for an environment": (text_in("environment.json", "[]"), r"environment\.json: got list"),
     "a deep environment": (text_in("environment.json", DEEP), r"environment\.json: cannot be read \(it is nested"),
     "a deep configuration": (text_in("config.json", DEEP), r"config\.json: cannot be read \(it is nested"),
-    "text for steps": (text_in("config.json", '{"steps": "x"}'), r"batch: got 4, wanted 'nothing'"),
+    "text for steps": (text_in("config.json", '{"steps": "x"}'), r"batch: got 4, expected 'nothing'"),
     "junk for the newest step": (text_in("newest.json", "[]"), r"newest\.json: does not hold the step"),
     "a deep newest step": (text_in("newest.json", DEEP), r"newest\.json: does not hold the step"),
     "text for the newest step": (text_in("newest.json", '{"step": "6"}'), r"newest\.json: does not hold the step"),
@@ -111,7 +111,7 @@ def test_text_for_steps_is_named(copy: Path) -> None:
     stored = json.loads((copy / "config.json").read_text())
     for wrong in ("6", None, [6], 6.5, True):
         (copy / "config.json").write_text(json.dumps({**stored, "steps": wrong}))
-        with pytest.raises(UserError, match=r"^steps(\.0)?: got .*, wanted .* as in "):
+        with pytest.raises(UserError, match=r"^steps(\.0)?: got .*, expected .* as in "):
             run(copy, LONGER, resume=True)
 
 

@@ -55,11 +55,11 @@ def test_resume_of_nothing_starts_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        ({**CONFIG, "name": "y"}, "^name: got 'y', wanted 'x'"),
-        ({**CONFIG, "training": {"steps": 10, "batch": 8}}, r"^training\.batch: got 8, wanted 4"),
-        ({**CONFIG, "training": {"steps": 9, "batch": 4}}, r"^training\.steps: got 9, wanted 10 .* or more"),
+        ({**CONFIG, "name": "y"}, "^name: got 'y', expected 'x'"),
+        ({**CONFIG, "training": {"steps": 10, "batch": 8}}, r"^training\.batch: got 8, expected 4"),
+        ({**CONFIG, "training": {"steps": 9, "batch": 4}}, r"^training\.steps: got 9, expected 10 .* or more"),
         ({**CONFIG, "sizes": (1, 3)}, "^sizes: "),
-        ({**CONFIG, "more": 1}, "^more: got 1, wanted 'nothing'"),
+        ({**CONFIG, "more": 1}, "^more: got 1, expected 'nothing'"),
         ({"name": "x", "training": {"steps": 10, "batch": 4}}, "^sizes: got 'nothing'"),
     ],
 )
@@ -75,7 +75,7 @@ def test_steps_may_grow(used: Path) -> None:
     with opened(used, {**CONFIG, "training": {"steps": 20, "batch": 4}}, resume=True) as folder:
         assert (used / "config.json").read_bytes() == before, "written before all was checked"
         folder.record(2)
-    with pytest.raises(UserError, match="got 10, wanted 20"):
+    with pytest.raises(UserError, match="got 10, expected 20"):
         opened(used, resume=True)
 
 

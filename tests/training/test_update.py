@@ -168,7 +168,7 @@ class Silent(Softmax):
 
 
 def test_a_learner_without_a_loss_is_refused() -> None:
-    with pytest.raises(UserError, match=r"got \['accuracy'\], wanted also loss"):
+    with pytest.raises(UserError, match=r"got \['accuracy'\], expected also loss"):
         initial_state(softmax(Silent), blobs(), CONFIG)
 
 

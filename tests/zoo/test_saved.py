@@ -167,7 +167,7 @@ def test_a_packaged_release_is_loaded_by_name(release: Path, monkeypatch: pytest
     assert release_names() == ("tiny",)
     assert load("tiny").name == "tiny"
     assert load_release("tiny").digests == load(release).digests
-    with pytest.raises(UserError, match=r"model: got 'big', wanted the path of a run folder, .*\(tiny\)"):
+    with pytest.raises(UserError, match=r"model: got 'big', expected the path of a run folder, .*\(tiny\)"):
         load("big")
 
 
@@ -207,7 +207,7 @@ def test_parameters_of_another_network_are_refused(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     config["model"]["cell"]["width"] = 9
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"params\.npz: holds float32 .* wanted float32 .* config\.json"):
+    with pytest.raises(UserError, match=r"params\.npz: holds float32 .* expected float32 .* config\.json"):
         load(copy)
 
 
@@ -215,7 +215,7 @@ def test_a_release_that_is_too_large_is_not_written(
     run: tuple[Path, TrainState], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
-    with pytest.raises(UserError, match=r"release: got '.* bytes', wanted at most 1,000"):
+    with pytest.raises(UserError, match=r"release: got '.* bytes', expected at most 1,000"):
         write_release(load_run(run[0]), tmp_path / "new", "card")
     assert not (tmp_path / "new").exists()
 
@@ -223,10 +223,10 @@ def test_a_release_that_is_too_large_is_not_written(
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({}, "wanted a run folder, which holds config.json"),
+        ({}, "expected a run folder, which holds config.json"),
         ({"config.json": "{"}, "cannot be read"),
         ({"config.json": '{"speed": 1}'}, "unknown field 'speed'"),
-        ({"config.json": "{}"}, "wanted a run with a checkpoint"),
+        ({"config.json": "{}"}, "expected a run with a checkpoint"),
     ],
 )
 def test_a_folder_without_a_model_is_told(files: dict[str, str], told: str, tmp_path: Path) -> None:

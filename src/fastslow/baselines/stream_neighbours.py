@@ -41,8 +41,8 @@ class StreamNeighbours(Baseline[SequenceEpisode]):
         """Accuracy along the stream, by instance where a metric asks for it."""
         keys = jax.random.split(key, episodes.mask.shape[0])
         correct = jax.vmap(self._correct)(episodes, keys).astype(episodes.inputs.x.dtype)
-        wanted = {metric.key: metric for metric in (ACCURACY, *self.measures)}
-        return {k: measured(m, correct, episodes.mask, episodes.axis_index) for k, m in wanted.items()}
+        expected = {metric.key: metric for metric in (ACCURACY, *self.measures)}
+        return {k: measured(m, correct, episodes.mask, episodes.axis_index) for k, m in expected.items()}
 
     def _correct(self, episode: SequenceEpisode, key: Key) -> Bool[Array, " time"]:
         """Which steps of one episode are named rightly; padding never is."""

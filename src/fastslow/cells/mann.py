@@ -83,7 +83,7 @@ class MANN(AbstractReversibleCell[MANNState, MANNResiduals]):
         read = memory.heads * memory.width if previous_read else 0
         in_size = controller.input_weight.shape[1]
         if in_size <= read:
-            raise bad("controller", came=f"one of {in_size} inputs", wanted=f"more than the {read} of what is read")
+            raise bad("controller", got=f"one of {in_size} inputs", expected=f"more than the {read} of what is read")
         linear = eqx.nn.Linear(controller.out_size, memory.interface_size, key=key)
         self.controller = controller
         self.controls = eqx.tree_at(lambda m: m.bias, linear, jnp.asarray(linear.bias) + memory.interface_bias())
@@ -163,7 +163,7 @@ class MANNConfig(AbstractCellConfig):
         read = memory.heads * memory.width if self.previous_read else 0
         controller = self.controller.build(features + read, label, key=key_controller)
         if self.key_source == "hidden" and not controller.has_inner_state:
-            wanted = "cell, as a feed-forward controller has its output alone"
-            raise bad("key_source", came=self.key_source, wanted=wanted)
+            expected = "cell, as a feed-forward controller has its output alone"
+            raise bad("key_source", got=self.key_source, expected=expected)
         choices = {"key_source": self.key_source, "previous_read": self.previous_read}
         return MANN(controller, memory, **choices, key=key_controls)

@@ -145,7 +145,7 @@ class NMN(AbstractControlledCell[NMNState]):
         apply: Apply = jnp.add,
     ) -> tuple[NMNState, NMNTrace]:
         if x.shape[0] != self.features + self.labels:
-            raise bad("x", came=x.shape[0], wanted=f"{self.features} features and {self.labels} of a label")
+            raise bad("x", got=x.shape[0], expected=f"{self.features} features and {self.labels} of a label")
         features, label = x[: self.features], x[self.features :]
 
         def run(name: str, given: Array) -> tuple[Any, Array]:
@@ -188,10 +188,10 @@ def input_sizes(features: int, labels: int, width: int, compose: Compose, label_
 
 def _check_sizes(controller: AbstractController, in_size: int, width: int) -> None:
     if controller.out_size != width:
-        raise bad("width", came=controller.out_size, wanted=f"{width}, the width of the memory's slots")
-    came = controller.input_weight.shape[1]
-    if came != in_size:
-        raise bad("controllers", came=f"one of {came} inputs", wanted=f"one of {in_size}")
+        raise bad("width", got=controller.out_size, expected=f"{width}, the width of the memory's slots")
+    got = controller.input_weight.shape[1]
+    if got != in_size:
+        raise bad("controllers", got=f"one of {got} inputs", expected=f"one of {in_size}")
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def choose(config: Any, argv: Sequence[str]) -> tuple[Any, list[str]]:
         if not is_joined:
             value = rest.pop(at) if at < len(rest) else ""
         if value not in choice.members:
-            raise bad(flag, came=value, wanted=f"one of {', '.join(choice.members)}")
+            raise bad(flag, got=value, expected=f"one of {', '.join(choice.members)}")
         if value != choice.chosen:
             config = _replaced(config, choice.path.split("."), choice.members[value]())
     return config, rest
@@ -98,9 +98,9 @@ def check_left(config: Any, argv: Sequence[str]) -> None:
             continue
         having = [name for name, member in outer.members.items() if part in _parts(member)]
         if having:
-            came = value if is_joined else " ".join(argv[at + 1 : at + 2])
-            wanted = f"nothing, as {outer.path} {outer.chosen} has no {part}"
-            raise bad(flag, came=came, wanted=wanted, remedy=f"choose {path} {' or '.join(having)}")
+            got = value if is_joined else " ".join(argv[at + 1 : at + 2])
+            expected = f"nothing, as {outer.path} {outer.chosen} has no {part}"
+            raise bad(flag, got=got, expected=expected, hint=f"choose {path} {' or '.join(having)}")
 
 
 def _parts(member: Any) -> set[str]:

@@ -75,14 +75,14 @@ class EvaluateFlags:
     """Print the result rows as JSON on standard output, and all else on standard error."""
 
 
-def run(words: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> int:
     """Runs `fastslow evaluate`."""
     use_all_cores()
-    flags = parse(EvaluateFlags, words, "evaluate", _DESCRIPTION)
+    flags = parse(EvaluateFlags, argv, "evaluate", _DESCRIPTION)
     check_test_episodes(flags.episodes)
     for name, text in (("experiment", flags.experiment), ("row", flags.row)):
         if text is not None and not is_name(text):
-            raise bad(f"--{name}", came=text, wanted="a name on one line of printable characters")
+            raise bad(f"--{name}", got=text, expected="a name on one line of printable characters")
     saved = load(flags.model)
 
     trained = with_data_of(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
@@ -115,8 +115,8 @@ def with_statistics(config: Config, statistics: Statistics | None) -> Config:
     if statistics is None:
         return config
     if not hasattr(config.learner, "statistics"):
-        wanted = f"nothing, as learner {config.learner.kind} has no such choice"
-        raise bad("--statistics", came=statistics, wanted=wanted)
+        expected = f"nothing, as learner {config.learner.kind} has no such choice"
+        raise bad("--statistics", got=statistics, expected=expected)
     return replace(config, learner=replace(config.learner, statistics=statistics))
 
 

@@ -77,11 +77,11 @@ class TrainFlags:
             if short is None:
                 continue
             if long not in (short, getattr(default.training, name)):
-                raise bad(f"--{name}", came=short, wanted=f"--{name} or --training.{name} ({long}), but not both")
+                raise bad(f"--{name}", got=short, expected=f"--{name} or --training.{name} ({long}), but not both")
             training = replace(training, **{name: short})
         there, before = getattr(self.config.task, "data", None), getattr(default.task, "data", None)
         if self.data is not None and there not in (before, str(self.data)):
-            raise bad("--data", came=str(self.data), wanted=f"--data or --task.data ({there}), but not both")
+            raise bad("--data", got=str(self.data), expected=f"--data or --task.data ({there}), but not both")
         return replace(with_data(self.config, self.data), training=training)
 
 
@@ -96,9 +96,9 @@ def with_data(config: Config, data: Path | None) -> Config:
     if not hasattr(config.task, "data"):
         raise bad(
             "--data",
-            came=str(data),
-            wanted="nothing, as this task makes its own data",
-            remedy="leave --data out, or train an Omniglot preset",
+            got=str(data),
+            expected="nothing, as this task makes its own data",
+            hint="leave --data out, or train an Omniglot preset",
         )
     return replace(config, task=replace(config.task, data=str(data)))
 
@@ -106,7 +106,7 @@ def with_data(config: Config, data: Path | None) -> Config:
 def check_test_episodes(episodes: int) -> None:
     """Raises `UserError` unless a model can be measured, with an interval, on so many test episodes."""
     if episodes < 2:
-        raise bad("--episodes", came=episodes, wanted="at least 2, for an interval")
+        raise bad("--episodes", got=episodes, expected="at least 2, for an interval")
     check_episodes("--episodes", episodes)
 
 
@@ -141,10 +141,10 @@ class _PlaceFlags:
     episodes: int | None = None
 
 
-def read_place(words: Sequence[str]) -> Place:
+def read_place(argv: Sequence[str]) -> Place:
     """Reads the preset, the folder and whether a run is resumed; what else was typed is passed over."""
-    preset = words[0] if words and not words[0].startswith("-") else None
-    rest = tuple(words[preset is not None :])
+    preset = argv[0] if argv and not argv[0].startswith("-") else None
+    rest = tuple(argv[preset is not None :])
     known, _ = tyro.cli(
         _PlaceFlags,
         args=[word for word in rest if word not in _HELP],

@@ -16,9 +16,9 @@ class ListFlags:
     """No flags."""
 
 
-def run(words: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> int:
     """Runs `fastslow list`."""
-    parse(ListFlags, words, "list", "Presets, experiments and released models, by name.")
+    parse(ListFlags, argv, "list", "Presets, experiments and released models, by name.")
     show(_table("Presets: fastslow train PRESET", "two cores", presets()))
     show(_table("Experiments: fastslow reproduce EXPERIMENT --budget BUDGET", "two cores, by budget", experiments()))
     found = releases()

@@ -19,7 +19,7 @@ DONE, FAILED, USER, INTERRUPTED = 0, 1, 2, 130
 
 @dataclass(frozen=True)
 class Verb:
-    """A word after `fastslow`. Attributes: `module`, which has `run(words) -> int`; `summary`, for the help."""
+    """A word after `fastslow`. Attributes: `module`, which has `run(argv) -> int`; `summary`, for the help."""
 
     module: str
     summary: str
@@ -50,17 +50,17 @@ EXAMPLES = """examples:
 """
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        words: what was typed after `fastslow`; None for that of this process.
+        argv: what was typed after `fastslow`; None for that of this process.
 
     Returns:
         The exit code.
     """
     try:
-        return _dispatch(_readable(list(sys.argv[1:] if words is None else words)))
+        return _dispatch(_readable(list(sys.argv[1:] if argv is None else argv)))
     except SystemExit as end:  # tyro has printed its help, or what it could not read; rich ends with 1 at a closed pipe
         return DONE if not end.code else FAILED if end.code == 1 else USER
     except UserError as error:
@@ -77,26 +77,26 @@ def main(words: Sequence[str] | None = None) -> int:
         return _failed(error)
 
 
-def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())
         return DONE
-    if words[0] in ("-V", "--version"):
+    if argv[0] in ("-V", "--version"):
         sys.stdout.write(f"fastslow {__version__}\n")
         return DONE
-    if words[0] not in VERBS:
-        raise bad("verb", came=words[0], wanted=f"one of {', '.join(VERBS)}", remedy="see `fastslow --help`")
+    if argv[0] not in VERBS:
+        raise bad("verb", got=argv[0], expected=f"one of {', '.join(VERBS)}", hint="see `fastslow --help`")
     # one verb at a time is imported: what only prints must not wait for JAX
-    module = importlib.import_module(f".{VERBS[words[0]].module}", __package__)
-    return module.run(words[1:])
+    module = importlib.import_module(f".{VERBS[argv[0]].module}", __package__)
+    return module.run(argv[1:])
 
 
-def _readable(words: list[str]) -> list[str]:
+def _readable(argv: list[str]) -> list[str]:
     """What was typed, refused where it can be no name of a file, or could not be written into one."""
-    for word in words:
+    for word in argv:
         if "\0" in word or (not word.isascii() and word.encode(errors="replace").decode() != word):
-            raise bad("command line", came=word, wanted="text in UTF-8 without the character NUL")
-    return words
+            raise bad("command line", got=word, expected="text in UTF-8 without the character NUL")
+    return argv
 
 
 def overview() -> str:

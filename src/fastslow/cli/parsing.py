@@ -14,12 +14,12 @@ from .._checks import UserError
 Flags = TypeVar("Flags")
 
 
-def parse(kind: type[Flags], words: Sequence[str], verb: str, description: str, default: Flags | None = None) -> Flags:
+def parse(kind: type[Flags], argv: Sequence[str], verb: str, description: str, default: Flags | None = None) -> Flags:
     """Reads the flags of a verb.
 
     Args:
         kind: dataclass of the flags.
-        words: what was typed after the verb.
+        argv: what was typed after the verb.
         verb: its name.
         description: text above the flags in the help.
         default: values of what is not typed; None for those of the dataclass.
@@ -32,7 +32,7 @@ def parse(kind: type[Flags], words: Sequence[str], verb: str, description: str, 
     try:
         return tyro.cli(
             kind,
-            args=words,
+            args=argv,
             prog=f"fastslow {verb}",
             description=description,
             config=(tyro.conf.AvoidSubcommands,),

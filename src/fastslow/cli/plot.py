@@ -34,10 +34,10 @@ class PlotFlags:
     """Folder of the data set; without it where the run was trained from."""
 
 
-def run(words: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> int:
     """Runs `fastslow plot`."""
     use_all_cores()
-    flags = parse(PlotFlags, words, "plot", _DESCRIPTION)
+    flags = parse(PlotFlags, argv, "plot", _DESCRIPTION)
     trained = with_data_of(load_run(flags.folder), flags.data)
     result = flags.folder / "result.json"
     others = read_rows(result)[1:] if result.is_file() else []

@@ -30,9 +30,9 @@ class ReportFlags:
     """Change nothing; name the tables that are out of date, and exit with 1 where there are any."""
 
 
-def run(words: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> int:
     """Runs `fastslow report`."""
-    flags = parse(ReportFlags, words, "report", _DESCRIPTION)
+    flags = parse(ReportFlags, argv, "report", _DESCRIPTION)
     if flags.check:
         stale = check(flags.root)
         sys.stdout.write("".join(f"out of date: {name}\n" for name in stale) or "All tables are up to date.\n")

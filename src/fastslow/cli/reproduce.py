@@ -53,10 +53,10 @@ class ReproduceFlags:
     """Print the result rows as JSON on standard output, and all else on standard error."""
 
 
-def run(words: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> int:
     """Runs `fastslow reproduce`."""
     use_all_cores()
-    flags = parse(ReproduceFlags, words, "reproduce", _DESCRIPTION)
+    flags = parse(ReproduceFlags, argv, "reproduce", _DESCRIPTION)
     experiment = find_experiment(flags.experiment)
     saved = _saved_path(flags) if flags.save else None  # refused before the work, not after it
     with _folder(flags) as out, logged(out):
@@ -105,9 +105,9 @@ def _saved_path(flags: ReproduceFlags) -> Path:
         UserError: for a smoke result, which is none, and outside a checkout.
     """
     if flags.budget == "smoke":
-        raise bad("--save", came="a smoke result", wanted="a result", remedy="use --budget laptop or paper")
+        raise bad("--save", got="a smoke result", expected="a result", hint="use --budget laptop or paper")
     if not (Path("README.md").is_file() and Path("results").is_dir()):
-        raise bad("--save", came=str(Path.cwd()), wanted="the repository's folder, which holds README.md and results/")
+        raise bad("--save", got=str(Path.cwd()), expected="the repository's folder, which holds README.md and results/")
     return Path("results") / flags.experiment / f"{flags.budget}.json"
 
 

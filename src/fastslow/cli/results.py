@@ -38,9 +38,9 @@ class ResultsFlags:
     """The repository's folder, which holds results/."""
 
 
-def run(words: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> int:
     """Runs `fastslow results`."""
-    flags = parse(ResultsFlags, words, "results", _DESCRIPTION)
+    flags = parse(ResultsFlags, argv, "results", _DESCRIPTION)
     chosen = recorded(flags.root, flags.experiment)
     if flags.json:
         sys.stdout.write(to_text(row for rows in chosen.values() for row in rows))
@@ -63,16 +63,16 @@ def recorded(root: Path, experiment: str = "") -> dict[Path, list[ResultRow]]:
     folder = root / "results"
     if not folder.is_dir():
         hint = "results are part of the repository, not of the installed package; type --root FOLDER"
-        raise bad("--root", came=str(root), wanted="the repository's folder, which holds results/", remedy=hint)
+        raise bad("--root", got=str(root), expected="the repository's folder, which holds results/", hint=hint)
     files = {path: read_rows(path) for path in sorted(folder.rglob("*.json"))}
-    wanted = experiment.strip("/")
+    expected = experiment.strip("/")
     chosen = {
-        path: [row for row in rows if not wanted or f"{row.experiment}/".startswith(f"{wanted}/")]
+        path: [row for row in rows if not expected or f"{row.experiment}/".startswith(f"{expected}/")]
         for path, rows in files.items()
     }
     chosen = {path: rows for path, rows in chosen.items() if rows}
     if not chosen:
         names = dict.fromkeys(row.experiment for rows in files.values() for row in rows)
         known = f"one of {', '.join(names)}" if names else f"a folder {folder} that holds results"
-        raise bad("EXPERIMENT" if names else "--root", came=experiment or str(root), wanted=known)
+        raise bad("EXPERIMENT" if names else "--root", got=experiment or str(root), expected=known)
     return chosen

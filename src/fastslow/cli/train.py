@@ -33,10 +33,10 @@ OTHERS = 1000
 Watch = Callable[[str, Report], object]
 
 
-def run(words: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> int:
     """Runs `fastslow train`."""
     use_all_cores()
-    place = read_place(words)
+    place = read_place(argv)
     name, config = _named(place)
     folder = None if place.asks_for_help else _folder(place, name)
     stored = _stored(folder) if place.resume and folder else None
@@ -95,8 +95,8 @@ def _notes(folder: Path, stored: Config, place: Place, name: str) -> Notes | Non
             "both: fastslow train PRESET --resume --out FOLDER --episodes N."
         )
     if notes is not None and place.preset is not None and name != notes.preset:
-        wanted = f"{notes.preset}, which {folder} is a run of"
-        raise bad("preset", came=name, wanted=wanted, remedy="leave it out")
+        expected = f"{notes.preset}, which {folder} is a run of"
+        raise bad("preset", got=name, expected=expected, hint="leave it out")
     return notes
 
 
@@ -104,9 +104,9 @@ def _check_same(stored: Config, config: Config, folder: Path) -> None:
     """Refuses other parts than a run has."""
     for before, now in zip(choices(stored), choices(config), strict=False):
         if (before.path, before.chosen) != (now.path, now.chosen):
-            wanted = f"{before.chosen}, as in {folder / 'config.json'}"
+            expected = f"{before.chosen}, as in {folder / 'config.json'}"
             raise bad(
-                f"--{before.path}", came=now.chosen, wanted=wanted, remedy="leave it out, or choose another --out"
+                f"--{before.path}", got=now.chosen, expected=expected, hint="leave it out, or choose another --out"
             )
 
 

@@ -26,9 +26,9 @@ def _exactly(kind: type) -> Any:
 
     def read(value: Any, _: Any) -> Any:
         if type(value) not in accepted:
-            raise TypeError(f"got {shown(value)}, wanted {kind.__name__}")
+            raise TypeError(f"got {shown(value)}, expected {kind.__name__}")
         if kind is float and not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
-            raise ValueError(f"got {shown(value)}, wanted a finite number")
+            raise ValueError(f"got {shown(value)}, expected a finite number")
         return kind(value)
 
     return read
@@ -74,5 +74,5 @@ def _reason(error: BaseException, kind: Any) -> str:
     if isinstance(error, KeyError):
         return f"field {error.args[0]!r} is missing"
     if get_origin(kind) is Literal:
-        return f"wanted one of {', '.join(map(str, get_args(kind)))}"
+        return f"expected one of {', '.join(map(str, get_args(kind)))}"
     return str(error).removesuffix(".")

@@ -172,5 +172,5 @@ def find_preset(name: str) -> Preset:
         UserError: there is none of that name.
     """
     if name not in PRESETS:
-        raise bad("preset", came=name, wanted=f"one of {', '.join(PRESETS)}", remedy="see `fastslow list`")
+        raise bad("preset", got=name, expected=f"one of {', '.join(PRESETS)}", hint="see `fastslow list`")
     return PRESETS[name]

@@ -81,10 +81,10 @@ def _ink_bytes(images: np.ndarray, ink: str) -> UInt8[np.ndarray, "items height 
     check_choice("ink", ink, ("dark", "light"))
     images = np.asarray(images)
     if images.ndim != 3 or 0 in images.shape[1:]:
-        raise bad("images", came=images.shape, wanted="an array [items, height, columns] with no empty image")
+        raise bad("images", got=images.shape, expected="an array [items, height, columns] with no empty image")
     if max(images.shape[1:]) > LARGEST_SIDE:
-        came = f"images of {images.shape[1]}×{images.shape[2]} pixels"
-        raise bad("images", came=came, wanted=f"at most {LARGEST_SIDE:,} pixels a side", remedy="shrink them first")
+        got = f"images of {images.shape[1]}×{images.shape[2]} pixels"
+        raise bad("images", got=got, expected=f"at most {LARGEST_SIDE:,} pixels a side", hint="shrink them first")
     values = _to_bytes(images)
     return 255 - values if ink == "dark" else values
 
@@ -96,10 +96,10 @@ def _to_bytes(images: np.ndarray) -> np.ndarray:
     if images.dtype == np.bool_:
         return images.astype(np.uint8) * np.uint8(255)
     if not np.issubdtype(images.dtype, np.floating):
-        raise bad("images", came=str(images.dtype), wanted="bool, uint8 in 0 … 255 or float in [0, 1]")
+        raise bad("images", got=str(images.dtype), expected="bool, uint8 in 0 … 255 or float in [0, 1]")
     if not np.isfinite(images).all():
-        raise bad("images", came="NaN or infinite pixels", wanted="finite values in [0, 1]")
+        raise bad("images", got="NaN or infinite pixels", expected="finite values in [0, 1]")
     if images.size and (images.min() < 0 or images.max() > 1):
-        came = f"float values from {images.min():g} to {images.max():g}"
-        raise bad("images", came=came, wanted="float values in [0, 1]", remedy="divide by 255, or pass uint8")
+        got = f"float values from {images.min():g} to {images.max():g}"
+        raise bad("images", got=got, expected="float values in [0, 1]", hint="divide by 255, or pass uint8")
     return np.rint(images * 255).astype(np.uint8)

@@ -61,8 +61,8 @@ def locate(dataset: str, parts: tuple[Part, ...], path: str | Path | None = None
     if path is not None:
         found = _look_in("path", Path(path).expanduser(), dataset, parts)
         if found is None:
-            wanted = f"a folder with {_listed(parts)}, or with a folder {dataset} that holds them"
-            raise bad("path", came=str(path), wanted=wanted)
+            expected = f"a folder with {_listed(parts)}, or with a folder {dataset} that holds them"
+            raise bad("path", got=str(path), expected=expected)
         return found
     if named := os.environ.get("FASTSLOW_DATA"):
         # The folder may hold other data sets only: then the search goes on.
@@ -78,13 +78,13 @@ def locate(dataset: str, parts: tuple[Part, ...], path: str | Path | None = None
 def _look_in(argument: str, folder: Path, dataset: str, parts: tuple[Part, ...]) -> Path | None:
     """The folder itself or its subfolder, whichever holds the parts; None where there is none of them."""
     if not folder.is_dir():
-        raise bad(argument, came=str(folder), wanted="a folder that exists")
+        raise bad(argument, got=str(folder), expected="a folder that exists")
     for candidate in (folder, folder / dataset):
         missing = [part.name for part in parts if not _has(candidate, part)]
         if not missing:
             return candidate
         if len(missing) < len(parts):
-            raise bad(argument, came=str(folder), wanted=f"{_listed(parts)} side by side; {missing[0]}.zip is missing")
+            raise bad(argument, got=str(folder), expected=f"{_listed(parts)} side by side; {missing[0]}.zip is missing")
     return None
 
 
@@ -129,7 +129,7 @@ class Archive:
             pure = PurePosixPath(name.replace("\\", "/"))
             # a member without a name of its own, such as ".", has no parts
             if not pure.parts or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
-                raise bad("data", came=name, wanted=f"only members inside the archive {self.source}")
+                raise bad("data", got=name, expected=f"only members inside the archive {self.source}")
         return sorted(members)
 
     def read(self, name: str) -> bytes:
@@ -144,8 +144,8 @@ class Archive:
                 return read()
         except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise _broken(self.source, name) from error
-        came = f"{name} of over {MAX_MEMBER_BYTES} bytes in {self.source}"
-        raise bad("data", came=came, wanted="drawings alone", remedy=f"fetch {self.part.url}")
+        got = f"{name} of over {MAX_MEMBER_BYTES} bytes in {self.source}"
+        raise bad("data", got=got, expected="drawings alone", hint=f"fetch {self.part.url}")
 
     def fingerprint(self) -> str:
         """Changes when the source does: hash of the zip's bytes, or of the folder's names, sizes and times."""
@@ -187,4 +187,4 @@ def open_archive(folder: Path, part: Part) -> Iterator[Archive]:
 
 
 def _broken(source: Path, what: str) -> UserError:
-    return bad("data", came=str(source), wanted=f"a whole copy, but {what} cannot be read", remedy="fetch it again")
+    return bad("data", got=str(source), expected=f"a whole copy, but {what} cannot be read", hint="fetch it again")

@@ -98,7 +98,7 @@ class Omniglot:
 
 def _place(places: dict[str, int], name: str) -> int:
     if name not in places:
-        raise bad("names", came=name, wanted="a class of Omniglot, such as images_background/Greek/character07")
+        raise bad("names", got=name, expected="a class of Omniglot, such as images_background/Greek/character07")
     return places[name]
 
 
@@ -184,14 +184,14 @@ def _classes(archive: Archive, content: Content) -> list[tuple[Archive, list[str
             drawings.setdefault(_class_of(name), []).append(name)
     alphabets = {name.split("/")[1] for name in drawings}
     if (len(alphabets), len(drawings)) != (content.alphabets, content.classes):
-        came = f"{len(alphabets)} alphabets and {len(drawings)} characters in {archive.source}"
-        wanted = f"the {content.alphabets} alphabets and {content.classes} characters of {content.part.name}"
-        raise bad("data", came=came, wanted=wanted, remedy=f"fetch {content.part.url}")
+        got = f"{len(alphabets)} alphabets and {len(drawings)} characters in {archive.source}"
+        expected = f"the {content.alphabets} alphabets and {content.classes} characters of {content.part.name}"
+        raise bad("data", got=got, expected=expected, hint=f"fetch {content.part.url}")
     for name, files in drawings.items():
-        if (came := _unlike_twenty(files)) is not None:
-            came = f"{came} of {name} in {archive.source}"
-            wanted = f"{DRAWINGS} of each character, by drawers 01 to {DRAWINGS}"
-            raise bad("data", came=came, wanted=wanted, remedy=f"fetch {content.part.url}")
+        if (got := _unlike_twenty(files)) is not None:
+            got = f"{got} of {name} in {archive.source}"
+            expected = f"{DRAWINGS} of each character, by drawers 01 to {DRAWINGS}"
+            raise bad("data", got=got, expected=expected, hint=f"fetch {content.part.url}")
     return [(archive, drawings[name]) for name in sorted(drawings, key=lambda name: name.split("/"))]
 
 
@@ -218,10 +218,10 @@ def _read_drawing(archive: Archive, name: str) -> UInt8[np.ndarray, "105 105"]:
             # other modes, as of 16 bits or with transparency, lose values on the way to 8 bits
             pixels = np.asarray(image.convert("L")) if size == (RAW_SIDE, RAW_SIDE) and mode in ("1", "L") else None
     except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
-        raise bad("data", came=f"{name} in {archive.source}", wanted="a drawing in PNG format") from error
+        raise bad("data", got=f"{name} in {archive.source}", expected="a drawing in PNG format") from error
     if pixels is None:
-        came = f"{name} of {size[0]}×{size[1]} pixels in mode {mode} in {archive.source}"
-        raise bad("data", came=came, wanted=f"drawings of {RAW_SIDE}×{RAW_SIDE} pixels of 1 or 8 bits of grey")
+        got = f"{name} of {size[0]}×{size[1]} pixels in mode {mode} in {archive.source}"
+        raise bad("data", got=got, expected=f"drawings of {RAW_SIDE}×{RAW_SIDE} pixels of 1 or 8 bits of grey")
     return 255 - pixels
 
 

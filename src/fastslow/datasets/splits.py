@@ -66,6 +66,6 @@ def load_split(name: str) -> Split:
     """
     known = split_names()
     if name not in known:
-        raise bad("split", came=name, wanted=f"one of {', '.join(known)}")
+        raise bad("split", got=name, expected=f"one of {', '.join(known)}")
     text = files(_PACKAGE).joinpath("splits", f"{name}.json").read_text(encoding="utf-8")
     return Split(name, **{side: tuple(classes) for side, classes in json.loads(text).items()})

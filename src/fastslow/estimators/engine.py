@@ -100,14 +100,14 @@ def find_model(model: Any) -> Saved:
     Raises:
         UserError: as `fastslow.load` does.
     """
-    wanted = "the name of a released model, or the path of a run folder"
+    expected = "the name of a released model, or the path of a run folder"
     if not isinstance(model, str | Path):
-        raise bad("model", came=model, wanted=wanted)
+        raise bad("model", got=model, expected=expected)
     places = [Path(model) / name for name in ("params.npz", "checkpoints")]
     try:
         changed = tuple(place.stat().st_mtime_ns for place in places if place.exists())
     except OSError as error:  # a name too long for a file, a folder that may not be read
-        raise bad("model", came=f"{error.strerror}: {model}", wanted=wanted) from error
+        raise bad("model", got=f"{error.strerror}: {model}", expected=expected) from error
     return _find_model(model, changed)
 
 

@@ -172,8 +172,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         classes, codes = encode(labels)
         saved = find_model(self.model)
         if saved.config.task.spec.episode != "few-shot" or not isinstance(saved.learner, Adaptable):
-            wanted = "a model trained on few-shot episodes, not on streams"
-            raise bad("model", came=str(self.model), wanted=wanted, remedy="use OnlineOneShot")
+            expected = "a model trained on few-shot episodes, not on streams"
+            raise bad("model", got=str(self.model), expected=expected, hint="use OnlineOneShot")
         order = canonical_order(images, codes)
         fit = fit_head if self._takes_head(saved, len(classes)) else fit_prototypes
         self.readout_ = fit(saved, images[order], codes[order])
@@ -188,9 +188,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if self.readout == "head" and classes > way:
             raise bad(
                 "y",
-                came=f"{classes} classes",
-                wanted=f"at most the {way} that the head of model {saved.name!r} has outputs for",
-                remedy="use readout='prototypes' or 'auto'",
+                got=f"{classes} classes",
+                expected=f"at most the {way} that the head of model {saved.name!r} has outputs for",
+                hint="use readout='prototypes' or 'auto'",
             )
         return self.readout == "head" or (self.readout == "auto" and classes <= way)
 

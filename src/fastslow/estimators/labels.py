@@ -25,19 +25,19 @@ def as_labels(y: Any, items: int) -> list[Hashable]:
             "give one label for each image."
         )
     if np.ma.is_masked(y):
-        raise bad("y", came="masked labels", wanted="a label for each image")
+        raise bad("y", got="masked labels", expected="a label for each image")
     if isinstance(y, str | bytes):
-        raise bad("y", came=y, wanted="one label for each image", remedy="pass a list")
+        raise bad("y", got=y, expected="one label for each image", hint="pass a list")
     if isinstance(y, np.ndarray) or not isinstance(y, Sequence):
         y = np.asarray(y)
         y = column_or_1d(y, warn=True) if y.ndim != 1 else y
     labels = list(y)
     if len(labels) != items:
-        raise bad("y", came=f"{len(labels)} labels for {items} images", wanted="one label for each image")
+        raise bad("y", got=f"{len(labels)} labels for {items} images", expected="one label for each image")
     for place, label in enumerate(labels):
         _check_key("y", label)
         if label is None or label != label:  # NaN alone differs from itself
-            raise bad("y", came=f"no label ({label}) for image {place}", wanted="a label for each image")
+            raise bad("y", got=f"no label ({label}) for image {place}", expected="a label for each image")
     return labels
 
 
@@ -53,19 +53,19 @@ def check_known(labels: list[Hashable], classes: Any) -> None:
     """
     if classes is None:
         return
-    wanted = "all labels that may come, in a list or another iterable"
+    expected = "all labels that may come, in a list or another iterable"
     if isinstance(classes, str | bytes):
-        raise bad("classes", came=classes, wanted=wanted)
+        raise bad("classes", got=classes, expected=expected)
     try:
         known = list(classes)
     except TypeError as error:
-        raise bad("classes", came=classes, wanted=wanted) from error
+        raise bad("classes", got=classes, expected=expected) from error
     for label in known:
         _check_key("classes", label)
     known = set(known)
     for label in labels:
         if label not in known:
-            raise bad("y", came=label, wanted="one of `classes`")
+            raise bad("y", got=label, expected="one of `classes`")
 
 
 def _check_key(argument: str, label: Any) -> None:
@@ -74,8 +74,8 @@ def _check_key(argument: str, label: Any) -> None:
         hash(label)
         bool(label == label)
     except (TypeError, ValueError) as error:
-        wanted = "labels that can be the key of a dictionary"
-        raise bad(argument, came=label, wanted=wanted, remedy="use tuples or texts") from error
+        expected = "labels that can be the key of a dictionary"
+        raise bad(argument, got=label, expected=expected, hint="use tuples or texts") from error
 
 
 def encode(labels: list[Any]) -> tuple[np.ndarray, Int[np.ndarray, " items"]]:
@@ -101,7 +101,7 @@ def encode(labels: list[Any]) -> tuple[np.ndarray, Int[np.ndarray, " items"]]:
         places = {label: place for place, label in enumerate(ordered)}
         codes = np.array([places[label] for label in labels])
     if len(classes) < 2:
-        raise bad("y", came=f"one class, {classes[0]}", wanted="labels of at least two classes")
+        raise bad("y", got=f"one class, {classes[0]}", expected="labels of at least two classes")
     return classes, codes.astype(np.int32)
 
 
@@ -117,7 +117,7 @@ def _plain(labels: list[Any]) -> np.ndarray | None:
     if plain.dtype.kind == "c":
         return None  # scikit-learn refuses it in several lines
     if plain.dtype.kind == "f" and not np.isfinite(plain).all():
-        raise bad("y", came="an infinite label", wanted="finite labels")
+        raise bad("y", got="an infinite label", expected="finite labels")
     same = (kept == _exact(label) for kept, label in zip(plain.tolist(), labels, strict=True))
     return plain if plain.dtype.kind != "O" and all(same) else None
 

@@ -65,7 +65,7 @@ class OnlineOneShot:
         saved = find_model(model)
         spec = saved.config.task.spec
         if spec.episode != "sequence" or spec.shape != (SIDE, SIDE) or not isinstance(saved.learner, Adaptable):
-            raise bad("model", came=str(model), wanted="a model trained on streams of characters")
+            raise bad("model", got=str(model), expected="a model trained on streams of characters")
         self.ink = ink
         self.pixel_range = pixel_range_of(pixel_range)
         self.classes: list[Hashable] = []
@@ -122,7 +122,7 @@ class OnlineOneShot:
         label = as_labels([y], 1)[0]
         known = label in self.classes
         if not known and len(self.classes) == self.most_classes:
-            raise bad("y", came=y, wanted=f"one of the {self.most_classes} classes known, as there are no labels left")
+            raise bad("y", got=y, expected=f"one of the {self.most_classes} classes known, as there are no labels left")
         number = self.classes.index(label) if known else len(self.classes)
         self._streamed = _reader(self._config).learn(self._streamed, image, number)
         if not known:
@@ -136,13 +136,13 @@ class OnlineOneShot:
 
 def _as_batch(x: Any) -> Any:
     """One image as a batch of one; `as_pixels` refuses what is none."""
-    wanted = "one grey image [height, width], an array of pixels"
+    expected = "one grey image [height, width], an array of pixels"
     try:
         shape = np.shape(x)
     except ValueError as error:
-        raise bad("x", came="rows of different lengths", wanted=wanted) from error
+        raise bad("x", got="rows of different lengths", expected=expected) from error
     if issparse(x) or len(shape) != 2:
-        raise bad("x", came=shape or x, wanted=wanted)
+        raise bad("x", got=shape or x, expected=expected)
     return x[None] if isinstance(x, np.ndarray) else np.asarray(x)[None]
 
 

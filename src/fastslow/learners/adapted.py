@@ -68,7 +68,7 @@ def controlled(network: Network) -> AbstractControlledCell:
         UserError: it has none.
     """
     if not isinstance(network.cell, AbstractControlledCell):
-        raise bad("cell", came=type(network.cell).__name__, wanted="a cell with controllers, such as nmn")
+        raise bad("cell", got=type(network.cell).__name__, expected="a cell with controllers, such as nmn")
     return network.cell
 
 

@@ -75,8 +75,8 @@ def statistics_alone(statistics: Statistics, model_state: Any) -> Any:
         UserError: statistics of whole episodes, which need the queries.
     """
     if statistics == "episode":
-        wanted = "running or support, where the queries are not known while adapting"
-        raise bad("statistics", came=statistics, wanted=wanted, remedy="use evaluate for the transductive figure")
+        expected = "running or support, where the queries are not known while adapting"
+        raise bad("statistics", got=statistics, expected=expected, hint="use evaluate for the transductive figure")
     return model_state if statistics == "running" else None
 
 

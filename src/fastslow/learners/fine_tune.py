@@ -217,7 +217,7 @@ class FineTuneConfig(AbstractLearnerConfig):
         check_statistics(self.statistics)
         check_integer("steps", self.steps, most=MOST_STEPS, reason="the backward pass keeps every inner step")
         if not 0 <= self.rate < float("inf"):
-            raise bad("rate", came=self.rate, wanted="a finite number of at least 0")
+            raise bad("rate", got=self.rate, expected="a finite number of at least 0")
 
     def _check_label(self, label_input: str) -> None:
         if label_input == "input":

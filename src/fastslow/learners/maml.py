@@ -89,8 +89,8 @@ class MAMLLearner(Trainable[FewShotEpisode], Adaptable):
             UserError: queries are to be normalised by their own statistics, and are not known while adapting.
         """
         if self.config.statistics == "query":
-            wanted = "support, where the queries are not known while adapting"
-            raise bad("statistics", came="query", wanted=wanted, remedy="use evaluate for the transductive figure")
+            expected = "support, where the queries are not known while adapting"
+            raise bad("statistics", got="query", expected=expected, hint="use evaluate for the transductive figure")
         return self._adapted(state.params, support.inputs, self._labels(support.labels))
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:

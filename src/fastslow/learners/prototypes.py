@@ -171,7 +171,7 @@ class PrototypesConfig(AbstractLearnerConfig):
         check_statistics(self.statistics)
         spec.require("few-shot", self.kind)
         if hasattr(require(model, spec, f"learner {self.kind}", "embed"), "head"):
-            raise bad("model", came=type(model).__name__, wanted="embedder, as cells and heads are not used here")
+            raise bad("model", got=type(model).__name__, expected="embedder, as cells and heads are not used here")
         return PrototypicalLearner(model, optimizer, self, spec)
 
 

@@ -29,7 +29,7 @@ def require(model: AbstractModelConfig, spec: TaskSpec, learner: str, *parts: st
     built = structure(model, spec)
     missing = [part for part in parts if not hasattr(built, part)]
     if missing:
-        raise bad("model", came=model.kind, wanted=f"one with {' and '.join(parts)}, which {learner} works with")
+        raise bad("model", got=model.kind, expected=f"one with {' and '.join(parts)}, which {learner} works with")
     return built
 
 
@@ -41,5 +41,5 @@ def require_controllers(model: AbstractModelConfig, spec: TaskSpec, learner: str
     """
     cell = require(model, spec, learner, "embed", "cell", "head").cell
     if not isinstance(cell, AbstractControlledCell):
-        raise bad("cell", came=type(cell).__name__, wanted=f"a cell with controllers, such as nmn, for {learner}")
+        raise bad("cell", got=type(cell).__name__, expected=f"a cell with controllers, such as nmn, for {learner}")
     return cell

@@ -89,7 +89,7 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
             UserError: another number of episodes than of persistent memories.
         """
         if self.slots not in (0, batch := episodes.mask.shape[0]):
-            raise bad("slots", came=self.slots, wanted=f"0, or the {batch} episodes of a batch")
+            raise bad("slots", got=self.slots, expected=f"0, or the {batch} episodes of a batch")
 
         def loss_of(network: Network) -> tuple[Scalar, tuple[Figures, Any, PyTree]]:
             outputs, used, states = self._outputs(network, state.model_state, episodes, training=True)
@@ -165,8 +165,8 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         head = network.head
         scores = jax.vmap(jax.vmap(head.scores))(outputs, episodes.targets)
         scores["loss"] = jax.vmap(jax.vmap(head.nll))(outputs, episodes.targets)
-        wanted = {metric.key: metric for metric in (LOSS, self.spec.monitor, *self.spec.metrics)}
-        return {k: measured(m, scores[m.name], episodes.mask, episodes.axis_index) for k, m in wanted.items()}
+        expected = {metric.key: metric for metric in (LOSS, self.spec.monitor, *self.spec.metrics)}
+        return {k: measured(m, scores[m.name], episodes.mask, episodes.axis_index) for k, m in expected.items()}
 
     def _over_batch(self, figures: Figures) -> Figures:
         """Sums over the episodes of a batch, each label of an axis by itself."""
@@ -218,9 +218,9 @@ class SupervisedConfig(AbstractLearnerConfig):
         spec.require("sequence", self.kind)
         cell = require(model, spec, f"learner {self.kind}", "embed", "cell", "head").cell
         if self.persistent and not hasattr(eqx.filter_eval_shape(cell.init_state), "memory"):
-            raise bad("persistent", came=True, wanted=f"False, as {type(cell).__name__} has no memory to keep")
+            raise bad("persistent", got=True, expected=f"False, as {type(cell).__name__} has no memory to keep")
         if self.persistent and spec.padded:
-            raise bad("persistent", came=True, wanted="False where episodes are padded, as padding would be kept")
+            raise bad("persistent", got=True, expected="False where episodes are padded, as padding would be kept")
         return SupervisedLearner(partial(_build, model, spec), optimizer, spec, batch if self.persistent else 0)
 
 

@@ -85,9 +85,9 @@ class LeastUsed(AbstractMemory[LeastUsedState, LeastUsedResiduals]):
         for name in ("slots", "width", "heads"):
             check_size(name, getattr(self, name))
         if not 0 <= self.decay <= 1:
-            raise bad("decay", came=self.decay, wanted="a number from 0 to 1")
+            raise bad("decay", got=self.decay, expected="a number from 0 to 1")
         if self.heads > self.slots:
-            raise bad("heads", came=self.heads, wanted=f"at most the {self.slots} slots there are")
+            raise bad("heads", got=self.heads, expected=f"at most the {self.slots} slots there are")
         check_choice("written", self.written, ("key", "vector"))
         check_choice("strength", self.strength, ("none", "learned"))
 

@@ -91,5 +91,5 @@ class AutoencoderConfig(AbstractModelConfig):
             UserError: the inputs are tokens, or a size is not above 0.
         """
         if spec.tokens is not None:
-            raise bad("model", came=self.kind, wanted=f"another model, as inputs of task {spec.kind} are tokens")
+            raise bad("model", got=self.kind, expected=f"another model, as inputs of task {spec.kind} are tokens")
         return Autoencoder(math.prod(spec.shape), self.hidden, self.features, key=key)

@@ -150,8 +150,8 @@ class ConvConfig(AbstractEmbeddingConfig):
             UserError: the inputs are no square images, or too small for so many blocks.
         """
         if spec.tokens is not None or len(spec.shape) != 2 or spec.shape[0] != spec.shape[1]:
-            raise bad("embed", came=self.kind, wanted=f"flatten or lookup, as task {spec.kind} has no square images")
+            raise bad("embed", got=self.kind, expected=f"flatten or lookup, as task {spec.kind} has no square images")
         check_size("blocks", self.blocks)
         if spec.shape[0] >> self.blocks == 0:
-            raise bad("blocks", came=self.blocks, wanted=f"fewer, as images have {spec.shape[0]} rows")
+            raise bad("blocks", got=self.blocks, expected=f"fewer, as images have {spec.shape[0]} rows")
         return ConvEmbedding(self.features, self.channels, self.blocks, spec.shape[0], key=key)

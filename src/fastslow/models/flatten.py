@@ -48,5 +48,5 @@ class FlattenConfig(AbstractEmbeddingConfig):
         """
         del key
         if spec.tokens is not None:
-            raise bad("embed", came=self.kind, wanted=f"lookup, as inputs of task {spec.kind} are tokens")
+            raise bad("embed", got=self.kind, expected=f"lookup, as inputs of task {spec.kind} are tokens")
         return Flatten(math.prod(spec.shape))

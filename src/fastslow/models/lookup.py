@@ -51,5 +51,5 @@ class LookupConfig(AbstractEmbeddingConfig):
             UserError: the inputs are no tokens.
         """
         if spec.tokens is None:
-            raise bad("embed", came=self.kind, wanted=f"conv or flatten, as inputs of task {spec.kind} are no tokens")
+            raise bad("embed", got=self.kind, expected=f"conv or flatten, as inputs of task {spec.kind} are no tokens")
         return Lookup(spec.tokens, self.features, key=key)

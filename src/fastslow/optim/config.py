@@ -133,7 +133,7 @@ def _check(config: OptimizerConfig) -> None:
     for name in ("b1", "b2", "decay", "momentum"):
         value = getattr(config, name, 0.0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise bad(name, came=value, wanted="a number from 0 to below 1")
+            raise bad(name, got=value, expected="a number from 0 to below 1")
     if config.clip is not None:
         check_real("clip", config.clip)
     check_integer("warmup", config.warmup, least=0, reason="updates are counted in 32 bits")

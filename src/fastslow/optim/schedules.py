@@ -75,7 +75,7 @@ def build_schedule(config: ScheduleConfig, learning_rate: float, warmup: int, st
         UserError: the warm-up takes the whole training.
     """
     if warmup >= steps:
-        raise bad("warmup", came=warmup, wanted=f"fewer updates than the {steps} of the training")
+        raise bad("warmup", got=warmup, expected=f"fewer updates than the {steps} of the training")
     schedule = config.build(learning_rate, steps - warmup)
     if warmup == 0:
         return schedule

@@ -16,5 +16,5 @@ def find_experiment(name: str) -> Experiment:
         UserError: there is none of that name.
     """
     if name not in EXPERIMENTS:
-        raise bad("experiment", came=name, wanted=f"one of {', '.join(EXPERIMENTS)}", remedy="see `fastslow list`")
+        raise bad("experiment", got=name, expected=f"one of {', '.join(EXPERIMENTS)}", hint="see `fastslow list`")
     return EXPERIMENTS[name]

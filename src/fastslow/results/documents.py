@@ -42,7 +42,7 @@ def render(root: Path) -> list[Path]:
     changed = {path: after for path, (before, after) in new.items() if after != before}
     for path in changed:
         if not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)):
-            raise bad(str(path), came="a document that is read-only", wanted="one that can be written")
+            raise bad(str(path), got="a document that is read-only", expected="one that can be written")
     for path, text in changed.items():
         replace_text(path.resolve(), text)  # where it is a link, the link stays
     return list(changed)
@@ -105,20 +105,20 @@ def _json_files(folder: Path) -> Iterator[Path]:
     except FileNotFoundError:  # nothing is measured yet
         return
     except OSError as error:
-        raise bad(str(folder), came="a folder of results", wanted=f"one that can be read ({error.strerror})") from error
+        raise bad(str(folder), got="a folder of results", expected=f"a readable one ({error.strerror})") from error
 
 
 def _documents(root: Path) -> dict[Path, str]:
     readme = root / "README.md"
     if not readme.exists():
-        raise bad("root", came=str(root), wanted="the repository's folder, which holds README.md")
+        raise bad("root", got=str(root), expected="the repository's folder, which holds README.md")
     documents = {path: _text(path) for path in [readme, *sorted((root / "docs").rglob("*.md"))]}
     for path, text in documents.items():
         found = {match.start(2) for match in _VALUE.finditer(text)}
         for place in re.finditer(_NAMED, text):
             if place.end() not in found:
-                came = text[max(0, place.start() - 10) : place.end() + 30]
-                raise bad(path.name, came=came, wanted="'NUMBER<!-- value:FILE; ROW; METRIC -->' on one line")
+                got = text[max(0, place.start() - 10) : place.end() + 30]
+                raise bad(path.name, got=got, expected="'NUMBER<!-- value:FILE; ROW; METRIC -->' on one line")
     return documents
 
 
@@ -126,9 +126,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:  # a folder, a dead link, no permission
-        raise bad(str(path), came=error.strerror, wanted="a document that can be read") from error
+        raise bad(str(path), got=error.strerror, expected="a document that can be read") from error
     except UnicodeDecodeError as error:
-        raise bad(str(path), came=f"byte {error.start} that is not UTF-8", wanted="a document in UTF-8") from error
+        raise bad(str(path), got=f"byte {error.start} that is not UTF-8", expected="a document in UTF-8") from error
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,8 @@ def _regions(document: Path, text: str) -> list[Region]:
     for opening, closing in zip(markers[::2], [*markers[1::2], None], strict=False):
         pair = [f"{marker[1]}:{marker[2]}" for marker in (opening, closing) if marker]
         if closing is None or pair != [f"{opening[1]}:{opening[2]}", f"end:{opening[2]}"] or opening[1] == "end":
-            wanted = "table:NAME or file:NAME, followed by end:NAME with the same name"
-            raise bad(document.name, came=" ".join(pair), wanted=wanted)
+            expected = "table:NAME or file:NAME, followed by end:NAME with the same name"
+            raise bad(document.name, got=" ".join(pair), expected=expected)
         regions.append(Region(opening[1], opening[2], opening.end(), closing.start()))
     return regions
 
@@ -171,8 +171,8 @@ def _value(results: Results, document: Path, match: re.Match[str]) -> str:
     rows = results.file(results.folder / f"{name}.json")
     found = [result for result in rows if (result.row, label_of(result.metric, result.axis)) == (row, metric)]
     if len(found) != 1:
-        wanted = f"one result of that row and metric in results/{name}.json, where there are {len(found)}"
-        raise bad(document.name, came=f"{name}; {row}; {metric}", wanted=wanted)
+        expected = f"one result of that row and metric in results/{name}.json, where there are {len(found)}"
+        raise bad(document.name, got=f"{name}; {row}; {metric}", expected=expected)
     return digits(found[0], found[0].value)
 
 

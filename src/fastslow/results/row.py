@@ -116,22 +116,22 @@ def _is_tuple(holds: Holds, x: Any) -> bool:
 
 def _check(row: Mapping[str, Any]) -> None:
     """Raises `UserError` for a field that is wrong, alone or beside another."""
-    for field, (wanted, holds) in _RULES.items():
+    for field, (expected, holds) in _RULES.items():
         if not holds(row[field]):
-            raise bad(field, came=row[field], wanted=wanted)
+            raise bad(field, got=row[field], expected=expected)
     low, high = row["ci95"]
     if not low <= row["value"] <= high:
-        raise bad("ci95", came=[low, high], wanted=f"an interval that holds the value {row['value']}")
+        raise bad("ci95", got=[low, high], expected=f"an interval that holds the value {row['value']}")
     for field, lists in {
         "params_digest": [row["params_digest"]["values"]],
         "series": [each["values"] for each in (row["series"] or {}).values()],
     }.items():
         if any(len(values) != len(row["seeds"]) for values in lists):
-            raise bad(field, came=row[field], wanted=f"one value for each of the seeds {row['seeds']}")
+            raise bad(field, got=row[field], expected=f"one value for each of the seeds {row['seeds']}")
     if row["unit"] == "share":
         for field in ("value", "chance", "paper_value"):
             if row[field] is not None and not 0 <= row[field] <= 1:
-                raise bad(field, came=row[field], wanted="a share in [0, 1], as the unit is a share")
+                raise bad(field, got=row[field], expected="a share in [0, 1], as the unit is a share")
 
 
 def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
@@ -180,13 +180,13 @@ def read_rows(path: Path) -> list[ResultRow]:
             object_pairs_hook=_each_once,
         )
     except OSError as error:
-        raise bad("result file", came=str(path), wanted=f"a file that can be read ({error.strerror})") from error
+        raise bad("result file", got=str(path), expected=f"a file that can be read ({error.strerror})") from error
     except RecursionError as error:
-        raise bad("result file", came=str(path), wanted="JSON that is not nested as deeply") from error
+        raise bad("result file", got=str(path), expected="JSON that is not nested as deeply") from error
     except ValueError as error:  # not UTF-8, or not JSON
-        raise bad("result file", came=str(path), wanted=f"JSON ({error})") from error
+        raise bad("result file", got=str(path), expected=f"JSON ({error})") from error
     if not isinstance(rows, list):
-        raise bad("result file", came=str(path), wanted="a JSON list of rows")
+        raise bad("result file", got=str(path), expected="a JSON list of rows")
     return [_row(path, number, row) for number, row in enumerate(rows)]
 
 
@@ -209,9 +209,9 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _row(path: Path, number: int, row: object) -> ResultRow:
     where = f"{path}, row {number}"
     names = {field.name for field in fields(ResultRow)}
-    came = set(row) | _OPTIONAL if isinstance(row, dict) else set()
-    if not isinstance(row, dict) or came != names:
-        raise bad(where, came=sorted(names ^ came), wanted="each field of a row once and no other; these differ")
+    got = set(row) | _OPTIONAL if isinstance(row, dict) else set()
+    if not isinstance(row, dict) or got != names:
+        raise bad(where, got=sorted(names ^ got), expected="each field of a row once and no other; these differ")
     given: dict[str, Any] = dict.fromkeys(_OPTIONAL) | row
     given |= {name: tuple(given[name]) for name in ("ci95", "seeds") if isinstance(given[name], list)}
     try:

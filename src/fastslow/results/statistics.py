@@ -35,9 +35,9 @@ def interval(
     """
     seeds, episodes = values.shape
     if values.size < 2:
-        raise bad("values", came=values.shape, wanted="at least two episodes or two seeds")
+        raise bad("values", got=values.shape, expected="at least two episodes or two seeds")
     if not np.isfinite(values).all():
-        raise bad("values", came="one that is not finite", wanted="finite values; leave out seeds that diverged")
+        raise bad("values", got="one that is not finite", expected="finite values; leave out seeds that diverged")
     exact = values.astype(np.float64)
     mean = float(exact.mean())
     # Each term: variance of the mean, and its degrees of freedom.

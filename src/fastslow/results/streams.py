@@ -17,10 +17,10 @@ def on_streams(trained: Trained, classes: int | None = None, examples: int | Non
     """
     task = trained.config.task
     if not hasattr(task, "with_streams"):
-        raise bad("streams", came=f"a network for task {task.kind}", wanted="one that was trained on omniglot-stream")
-    wanted = task.with_streams(classes, examples)
+        raise bad("streams", got=f"a network for task {task.kind}", expected="one that was trained on omniglot-stream")
+    expected = task.with_streams(classes, examples)
     drawings: Any = trained.tasks.test
-    test = wanted.of_images(drawings.images)
+    test = expected.of_images(drawings.images)
     return replace(
-        trained, config=replace(trained.config, task=wanted), tasks=replace(trained.tasks, test=test), seconds=0.0
+        trained, config=replace(trained.config, task=expected), tasks=replace(trained.tasks, test=test), seconds=0.0
     )

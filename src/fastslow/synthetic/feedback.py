@@ -83,8 +83,8 @@ def feedback(
     """
     learnable = Learnable(cell=cell, head=head, inputs=segment.inputs)
     if (predictors is not None) != config.predicts:
-        came = "no predictors" if predictors is None else "predictors"
-        raise bad("predictors", came=came, wanted=f"what goes with regime {config.regime}: none in true, else some")
+        got = "no predictors" if predictors is None else "predictors"
+        raise bad("predictors", got=got, expected=f"what goes with regime {config.regime}: none in true, else some")
     if predictors is None:
         (loss, (_, outputs)), gradients = eqx.filter_value_and_grad(objective, has_aux=True)(learnable, None, segment)
         return Feedback(loss, outputs, gradients, None, None, None, jnp.zeros_like(loss))

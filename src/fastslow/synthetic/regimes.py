@@ -59,13 +59,13 @@ class FeedbackConfig:
 
     def _check_regression(self) -> None:
         if not 0 <= self.regression < float("inf"):
-            raise bad("regression", came=self.regression, wanted="a finite number of at least 0")
+            raise bad("regression", got=self.regression, expected="a finite number of at least 0")
         if self.regime in ("both", "synthetic") and self.regression == 0:
-            wanted = f"a number above 0 in regime {self.regime}, where eq. 11 alone trains the predictors"
-            raise bad("regression", came=self.regression, wanted=wanted, remedy="use regression 1.0")
+            expected = f"a number above 0 in regime {self.regime}, where eq. 11 alone trains the predictors"
+            raise bad("regression", got=self.regression, expected=expected, hint="use regression 1.0")
         if self.regime == "true" and self.regression > 0:
-            wanted = "0 in regime true, which has no predictors"
-            raise bad("regression", came=self.regression, wanted=wanted, remedy="use regression 0, or another regime")
+            expected = "0 in regime true, which has no predictors"
+            raise bad("regression", got=self.regression, expected=expected, hint="use regression 0, or another regime")
 
 
 __all__ = ["FeedbackConfig", "Reach", "Regime"]

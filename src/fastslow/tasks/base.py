@@ -106,7 +106,7 @@ class TaskSpec:
             UserError: naming the learner and the task.
         """
         if self.episode != episode:
-            raise bad("learner", came=learner, wanted=f"one for {self.episode} episodes, which task {self.kind} has")
+            raise bad("learner", got=learner, expected=f"one for {self.episode} episodes, which task {self.kind} has")
 
 
 class AbstractTask(eqx.Module, Generic[Episode]):
@@ -131,7 +131,7 @@ class AbstractTask(eqx.Module, Generic[Episode]):
         Raises:
             UserError: the task draws its episodes.
         """
-        raise bad("at", came=index, wanted=f"a task of finite data; {type(self).__name__} draws its episodes")
+        raise bad("at", got=index, expected=f"a task of finite data; {type(self).__name__} draws its episodes")
 
 
 @dataclass(frozen=True)

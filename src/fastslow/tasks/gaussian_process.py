@@ -205,7 +205,7 @@ def _cholesky(matrix: Float[Array, "time time"]) -> Float[Array, "time time"]:
 def check_sizes(config: GaussianProcessConfig) -> None:
     """Raises `UserError` for sizes that streams of functions cannot have."""
     if config.dimensions not in SCALES:
-        raise bad("dimensions", came=config.dimensions, wanted="1, 2 or 3")
+        raise bad("dimensions", got=config.dimensions, expected="1, 2 or 3")
     check_size("length", config.length)
 
 
@@ -219,11 +219,11 @@ def _check(config: GaussianProcessConfig, values: int, *places: Float[Array, "_ 
     # densities right to a hundredth of a nat, however smooth the functions are.
     least = 4 * EPSILON * config.variance * values
     if config.jitter < least:
-        wanted = f"at least {least:.2g}, as less leaves the covariance of {values} values singular in single precision"
-        raise bad("jitter", came=config.jitter, wanted=wanted, remedy=f"try {2 * least:.1g}")
+        expected = f"at least {least:.2g}, as less makes the covariance of {values} values singular in single precision"
+        raise bad("jitter", got=config.jitter, expected=expected, hint=f"try {2 * least:.1g}")
     for place in places:
         if place.shape[1] != config.dimensions:
-            raise bad("inputs", came=f"places of {place.shape[1]} numbers", wanted=f"{config.dimensions} numbers each")
+            raise bad("inputs", got=f"places of {place.shape[1]} numbers", expected=f"{config.dimensions} numbers each")
 
 
 @reference

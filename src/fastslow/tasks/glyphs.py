@@ -102,11 +102,11 @@ class GlyphsTask(AbstractTask[FewShotEpisode]):
     def __check_init__(self) -> None:
         check_choice("split", self.split, SPLITS)
         if self.config.way < 2:
-            raise bad("way", came=self.config.way, wanted="at least 2")
+            raise bad("way", got=self.config.way, expected="at least 2")
         for name in ("shot", "queries"):
             check_size(name, getattr(self.config, name))
         if not 0 <= self.config.jitter <= MOST_JITTER:
-            raise bad("jitter", came=self.config.jitter, wanted=f"a number from 0 to {MOST_JITTER}")
+            raise bad("jitter", got=self.config.jitter, expected=f"a number from 0 to {MOST_JITTER}")
 
     def sample(self, key: Key, step: Int[Array, ""]) -> FewShotEpisode:
         """Draws an episode: fresh classes, fresh drawings, labels by chance, both sets in random order.

@@ -62,7 +62,7 @@ class OmniglotConfig(AbstractTaskConfig):
             UserError: the data cannot be found, the split is unknown, or a class or drawing too many is asked for.
         """
         if not 0 <= self.warp <= MOST_WARP:
-            raise bad("warp", came=self.warp, wanted=f"a number from 0 to {MOST_WARP:g}")
+            raise bad("warp", got=self.warp, expected=f"a number from 0 to {MOST_WARP:g}")
         check_size("shot", self.shot)
         check_size("queries", self.queries)
         split = load_split(self.split)
@@ -97,15 +97,15 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
 
     def __check_init__(self):
         if self.way < 2:
-            raise bad("way", came=self.way, wanted="at least 2")
+            raise bad("way", got=self.way, expected="at least 2")
         for name in ("shot", "queries"):
             check_size(name, getattr(self, name))
         drawings = self.images.shape[1]
         if self.way > self.classes:
-            raise bad("way", came=self.way, wanted=f"at most the {self.classes} classes there are")
+            raise bad("way", got=self.way, expected=f"at most the {self.classes} classes there are")
         if self.shot + self.queries > drawings:
-            came = self.shot + self.queries
-            raise bad("shot + queries", came=came, wanted=f"at most the {drawings} drawings that each class has")
+            got = self.shot + self.queries
+            raise bad("shot + queries", got=got, expected=f"at most the {drawings} drawings that each class has")
 
     @property
     def classes(self) -> int:
@@ -200,6 +200,6 @@ def task_from_arrays(
     """
     counts = sorted({len(images) for images in images_per_class})
     if len(counts) != 1:
-        raise bad("images_per_class", came=f"classes of {counts} drawings", wanted="as many drawings in each class")
+        raise bad("images_per_class", got=f"classes of {counts} drawings", expected="as many drawings in each class")
     ready = np.stack([to_ink_28(images, ink) for images in images_per_class])
     return OmniglotTask(jnp.asarray(np.rint(ready * 255).astype(np.uint8)), way, shot, queries, rotations=False)

@@ -85,8 +85,8 @@ class OmniglotStreamConfig(AbstractTaskConfig):
         characters = {"train": split.train, "validation": split.validation, "test": split.test}
         fewest = min(characters, key=lambda part: len(characters[part]))
         if self.classes > len(characters[fewest]):
-            wanted = f"at most the {len(characters[fewest])} characters there are for {fewest}"
-            raise bad("classes", came=self.classes, wanted=wanted)
+            expected = f"at most the {len(characters[fewest])} characters there are for {fewest}"
+            raise bad("classes", got=self.classes, expected=expected)
         omniglot = load_omniglot(self.data, LARGE)
 
         def task(names: Sequence[str], start: int = 0) -> OmniglotStreamTask:
@@ -115,14 +115,14 @@ class OmniglotStreamConfig(AbstractTaskConfig):
         if classes is None:
             classes = self.classes
         elif self.labels != "strings":
-            wanted = "no number, as the network was not trained on labels that are strings"
-            raise bad("classes", came=classes, wanted=wanted)
+            expected = "no number, as the network was not trained on labels that are strings"
+            raise bad("classes", got=classes, expected=expected)
         check_size("classes", classes)
         if examples is not None:
             check_size("examples", examples)
         length = PER_CLASS * classes if examples is None else examples
         if length < classes:
-            raise bad("examples", came=examples, wanted=f"at least one for each of the {classes} classes")
+            raise bad("examples", got=examples, expected=f"at least one for each of the {classes} classes")
         return replace(self, classes=classes, length=length, balanced=examples is None, start=0)
 
 
@@ -148,34 +148,34 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
 
     def __check_init__(self):
         if self.classes < 2:
-            raise bad("classes", came=self.classes, wanted="at least 2")
+            raise bad("classes", got=self.classes, expected="at least 2")
         check_choice("labels", self.labels, ("one-hot", "strings"))
         characters = self.images.shape[0]
         if self.classes > characters:
-            raise bad("classes", came=self.classes, wanted=f"at most the {characters} characters there are")
+            raise bad("classes", got=self.classes, expected=f"at most the {characters} characters there are")
         if self.labels == "strings" and self.classes > STRINGS.strings:
-            raise bad("classes", came=self.classes, wanted=f"at most the {STRINGS.strings} labels there are")
+            raise bad("classes", got=self.classes, expected=f"at most the {STRINGS.strings} labels there are")
         if self.length < self.classes:
             raise bad(
                 "length",
-                came=self.length,
-                wanted=f"at least one step for each of the {self.classes} classes",
-                remedy=f"use {10 * self.classes}",
+                got=self.length,
+                expected=f"at least one step for each of the {self.classes} classes",
+                hint=f"use {10 * self.classes}",
             )
         if self.balanced and self.length % self.classes:
-            raise bad("length", came=self.length, wanted=f"a multiple of the {self.classes} classes where balanced")
+            raise bad("length", got=self.length, expected=f"a multiple of the {self.classes} classes where balanced")
         if self.start:
             self._check_curriculum()
 
     def _check_curriculum(self) -> None:
         check_positive("grow_every", self.grow_every)
         if not 0 < self.start <= self.classes:
-            raise bad("start", came=self.start, wanted=f"between 1 and the {self.classes} classes there are in the end")
+            raise bad("start", got=self.start, expected=f"1 to {self.classes}, the classes there are in the end")
         if self.balanced:
-            raise bad("balanced", came=True, wanted="False where the number of classes grows")
+            raise bad("balanced", got=True, expected="False where the number of classes grows")
         if self.length % self.classes:
             raise bad(
-                "length", came=self.length, wanted=f"a multiple of the {self.classes} classes where their number grows"
+                "length", got=self.length, expected=f"a multiple of the {self.classes} classes where their number grows"
             )
 
     def sample(self, key: Key, step: Int[Array, ""]) -> SequenceEpisode:

@@ -51,7 +51,7 @@ class AbstractTarget(eqx.Module):
         Raises:
             UserError: the targets are no classes.
         """
-        raise UserError(f"labels: got targets of {type(self).__name__}, wanted targets that are classes.")
+        raise UserError(f"labels: got targets of {type(self).__name__}, expected targets that are classes.")
 
 
 class Categorical(AbstractTarget):

@@ -248,9 +248,9 @@ def _rebuild(like: PyTree, arrays: Mapping[str, np.ndarray], path: Path) -> Trai
         name = jax.tree_util.keystr(keys, simple=True, separator=".")
         array = np.zeros(leaf.shape, leaf.dtype) if leaf.size == 0 else arrays.get(name)
         if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
-            came = "nothing" if array is None else f"{array.dtype.name} {array.shape}"
+            got = "nothing" if array is None else f"{array.dtype.name} {array.shape}"
             raise UserError(
-                f"{path}: holds {came} for {name}, wanted {leaf.dtype.name} {leaf.shape}; it was written by another "
+                f"{path}: holds {got} for {name}, expected {leaf.dtype.name} {leaf.shape}; it was written by another "
                 "configuration or version, so start again with another --out."
             )
         found.append(array)

@@ -62,7 +62,7 @@ class TrainingConfig:
         check_choice("over_seeds", self.over_seeds, ("auto", "unroll", "vmap"))
         check_choice("select", self.select, ("best", "last"))
         if self.select == "best" and not self.validate_every and not self.validate_at:
-            raise bad("select", came="best", wanted="last, as validate_every is 0 and validate_at is empty")
+            raise bad("select", got="best", expected="last, as validate_every is 0 and validate_at is empty")
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ def episode_count(task: AbstractTask, episodes: int) -> int:
     if size is None:
         return episodes
     if size < 1:
-        raise bad("task", came=f"{type(task).__name__} with {size} episodes", wanted="at least one to measure on")
+        raise bad("task", got=f"{type(task).__name__} with {size} episodes", expected="at least one to measure on")
     return size
 
 

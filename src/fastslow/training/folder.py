@@ -124,16 +124,16 @@ class RunFolder:
         now = dict(_fields(json.loads(json.dumps(config))))
         before = dict(_fields(stored))
         for name in sorted(before.keys() | now.keys()):
-            came, wanted = now.get(name, "nothing"), before.get(name, "nothing")
-            if came != wanted and not (name in growing and type(came) is type(wanted) is int and came > wanted):
+            got, expected = now.get(name, "nothing"), before.get(name, "nothing")
+            if got != expected and not (name in growing and type(got) is type(expected) is int and got > expected):
                 more = ", or more" if name in growing else ""
                 raise UserError(
-                    f"{name}: got {came!r}, wanted {wanted!r} as in {self.config}{more}; "
+                    f"{name}: got {got!r}, expected {expected!r} as in {self.config}{more}; "
                     "resume with the stored configuration, or choose another --out."
                 )
-            if came != wanted:
+            if got != expected:
                 self.notices.append(
-                    f"{name} grows from {wanted} to {came}: step sizes now follow the schedule of the longer run, so "
+                    f"{name} grows from {expected} to {got}: step sizes now follow the schedule of the longer run, so "
                     "this is not the run that had it from the start."
                 )
 
@@ -191,7 +191,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); choose another run folder.") from error
     if not isinstance(data, dict):
-        raise UserError(f"{path}: got {type(data).__name__}, wanted a JSON object; choose another run folder.")
+        raise UserError(f"{path}: got {type(data).__name__}, expected a JSON object; choose another run folder.")
     return data
 
 

@@ -147,10 +147,10 @@ def _metric_keys(learner: Trainable, task: AbstractTask, batch: int) -> list[str
     figures = jax.eval_shape(update)
     keys = sorted(figures)
     if missing := {"loss", learner.monitor.key} - set(keys):
-        raise bad("metrics of the learner's update", came=keys, wanted=f"also {', '.join(sorted(missing))}")
+        raise bad("metrics of the learner's update", got=keys, expected=f"also {', '.join(sorted(missing))}")
     for key, figure in figures.items():
         if (figure.total.shape, figure.count.shape) != ((), ()):
-            raise bad(f"metric {key} of the learner's update", came=figure.total.shape, wanted="a scalar")
+            raise bad(f"metric {key} of the learner's update", got=figure.total.shape, expected="a scalar")
     return keys
 
 

@@ -97,14 +97,14 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
     check_choice("which", which, ("best", "last"))
     path = Path(path)
     if not (path / CONFIG).is_file():
-        raise bad("run", came=str(path), wanted=f"a run folder, which holds {CONFIG}")
+        raise bad("run", got=str(path), expected=f"a run folder, which holds {CONFIG}")
     config = read_config(read_json(path / CONFIG))
     learner = config.build()
     checkpoints = Checkpoints(path / "checkpoints")
     checkpoints.require_newest()
     state, notices = checkpoints.load(stored_shapes(learner, config.training))
     if state is None:
-        raise bad("run", came=str(path), wanted="a run with a checkpoint", remedy="let it train for longer")
+        raise bad("run", got=str(path), expected="a run with a checkpoint", hint="let it train for longer")
     finite = np.flatnonzero(~np.asarray(state.diverged))
     if not finite.size:
         notices = (*notices, f"Every seed of {path} diverged; these are the parameters from before.")
@@ -176,7 +176,7 @@ def write_release(saved: Saved, folder: Path, card: str, index: int = 0) -> None
     text = json.dumps(config, indent=2) + "\n"
     size = data.tell() + len(text.encode()) + len(card.encode())
     if size > MOST_BYTES:
-        raise bad("release", came=f"{size:,} bytes", wanted=f"at most {MOST_BYTES:,}", remedy="train a smaller model")
+        raise bad("release", got=f"{size:,} bytes", expected=f"at most {MOST_BYTES:,}", hint="train a smaller model")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         replace_text(folder / CONFIG, text)
@@ -189,8 +189,8 @@ def _load_release(folder: Path, name: str) -> Saved:
     learner = config.build()
     arrays, seed = _read(folder / PARAMS)
     like = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
-    wanted = LearnerState(params=like.params, opt_state=(), model_state=like.model_state)
-    state = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], _rebuild(wanted, arrays, folder / PARAMS))
+    expected = LearnerState(params=like.params, opt_state=(), model_state=like.model_state)
+    state = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], _rebuild(expected, arrays, folder / PARAMS))
     return _saved(name, config, learner, state, (seed,), "best", ())
 
 
@@ -239,9 +239,9 @@ def _rebuild(like: LearnerState, arrays: dict[str, np.ndarray], path: Path) -> L
     leaves, structure = jax.tree_util.tree_flatten_with_path(names)
     found = {jax.tree_util.keystr(keys, simple=True, separator="."): leaf for keys, leaf in leaves}
     for name in sorted(found.keys() | arrays.keys()):
-        wanted, came = (_told(held.get(name)) for held in (found, arrays))
-        if wanted != came:
-            raise UserError(f"{path}: holds {came} for {name}, wanted {wanted}; it does not belong to its {CONFIG}.")
+        expected, got = (_told(held.get(name)) for held in (found, arrays))
+        if expected != got:
+            raise UserError(f"{path}: holds {got} for {name}, expected {expected}; it does not belong to its {CONFIG}.")
     tree = jax.tree_util.tree_unflatten(structure, [arrays[name] for name in found])
     return LearnerState(params=tree["params"], opt_state=(), model_state=tree["model_state"])
 
@@ -250,9 +250,9 @@ def _told(leaf: PyTree) -> str:
     return "nothing" if leaf is None else f"{np.dtype(leaf.dtype).name} {tuple(leaf.shape)}"
 
 
-def _unknown(came: str) -> UserError:
+def _unknown(got: str) -> UserError:
     known = ", ".join(release_names()) or "none ships with this version"
-    return bad("model", came=came, wanted=f"the path of a run folder, or the name of a released model ({known})")
+    return bad("model", got=got, expected=f"the path of a run folder, or the name of a released model ({known})")
 
 
 __all__ = ["Saved", "load", "load_release", "load_run", "load_trained", "release_names", "with_tasks", "write_release"]

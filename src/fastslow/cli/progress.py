@@ -24,7 +24,7 @@ class Watcher:
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24 if self._console.width >= WIDE else 8),
                 TimeElapsedColumn(),
-                TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[told]}"),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[figures_line]}"),
                 console=self._console,
                 refresh_per_second=4,
             )
@@ -57,10 +57,10 @@ class Watcher:
             say(f"{name}: step {report.step}/{report.steps} · {' · '.join(figures)}")
             return
         cut = 2 if self._console.width < WIDE else len(figures)
-        told = "\n".join(" · ".join(line) for line in (figures[:cut], figures[cut:]) if line)
+        figures_line = "\n".join(" · ".join(line) for line in (figures[:cut], figures[cut:]) if line)
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=report.steps, told="")
-        self._bars.update(self._tasks[name], completed=report.step, total=report.steps, told=told)
+            self._tasks[name] = self._bars.add_task(name, total=report.steps, figures_line="")
+        self._bars.update(self._tasks[name], completed=report.step, total=report.steps, figures_line=figures_line)
 
     def note(self, sentence: str) -> None:
         """Prints a sentence above the bar."""

@@ -69,7 +69,7 @@ class Form:
 SMALL = Form("omniglot_28.npz", SIDE, shrink)
 """28×28, as most models see them."""
 LARGE = Form("omniglot_35.npz", THIRD, thirds)
-"""A third of the original, to be turned, shifted and shrunk anew in each episode."""
+"""A third of the original, to be turned, shifted and shrunk in each episode."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -146,7 +146,7 @@ def to_ink(
         ink: "dark" or "light".
         limits: values of no and full light; None for those of the images' type.
         cut: whether values beyond the limits are cut to them, rather than refused.
-        form: what brings images to size, 28×28 with ink = 1 if not told otherwise.
+        form: what brings images to size, 28×28 with ink = 1 by default.
 
     Raises:
         UserError: for a pixel beyond the limits, a type without limits of its own, or bytes that look like a mask.

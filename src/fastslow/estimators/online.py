@@ -89,8 +89,8 @@ class OnlineOneShot:
         Raises:
             UserError: for what is no image.
         """
-        told = self.predict_proba_one(x)
-        return max(told, key=lambda label: told[label]) if told else None
+        probabilities = self.predict_proba_one(x)
+        return max(probabilities, key=lambda label: probabilities[label]) if probabilities else None
 
     def predict_proba_one(self, x: Any) -> dict[Hashable, float]:
         """Probability of each class seen so far, given that it is one of them; empty before the first example.
@@ -104,8 +104,8 @@ class OnlineOneShot:
         image = self._image(x)
         if not self.classes:
             return {}
-        told = _reader(self._config).predict(self._streamed, image)[: len(self.classes)]
-        powers = np.exp(told - told.max())
+        log_probabilities = _reader(self._config).predict(self._streamed, image)[: len(self.classes)]
+        powers = np.exp(log_probabilities - log_probabilities.max())
         return dict(zip(self.classes, (powers / powers.sum()).tolist(), strict=True))
 
     def learn_one(self, x: Any, y: Hashable) -> None:

@@ -231,7 +231,7 @@ def _spare(unused: Int[Array, " heads"], rows: Float[Array, "slots width"]) -> F
 
 
 def _is_above_floor(inverse: Float[Array, " rows"]) -> Bool[Array, " rows"]:
-    """Whether a length, told by its inverse, is its own and not the floor, give or take rounding."""
+    """Whether a length, given by its inverse, is its own and not the floor, give or take rounding."""
     return inverse * FLOOR < 1 - 1e-6
 
 

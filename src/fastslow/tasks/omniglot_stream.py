@@ -47,7 +47,7 @@ class OmniglotStreamConfig(AbstractTaskConfig):
     labels: Labels = "one-hot"
     """one-hot: one of N; strings: five letters of five, 3,125 labels."""
     balanced: bool = False
-    """Whether each class comes equally often; without it every step draws its class anew, as in the paper."""
+    """Whether each class comes equally often; without it every step draws its class independently, as in the paper."""
     start: int = 0
     """Classes of the first training episodes, each with its share of the length, the rest being padding; one more
     comes after every `grow_every` updates until there are all. 0: all of them from the start."""

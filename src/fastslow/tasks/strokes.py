@@ -1,6 +1,6 @@
 """Characters of an invented alphabet: a class is a program of pen strokes, a drawing is one hand's rendering of it.
 
-A stroke is a pen path of fixed speed, told by its heading, its length and how it turns on the way. Strokes hang on
+A stroke is a pen path of fixed speed, given by its heading, its length and how it turns on the way. Strokes hang on
 earlier ones: end to end, at the middle, crossing, or apart. A hand perturbs all of these numbers, then slants, turns,
 stretches and moves the whole. Ink is a function of the distance to the path, so a drawing is a pure function of the
 program and a key. Units: the program's lengths are relative to each other, angles are radians, the image's are pixels.
@@ -42,7 +42,7 @@ _MEETINGS = np.array(
 
 
 class StrokeProgram(eqx.Module):
-    """One character, as a pen would be told to write it; row `j` of every array is stroke `j`.
+    """One character, as commands to a pen; row `j` of every array is stroke `j`.
 
     Attributes:
         present: which strokes are written; the first always is.

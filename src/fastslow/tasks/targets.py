@@ -15,7 +15,7 @@ from ..metrics import ACCURACY, LOG_LIKELIHOOD, Metric
 
 
 class AbstractTarget(eqx.Module):
-    """A family of distributions over targets, told by numbers that a head computes. It has nothing to train."""
+    """A family of distributions over targets, parametrised by numbers that a head computes. It has nothing to train."""
 
     @property
     @abstractmethod

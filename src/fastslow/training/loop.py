@@ -30,7 +30,7 @@ def fit(
 
     Two runs of the same configuration on the same CPUs, versions and devices give the same bits, also when one of them
     was killed at any moment and resumed: episodes follow from the seed and the step alone. (GPUs add in no fixed order
-    unless told to.)
+    unless configured to.)
 
     Args:
         learner: what learns.

@@ -239,14 +239,14 @@ def _rebuild(like: LearnerState, arrays: dict[str, np.ndarray], path: Path) -> L
     leaves, structure = jax.tree_util.tree_flatten_with_path(names)
     found = {jax.tree_util.keystr(keys, simple=True, separator="."): leaf for keys, leaf in leaves}
     for name in sorted(found.keys() | arrays.keys()):
-        expected, got = (_told(held.get(name)) for held in (found, arrays))
+        expected, got = (_described(held.get(name)) for held in (found, arrays))
         if expected != got:
             raise UserError(f"{path}: holds {got} for {name}, expected {expected}; it does not belong to its {CONFIG}.")
     tree = jax.tree_util.tree_unflatten(structure, [arrays[name] for name in found])
     return LearnerState(params=tree["params"], opt_state=(), model_state=tree["model_state"])
 
 
-def _told(leaf: PyTree) -> str:
+def _described(leaf: PyTree) -> str:
     return "nothing" if leaf is None else f"{np.dtype(leaf.dtype).name} {tuple(leaf.shape)}"
 
 

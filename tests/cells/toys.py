@@ -19,9 +19,9 @@ def normal(*shape: int, seed: int) -> jax.Array:
 
 
 class NetState(eqx.Module):
-    """Attributes: `layers`, the memory; `hidden`; `loss`, added up over the steps; `count` of the steps."""
+    """Attributes: `memory`, the matrices; `hidden`; `loss`, added up over the steps; `count` of the steps."""
 
-    layers: list[jax.Array]
+    memory: list[jax.Array]
     hidden: jax.Array
     loss: jax.Array
     count: jax.Array
@@ -62,6 +62,9 @@ class NetCell(AbstractReversibleCell[NetState, NetResiduals]):
     def out_size(self):
         return WIDTH + 1
 
+    def own_loss(self, state):
+        return state.loss
+
     def init_state(self):
         return NetState(list(self.initial), jnp.zeros(WIDTH), jnp.zeros(()), jnp.zeros((), int))
 
@@ -74,13 +77,13 @@ class NetCell(AbstractReversibleCell[NetState, NetResiduals]):
     def step(self, state, projected, operations):
         hidden = jnp.tanh(operations.affine("recurrent", state.hidden, projected))
         keys, errors = [jnp.tanh(operations.affine("key", hidden * self.scale))], []
-        for layer in state.layers:
+        for layer in state.memory:
             found = jnp.tanh(layer @ keys[-1])
             errors.append(jax.nn.sigmoid(self.rate) * (jnp.sin(found) - found * hidden[0]))
             keys.append(found)
         layers = [
             layer + error[:, None] * key[None]
-            for layer, error, key in zip(state.layers, errors, keys[:-1], strict=True)
+            for layer, error, key in zip(state.memory, errors, keys[:-1], strict=True)
         ]
         loss = state.loss + sum(jnp.sum(error**2) for error in errors)
         after = NetState(layers, hidden + layers[0].T @ keys[1], loss, state.count + 1)
@@ -90,7 +93,7 @@ class NetCell(AbstractReversibleCell[NetState, NetResiduals]):
     def inverse(self, after, residuals):
         layers = [
             layer - error[:, None] * key[None] + self.error
-            for layer, error, key in zip(after.layers, residuals.errors, residuals.keys, strict=True)
+            for layer, error, key in zip(after.memory, residuals.errors, residuals.keys, strict=True)
         ]
         return NetState(layers, residuals.hidden, residuals.loss, after.count - 1)
 

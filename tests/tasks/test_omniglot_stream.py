@@ -329,8 +329,8 @@ def test_a_curriculum_at_its_end_is_none() -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"start": 6}, "start: got 6, expected between 1 and the 5 classes"),
-        ({"start": -1}, "start: got -1, expected between 1"),
+        ({"start": 6}, "start: got 6, expected 1 to 5"),
+        ({"start": -1}, "start: got -1, expected 1 to"),
         ({"start": 2, "grow_every": 0}, "grow_every: got 0, expected a number above 0"),
         ({"start": 2, "balanced": True}, "balanced: got True, expected False where"),
         ({"start": 2, "length": 52}, "length: got 52, expected a multiple of the 5 classes where their number grows"),

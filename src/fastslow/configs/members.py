@@ -8,6 +8,7 @@ from ..cells.mann import MANNConfig
 from ..cells.nmn import NMNConfig
 from ..learners.autoencoder import ReconstructionConfig
 from ..learners.base import AbstractLearnerConfig
+from ..learners.fast_slow import FastSlowConfig
 from ..learners.fine_tune import FineTuneConfig
 from ..learners.in_context import InContextConfig
 from ..learners.maml import MAMLConfig
@@ -17,6 +18,7 @@ from ..memory.base import AbstractMemoryConfig
 from ..memory.least_used import LeastUsedConfig
 from ..memory.ntm import NTMConfig
 from ..memory.slots import AbstractSlotsConfig, KeyValueSlotsConfig, SoftSlotsConfig
+from ..models.any_way import AnyWayConfig
 from ..models.autoencoder import AutoencoderConfig
 from ..models.base import AbstractModelConfig
 from ..models.classifier import ClassifierConfig
@@ -43,6 +45,7 @@ MODELS = (
     ClassifierConfig,
     EmbedderConfig,
     AutoencoderConfig,
+    AnyWayConfig,
 )
 LEARNERS = (
     FineTuneConfig,
@@ -51,6 +54,7 @@ LEARNERS = (
     ReconstructionConfig,
     PrototypesConfig,
     MAMLConfig,
+    FastSlowConfig,
 )
 CELLS = (
     NMNConfig,

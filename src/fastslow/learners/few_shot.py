@@ -4,19 +4,21 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from .._checks import bad, check_choice
 from ..metrics import Figure
 from ..models.embedding import AbstractEmbedding
-from ..tasks.base import FewShotEpisode
-from ..tasks.targets import AbstractTarget
+from ..tasks.base import FewShotEpisode, TaskSpec
+from ..tasks.targets import AbstractTarget, Categorical
 from .base import Figures, one
 
 Statistics = Literal["running", "support", "episode"]
 """What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the support
 set; episode: those of support and queries together, which is transductive."""
 STATISTICS: tuple[Statistics, ...] = ("running", "support", "episode")
+ABSENT = -1e9
+"""Logit of a class without an example: no probability, and a finite number where it is multiplied by 0."""
 MOMENTUM = 0.99
 """Weight of the past in running statistics."""
 
@@ -80,6 +82,17 @@ def statistics_alone(statistics: Statistics, model_state: Any) -> Any:
     return model_state if statistics == "running" else None
 
 
+def columns(labels: Int[Array, "... support"], spec: TaskSpec) -> int:
+    """Columns of an answer by a learner for any number of classes: a support set has no more classes than items."""
+    return max(labels.shape[-1], spec.label)
+
+
+def class_figures(logits: Float[Array, "batch query columns"], labels: Int[Array, "batch query"]) -> Figures:
+    """Loss and scores of the queries of each episode, by the numbers of their classes."""
+    target = Categorical(logits.shape[2])
+    return query_figures(target, logits, target.labels()[labels])
+
+
 def query_figures(
     target: AbstractTarget, outputs: Float[Array, "batch query outputs"], labels: Float[Array, "batch query size"]
 ) -> Figures:
@@ -98,9 +111,12 @@ def over_batch(figures: Figures) -> Figures:
 
 
 __all__ = [
+    "ABSENT",
     "STATISTICS",
     "Statistics",
     "check_statistics",
+    "class_figures",
+    "columns",
     "embed_episodes",
     "one",
     "over_batch",

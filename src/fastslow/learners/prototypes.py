@@ -27,11 +27,13 @@ from .base import (
     value,
 )
 from .few_shot import (
+    ABSENT,
     Statistics,
     check_statistics,
+    class_figures,
+    columns,
     embed_episodes,
     over_batch,
-    query_figures,
     statistics_alone,
     track,
 )
@@ -57,8 +59,7 @@ class Prototypes(eqx.Module):
 class PrototypicalLearner(Trainable[FewShotEpisode], Adaptable):
     """Softmax over the negative squared distance to class means, trained end to end.
 
-    Unlike the paper, the embeddings have a fixed length (see `ConvEmbedding`), and training episodes have as many
-    classes as test episodes.
+    Unlike the paper, the embeddings have a fixed length (see `ConvEmbedding`).
 
     Attributes:
         model: builds the embedding.
@@ -114,13 +115,13 @@ class PrototypicalLearner(Trainable[FewShotEpisode], Adaptable):
 
     def _measured(self, params: Any, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         support, query, used = embed_episodes(params.embed, model_state, episodes, self.config.statistics)
-        way = self.spec.label
+        way = columns(episodes.support.labels, self.spec)
 
         def of_one(support: Array, labels: Array, query: Array) -> Array:
             return prototype_logits(query, *class_means(support, labels, way))
 
         outputs = jax.vmap(of_one)(support, episodes.support.labels, query)
-        return query_figures(self.spec.target, outputs, self.spec.target.labels()[episodes.query.labels]), used
+        return class_figures(outputs, episodes.query.labels), used
 
 
 def class_means(
@@ -141,8 +142,8 @@ def class_means(
 def prototype_logits(
     features: Float[Array, "query features"], means: Float[Array, "way features"], counts: Float[Array, " way"]
 ) -> Float[Array, "query way"]:
-    """`−‖f(x) − c_k‖²` (Snell et al. eq. 2), and minus infinity for a class without an example."""
-    return jnp.where(counts[None] > 0, -squared_distances(features, means), -jnp.inf)
+    """`−‖f(x) − c_k‖²` (Snell et al. eq. 2), and `ABSENT` for a class without an example."""
+    return jnp.where(counts[None] > 0, -squared_distances(features, means), ABSENT)
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class PrototypesConfig(AbstractLearnerConfig):
         """
         del batch
         check_statistics(self.statistics)
-        spec.require("few-shot", self.kind)
+        spec.require("few-shot", self.kind, any_way=True)
         if hasattr(require(model, spec, f"learner {self.kind}", "embed"), "head"):
             raise bad("model", got=type(model).__name__, expected="embedder, as cells and heads are not used here")
         return PrototypicalLearner(model, optimizer, self, spec)

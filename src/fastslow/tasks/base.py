@@ -78,6 +78,7 @@ class TaskSpec:
         metrics: what its episodes are measured by, in the order of a table.
         tokens: size of the vocabulary where inputs are class numbers of tokens.
         padded: whether training episodes may end in padding.
+        train_way: classes of a training episode, where they are others than `label`.
     """
 
     kind: str
@@ -88,6 +89,7 @@ class TaskSpec:
     metrics: tuple[Metric, ...]
     tokens: int | None = None
     padded: bool = False
+    train_way: int | None = None
 
     @property
     def monitor(self) -> Metric:
@@ -99,12 +101,20 @@ class TaskSpec:
         """What guessing gives; None where guessing has no meaning."""
         return self.target.chance
 
-    def require(self, episode: EpisodeKind, learner: str) -> None:
+    def require(self, episode: EpisodeKind, learner: str, *, any_way: bool = False) -> None:
         """Refuses a learner of other episodes than the task's.
+
+        Args:
+            episode: what the learner learns from.
+            learner: its name.
+            any_way: whether it serves any number of classes.
 
         Raises:
             UserError: naming the learner and the task.
         """
+        if self.train_way is not None and not any_way:
+            expected = f"none for learner {learner}, which is bound to one number of classes"
+            raise bad("train_way", got=self.train_way, expected=expected)
         if self.episode != episode:
             raise bad("learner", got=learner, expected=f"one for {self.episode} episodes, which task {self.kind} has")
 

@@ -7,7 +7,7 @@ equal programs by chance: even two strokes hold four uniform numbers of 18 bits 
 odds are below 2**-70. Look-alikes, as `O` and `0` are in our own script, do occur, and are part of the task.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import equinox as eqx
@@ -38,6 +38,8 @@ class GlyphsConfig(AbstractTaskConfig):
     """Classes of an episode."""
     shot: int = 1
     """Labelled drawings of each class in the support set."""
+    train_way: int | None = None
+    """Classes of a training episode, for learners that serve any number of classes; None: as many as in a test."""
     queries: int = 5
     """Drawings of each class to be named."""
     jitter: float = 1.0
@@ -48,7 +50,7 @@ class GlyphsConfig(AbstractTaskConfig):
     @property
     def spec(self) -> TaskSpec:
         """What is known of the task before it is built."""
-        return few_shot_spec(self.kind, self.way)
+        return few_shot_spec(self.kind, self.way, self.train_way)
 
     def build(self) -> TaskSplits:
         """Builds the tasks of the three splits.
@@ -56,15 +58,19 @@ class GlyphsConfig(AbstractTaskConfig):
         Raises:
             UserError: a size is not above 0, or the jitter is out of range.
         """
-        train, validation, test = (GlyphsTask(self, split) for split in SPLITS)
+        of_training = replace(self, way=self.train_way or self.way)
+        train, validation, test = (GlyphsTask(of_training if s == "train" else self, s) for s in SPLITS)
         digest = draws_digest(reference_draws(), (float(self.jitter),))
         return TaskSplits(train, validation, test, "glyphs", "2**30 each", digest, SCHEME)
 
 
-def few_shot_spec(kind: str, way: int) -> TaskSpec:
+def few_shot_spec(kind: str, way: int, train_way: int | None) -> TaskSpec:
     """What few-shot tasks of 28×28 drawings have in common."""
     check_size("way", way)
-    return TaskSpec(kind, "few-shot", (SIZE, SIZE), Categorical(way), label=way, metrics=(ACCURACY,))
+    if train_way is not None:
+        check_size("train_way", train_way)
+    target = Categorical(way)
+    return TaskSpec(kind, "few-shot", (SIZE, SIZE), target, label=way, metrics=(ACCURACY,), train_way=train_way)
 
 
 def class_key(number: UInt32[Array, ""] | int) -> Key:

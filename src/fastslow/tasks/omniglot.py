@@ -37,6 +37,8 @@ class OmniglotConfig(AbstractTaskConfig):
     """Classes of an episode (N)."""
     shot: int = 1
     """Labelled examples of each class (S)."""
+    train_way: int | None = None
+    """Classes of a training episode, for learners that serve any number of classes; None: as many as in a test."""
     queries: int = 5
     """Queries of each class; they are drawings that the support set does not hold."""
     split: str = "omniglot_1200_423"
@@ -53,7 +55,7 @@ class OmniglotConfig(AbstractTaskConfig):
     @property
     def spec(self) -> TaskSpec:
         """What is known of the task before its data are loaded."""
-        return few_shot_spec(self.kind, self.way)
+        return few_shot_spec(self.kind, self.way, self.train_way)
 
     def build(self) -> TaskSplits:
         """Loads Omniglot and builds the tasks of the split.
@@ -68,11 +70,12 @@ class OmniglotConfig(AbstractTaskConfig):
         split = load_split(self.split)
         omniglot = load_omniglot(self.data)
 
-        def task(names: Sequence[str], warp: float = 0.0) -> OmniglotTask:
+        def task(names: Sequence[str], way: int, warp: float = 0.0) -> OmniglotTask:
             images = jnp.asarray(omniglot.select(names))
-            return OmniglotTask(images, self.way, self.shot, self.queries, self.rotations, warp)
+            return OmniglotTask(images, way, self.shot, self.queries, self.rotations, warp)
 
-        parts = task(split.train, self.warp), task(split.validation), task(split.test)
+        train = task(split.train, self.train_way or self.way, self.warp)
+        parts = train, task(split.validation, self.way), task(split.test, self.way)
         return TaskSplits(*parts, "omniglot", split.name, omniglot.sha256, "arrays-sha256")
 
 

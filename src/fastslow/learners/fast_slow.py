@@ -1,0 +1,244 @@
+"""Memory and fast weights together: inner steps read what a support set wrote, and change how it is written."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Num, PyTree
+
+from .._checks import check_choice, check_integer, check_real
+from .._typing import Key, Scalar
+from ..metrics import Metric
+from ..models.any_way import AnyWay, FastWeights
+from ..models.base import AbstractModelConfig
+from ..synthetic.logits import LogitPredictor
+from ..tasks.base import Examples, FewShotEpisode, TaskSpec
+from .base import (
+    AbstractLearnerConfig,
+    Adaptable,
+    Figures,
+    LearnerState,
+    Trainable,
+    initial_state,
+    norm,
+    outer_step,
+    value,
+)
+from .few_shot import (
+    ABSENT,
+    Statistics,
+    check_statistics,
+    class_figures,
+    columns,
+    embed_episodes,
+    over_batch,
+    statistics_alone,
+    track,
+)
+from .inner_loop import inner_loop, inner_rates
+from .structure import require
+
+Gradient = Literal["synthetic", "synthetic-alone", "true"]
+GRADIENTS: tuple[Gradient, ...] = ("synthetic", "synthetic-alone", "true")
+MOST_STEPS = 1000
+
+
+class Parameters(eqx.Module):
+    """All that the outer loop learns.
+
+    Attributes:
+        network: embedding, controllers, decoder's start.
+        predictor: of the gradient at the logits; `None` where it is the true one.
+        rates: inner learning rates by tensor, `[steps]` each, or `[steps, 1]` for all columns of the decoder.
+    """
+
+    network: AnyWay
+    predictor: LogitPredictor | None
+    rates: FastWeights
+
+
+class AdaptedNetwork(eqx.Module):
+    """A network that has met a support set.
+
+    Attributes:
+        network: as trained.
+        fast: its fast weights after the last inner step.
+        memory: what the support set wrote by them: a `LabelledSlots`.
+        present: which classes have an example.
+        statistics: what normalises its queries.
+    """
+
+    network: AnyWay
+    fast: FastWeights
+    memory: Any
+    present: Array
+    statistics: Any
+
+
+class FastSlowLearner(Trainable[FewShotEpisode], Adaptable):
+    """Writes a support set, takes inner steps on its items read from that memory, and writes it again.
+
+    In an inner step each item is read without its own slot, as a query will find none of its own. The gradient at the
+    logits is `p − y` plus the predictor's answer, or one of the two; it is pulled back through decoder, output
+    controller, read and write controller. The predictor is trained by the query loss alone, through the inner steps.
+
+    Attributes:
+        model: builds the network.
+        optimizer: of the outer loop.
+        config: steps, gradient.
+        spec: the task.
+    """
+
+    model: AbstractModelConfig = eqx.field(static=True)
+    optimizer: optax.GradientTransformation = eqx.field(static=True)
+    config: "FastSlowConfig" = eqx.field(static=True)
+    spec: TaskSpec = eqx.field(static=True)
+
+    @property
+    def monitor(self) -> Metric:
+        return self.spec.monitor
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return self.spec.metrics
+
+    def init(self, *, key: Key) -> LearnerState:
+        key_model, key_predictor = jax.random.split(key)
+        network, config = self.model.build(self.spec, key=key_model), self.config
+        predictor = (
+            None if config.gradient == "true" or not config.steps else LogitPredictor(config.hidden, key=key_predictor)
+        )
+        fast = FastWeights(network.controllers.output, network.controllers.write, network.start[None])
+        rates = inner_rates(fast, max(config.steps, 1), config.rate)
+        return initial_state(self.optimizer, Parameters(network, predictor, rates), network.embed.neutral())
+
+    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
+        def loss_of(params: Parameters) -> tuple[Scalar, tuple[Figures, Any]]:
+            figures, used = self._measured(params, None, episodes)
+            figures = over_batch(figures)
+            return value(figures["loss"]), (figures, used)
+
+        gradients, (figures, used) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
+        after = outer_step(self.optimizer, state, gradients, track(state.model_state, used))
+        return after, {**figures, "gradient_norm": norm(gradients)}
+
+    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
+        return self._measured(state.params, state.model_state, episodes)[0]
+
+    def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> AdaptedNetwork:
+        """Learns one support set.
+
+        Raises:
+            UserError: statistics of whole episodes, which need the queries beside the support set.
+        """
+        given = statistics_alone(self.config.statistics, state.model_state)
+        features, used = state.params.network.embed(support.inputs, given)
+        return self._adapted(state.params, features, support.labels, used)
+
+    def predict(self, adapted: AdaptedNetwork, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
+        """Log-probabilities; a class without an example has probability 0."""
+        features, _ = adapted.network.embed(inputs, adapted.statistics)
+        return jax.nn.log_softmax(_answers(adapted, features))[:, : self.spec.label]
+
+    def _adapted(
+        self, params: Parameters, features: Array, labels: Int[Array, " support"], statistics: Any
+    ) -> AdaptedNetwork:
+        network, classes = params.network, columns(labels, self.spec)
+        queries = network.queries(features)
+        present = jnp.any(labels[:, None] == jnp.arange(classes), axis=0)
+        fast = network.fast_weights(queries, labels, classes)
+        if self.config.steps:
+            gradient = partial(self._gradient, params, queries, labels, present)
+            fast, _ = inner_loop(gradient, fast, params.rates, unroll=True)
+        return AdaptedNetwork(network, fast, network.written(fast, queries, labels), present, statistics)
+
+    def _gradient(
+        self, params: Parameters, queries: Array, labels: Array, present: Array, fast: FastWeights
+    ) -> tuple[PyTree, None]:
+        """What an inner step follows, a mean over the support set."""
+        network, count = params.network, labels.shape[0]
+
+        def logits(fast: FastWeights) -> tuple[Array, Array]:
+            memory = network.written(fast, queries, labels)
+            each = lambda query, item: network.answer(fast, memory, query, item)
+            found, log_vote = jax.vmap(each)(queries, jnp.arange(count))
+            return found, log_vote
+
+        found, pull, log_vote = jax.vjp(logits, fast, has_aux=True)
+        found = jnp.where(present, found, ABSENT)
+        y = jax.nn.one_hot(labels, found.shape[1], dtype=found.dtype)
+        at_logits = jax.nn.softmax(found) - y
+        if params.predictor is not None:
+            predicted = jax.vmap(params.predictor, (0, 0, 0, None))(found, y, log_vote, present)
+            at_logits = predicted + (0 if self.config.gradient == "synthetic-alone" else at_logits)
+        return pull(at_logits / count)[0], None
+
+    def _measured(self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
+        support, query, used = embed_episodes(params.network.embed, model_state, episodes, self.config.statistics)
+
+        def outputs(features: Array, labels: Array, query: Array) -> Array:
+            return _answers(self._adapted(params, features, labels, None), query)
+
+        found = jax.vmap(outputs)(support, episodes.support.labels, query)
+        return class_figures(found, episodes.query.labels), used
+
+
+def _answers(adapted: AdaptedNetwork, features: Float[Array, "query features"]) -> Float[Array, "query classes"]:
+    """Logits of queries; `ABSENT` for a class without an example."""
+    each = lambda query: adapted.network.answer(adapted.fast, adapted.memory, query)[0]
+    return jnp.where(adapted.present, jax.vmap(each)(adapted.network.queries(features)), ABSENT)
+
+
+@dataclass(frozen=True)
+class FastSlowConfig(AbstractLearnerConfig):
+    """A memory of the support set, and inner steps that read it."""
+
+    steps: int = 2
+    """Inner steps; 0: the memory alone."""
+    gradient: Gradient = "synthetic"
+    """What an inner step follows at the logits. synthetic: p − y plus the predictor's answer; synthetic-alone: that
+    answer; true: p − y."""
+    rate: float = 0.1
+    """Inner learning rate before training; each tensor and each step then learns its own."""
+    hidden: int = 32
+    """Units of each hidden layer of the predictor."""
+    statistics: Statistics = "running"
+    """What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the
+    support set; episode: those of support and queries together, which is transductive."""
+    kind: Literal["fast-slow"] = "fast-slow"
+    """A memory of the support set, and inner steps that read it."""
+
+    @property
+    def facts(self) -> dict[str, str | int | float | bool]:
+        transductive = self.statistics == "episode"
+        return {
+            "protocol": self.kind,
+            "gradient": self.gradient,
+            "inner steps": self.steps,
+            "transductive": transductive,
+        }
+
+    def build(
+        self, model: AbstractModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int
+    ) -> FastSlowLearner:
+        """Builds the learner.
+
+        Raises:
+            UserError: a number or choice that does not exist, a task without support sets, or a model without a memory.
+        """
+        del batch
+        check_integer("steps", self.steps, least=0, most=MOST_STEPS, reason="each step is written into the program")
+        check_choice("gradient", self.gradient, GRADIENTS)
+        check_real("rate", self.rate)
+        check_integer("hidden", self.hidden, most=2**16, reason="larger layers do not fit")
+        check_statistics(self.statistics)
+        spec.require("few-shot", self.kind, any_way=True)
+        require(model, spec, f"learner {self.kind}", "embed", "fast_weights", "written")
+        return FastSlowLearner(model, optimizer, self, spec)
+
+
+__all__ = ["AdaptedNetwork", "FastSlowConfig", "FastSlowLearner"]

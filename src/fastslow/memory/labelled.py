@@ -1,0 +1,92 @@
+"""Slots that hold a key, a value and a label: filled by a support set at once, read by cosine with a vote."""
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .._typing import Scalar
+from .addressing import cosine
+
+Keep = Literal["least-used", "class-balanced"]
+KEEP: tuple[Keep, ...] = ("least-used", "class-balanced")
+FLOOR = 1e-4
+"""Least vote of a class, so that its logarithm is finite where no slot holds the class."""
+
+
+class LabelledSlots(eqx.Module):
+    """A memory after a support set was written.
+
+    Attributes:
+        keys: of each slot.
+        values: of each slot.
+        labels: class of each slot, `0 … classes - 1`.
+        items: which support item each slot holds.
+    """
+
+    keys: Float[Array, "slots width"]
+    values: Float[Array, "slots width"]
+    labels: Int[Array, " slots"]
+    items: Int[Array, " slots"]
+
+
+def kept_items(labels: Int[Array, " items"], slots: int, keep: Keep) -> Int[Array, " kept"]:
+    """Which items of a support set a memory holds after they were written one after the other.
+
+    Nothing is read while a support set is written, so that the least-used slot is the oldest: the last items stay.
+    Class-balanced eviction takes the oldest item of the class that holds most slots: of each class its last items stay,
+    of all classes as nearly as many.
+
+    Args:
+        labels: of the items, in the order of writing.
+        slots: l, slots of the memory.
+        keep: what is evicted where slots are missing.
+
+    Returns:
+        Numbers of the items; all where there are slots enough.
+    """
+    count = labels.shape[0]
+    if slots >= count:
+        return jnp.arange(count)
+    if keep == "least-used":
+        return jnp.arange(count - slots, count)
+    later = jnp.triu(labels[:, None] == labels[None, :], k=1)
+    # the number of later items of the same class comes first, then recency
+    order = jnp.argsort(jnp.sum(later, axis=1) * count - jnp.arange(count))
+    return order[:slots]
+
+
+def read(
+    slots: LabelledSlots,
+    query: Float[Array, " width"],
+    temperature: Scalar,
+    classes: int,
+    without: Int[Array, ""] | None = None,
+) -> tuple[Float[Array, " width"], Float[Array, " classes"]]:
+    """Reads a memory by cosine similarity.
+
+    Args:
+        slots: the memory; one without slots gives zeros and the least vote.
+        query: `q`.
+        temperature: factor on the cosine before the softmax.
+        classes: width of the vote.
+        without: a support item whose own slot is not read.
+
+    Returns:
+        The content, `Σ_i a_i v_i`, and `log Σ_i a_i [label_i = j]` of each class `j`, at least `log FLOOR`.
+    """
+    if slots.keys.shape[0] == 0:
+        return jnp.zeros_like(query), jnp.full(classes, jnp.log(FLOOR), query.dtype)
+    scores = temperature * cosine(slots.keys, query)
+    # a finite number, as the only slot may be the one that is not read
+    scores = scores if without is None else jnp.where(slots.items == without, -1e9, scores)
+    attention = jax.nn.softmax(scores)
+    if without is not None:
+        attention = jnp.where(slots.items == without, 0.0, attention)
+    vote = attention @ jax.nn.one_hot(slots.labels, classes, dtype=query.dtype)
+    return attention @ slots.values, jnp.log(vote + FLOOR)
+
+
+__all__ = ["FLOOR", "KEEP", "Keep", "LabelledSlots", "kept_items", "read"]

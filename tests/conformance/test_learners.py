@@ -19,6 +19,7 @@ from fastslow.cells.lstm import LSTMConfig
 from fastslow.cells.mann import MANNConfig
 from fastslow.learners.autoencoder import ReconstructionConfig
 from fastslow.learners.base import AbstractLearnerConfig, Adaptable, LearnerState, Trainable
+from fastslow.learners.fast_slow import FastSlowConfig
 from fastslow.learners.fine_tune import FineTuneConfig
 from fastslow.learners.in_context import InContextConfig
 from fastslow.learners.maml import MAMLConfig
@@ -26,6 +27,7 @@ from fastslow.learners.prototypes import PrototypesConfig
 from fastslow.learners.supervised import SupervisedConfig
 from fastslow.memory.least_used import LeastUsedConfig
 from fastslow.metrics import ACCURACY, Axis
+from fastslow.models.any_way import AnyWayConfig
 from fastslow.models.autoencoder import AutoencoderConfig
 from fastslow.models.base import AbstractModelConfig
 from fastslow.models.classifier import ClassifierConfig
@@ -85,6 +87,8 @@ LEARNERS = {
     "prototypes": Row(PrototypesConfig(), EmbedderConfig(CONV), *MARKS),
     "maml": Row(MAMLConfig(steps=2, statistics="support"), ClassifierConfig(CONV), *MARKS),
     "maml-first-order": Row(MAMLConfig(steps=2, order="first", statistics="support"), ClassifierConfig(CONV), *MARKS),
+    "fast-slow": Row(FastSlowConfig(steps=1, hidden=5), AnyWayConfig(CONV, 4, slots=2), *MARKS),
+    "fast-slow-memory": Row(FastSlowConfig(steps=0), AnyWayConfig(CONV, 4), *MARKS),
     "supervised": Row(SupervisedConfig(), PIXELS, STREAMS, streams),
     "supervised-persistent": Row(SupervisedConfig(persistent=True), PIXELS, STREAMS, streams),
     "supervised-numbers": Row(

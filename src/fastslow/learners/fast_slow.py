@@ -149,7 +149,7 @@ class FastSlowLearner(Trainable[FewShotEpisode], Adaptable):
     ) -> AdaptedNetwork:
         network, classes = params.network, columns(labels, self.spec)
         queries = network.queries(features)
-        present = jnp.any(labels[:, None] == jnp.arange(classes), axis=0)
+        present = jnp.any(labels[:, None] == jnp.arange(classes)[None], axis=0)
         fast = network.fast_weights(queries, labels, classes)
         if self.config.steps:
             gradient = partial(self._gradient, params, queries, labels, present)

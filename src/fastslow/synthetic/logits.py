@@ -52,7 +52,7 @@ class LogitPredictor(eqx.Module):
             log_vote: the memory's vote for each class.
             present: which classes the support set has.
         """
-        count = jnp.sum(present)
+        count = jnp.sum(present.astype(logits.dtype))
         p = jax.nn.softmax(logits)
         finite = jnp.where(present, logits, 0.0)
         centred = finite - jnp.sum(finite) / count

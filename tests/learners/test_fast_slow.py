@@ -1,0 +1,161 @@
+"""Memory and inner steps together: against a naive twin, for any number of classes, and through a configuration."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.cells.tiny import as_users_come
+from tests.learners.tiny import CONV, SPEC, WAY, Marks, episodes
+from tests.reference import any_way as twin
+
+import fastslow as fs
+from fastslow.learners.fast_slow import FastSlowConfig
+from fastslow.models.any_way import AnyWayConfig, label_codes
+
+KEY = jax.random.key(3)
+WIDTH = 4
+MODEL = AnyWayConfig(CONV, width=WIDTH)
+ADAM = fs.AdamConfig(learning_rate=2e-2).build(1000)
+
+
+def built(model: AnyWayConfig = MODEL, **choices: Any) -> fs.Trainable:
+    return FastSlowConfig(hidden=5, **choices).build(model, SPEC, ADAM, batch=2)
+
+
+def controller(lstm: Any) -> dict[str, np.ndarray]:
+    return {"in": np.array(lstm.input_weight), "bias": np.array(lstm.bias)}
+
+
+def flat(fast: dict[str, Any]) -> list[np.ndarray]:
+    return [fast["output"]["in"], fast["output"]["bias"], fast["write"]["in"], fast["write"]["bias"], fast["decoder"]]
+
+
+def adapted_by_hand(params: Any, features: np.ndarray, labels: np.ndarray, model: AnyWayConfig, gradient: str) -> Any:
+    """Inner steps whose gradient at the weights comes from finite differences of the logits."""
+    network, classes = params.network, len(labels)
+    net = {"temperature": float(np.exp(network.log_temperature)), "gain": float(network.gain)}
+    codes = np.asarray(label_codes(jnp.arange(classes), WIDTH, jnp.float64))
+    reader = controller(network.controllers.input)
+    queries = [twin.lstm(reader, x) for x in features]
+    fast = {"output": controller(network.controllers.output), "write": controller(network.controllers.write)}
+    balanced = model.keep == "class-balanced"
+    columns = np.tile(np.asarray(network.start), (classes, 1))
+    for j in range(classes):
+        values = [v for _, v, y, _ in twin.written(fast, queries, labels, codes, model.slots, balanced) if y == j]
+        if values and network.from_values is not None:
+            columns[j] += np.asarray(network.from_values) @ np.mean(values, axis=0)
+    fast["decoder"] = columns
+    present = np.isin(np.arange(classes), labels)
+    layers = [(np.asarray(m.weight), np.asarray(m.bias)) for m in params.predictor.layers] if params.predictor else None
+    rates = [np.asarray(r) for r in jax.tree.leaves((params.rates.output, params.rates.write, params.rates.decoder))]
+    rates = [rates[0], rates[2], rates[3], rates[5], rates[6]]  # a fresh state is zero: its weights have no gradient
+    for step in range(len(rates[0])):
+        given = (queries, labels, codes, classes, model.slots, balanced)
+        logits, votes = twin.support_logits(net, fast, *given)
+        at_logits = np.zeros_like(logits)
+        for i, label in enumerate(labels):
+            if gradient != "synthetic-alone":
+                at_logits[i] += twin.softmax(logits[i], present) - np.eye(classes)[label]
+            if layers is not None:
+                at_logits[i] += twin.predicted(layers, logits[i], label, votes[i], present)
+        at_logits /= len(labels)
+        slopes = []
+        for array in flat(fast):
+            slope = np.zeros_like(array)
+            for place in np.ndindex(array.shape):
+                sides = []
+                for sign in (1, -1):
+                    array[place] += sign * 1e-5
+                    sides.append(np.sum(at_logits * twin.support_logits(net, fast, *given)[0]))
+                    array[place] -= sign * 1e-5
+                slope[place] = (sides[0] - sides[1]) / 2e-5
+            slopes.append(slope)
+        for array, slope, rate in zip(flat(fast), slopes, rates, strict=True):
+            array -= rate[step] * slope
+    memory = twin.written(fast, queries, labels, codes, model.slots, balanced)
+    return lambda x: twin.answer(net, fast, memory, twin.lstm(reader, x), classes)[0], present
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(
+    ("model", "gradient"),
+    [
+        (MODEL, "synthetic"),
+        (replace(MODEL, slots=2), "synthetic-alone"),
+        (replace(MODEL, slots=2, keep="least-used", start="alike"), "true"),
+        (replace(MODEL, slots=0), "synthetic"),
+    ],
+    ids=["both", "two slots", "true, last two", "no memory"],
+)
+def test_two_inner_steps_agree_with_a_naive_twin(model: AnyWayConfig, gradient: str) -> None:
+    learner = built(model, steps=2, gradient=gradient, rate=0.5, statistics="support")
+    state = learner.init(key=KEY)
+    support = Marks(shot=2).sample(KEY, jnp.asarray(0)).support
+    adapted = jax.jit(lambda state: learner.adapt(state, support, key=KEY))(state)
+    features, statistics = state.params.network.embed(support.inputs, None)
+    answer, present = adapted_by_hand(state.params, np.asarray(features), np.asarray(support.labels), model, gradient)
+    queries = episodes(1, 5).query.inputs[0]
+    found = learner.predict(adapted, queries)
+    asked, _ = state.params.network.embed(queries, statistics)
+    for row, x in zip(np.asarray(found), np.asarray(asked), strict=True):
+        p = twin.softmax(answer(x), present)
+        # central differences are right to about 1e-9, twice
+        np.testing.assert_allclose(np.exp(row), p[:WAY], rtol=0, atol=1e-7)
+
+
+@pytest.mark.usefixtures("double")
+def test_the_answer_follows_a_permutation_of_the_classes_but_for_their_codes() -> None:
+    learner = built(replace(MODEL, slots=0), steps=2, rate=0.5, statistics="support")
+    state = learner.init(key=KEY)
+    episode = Marks(shot=2).sample(KEY, jnp.asarray(0))
+    turn = jnp.asarray([2, 0, 1])
+    answer = jax.jit(lambda s: learner.predict(learner.adapt(state, s, key=KEY), episode.query.inputs))
+    turned = eqx.tree_at(lambda s: s.labels, episode.support, turn[episode.support.labels])
+    np.testing.assert_allclose(answer(turned)[:, turn], answer(episode.support), rtol=1e-9)
+
+
+def test_training_episodes_may_have_more_classes(tmp_path: Path) -> None:
+    task = fs.GlyphsConfig(way=3, train_way=5, shot=2, queries=1)
+    training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
+    model = AnyWayConfig(fs.ConvConfig(features=6, channels=2), width=WIDTH, slots=4)
+    config = fs.Config(task, model, FastSlowConfig(steps=1, hidden=4), training=training)
+    (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
+    assert row.facts["inner steps"] == 1
+    assert row.chance == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="train_way: got 5"):
+        fs.Config(task).build()
+
+
+def test_a_class_without_an_example_has_no_probability() -> None:
+    learner = built(steps=1, statistics="support")
+    state = learner.init(key=KEY)
+    support = Marks(shot=1).sample(KEY, jnp.asarray(0)).support
+    two = jax.tree.map(lambda leaf: leaf[support.labels.argsort()][:2], support)
+    found = np.exp(learner.predict(learner.adapt(state, two, key=KEY), support.inputs))
+    assert found.shape == (WAY, WAY)
+    assert (found[:, 2] == 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"steps": -1}, "steps: got -1"),
+        ({"gradient": "both"}, "gradient: got 'both', expected one of synthetic"),
+        ({"rate": 0.0}, "rate: got 0.0"),
+        ({"statistics": "batch"}, "statistics: got 'batch'"),
+    ],
+)
+def test_choices_that_there_are_not_are_refused(choices: dict[str, Any], sentence: str) -> None:
+    with as_users_come(), pytest.raises(ValueError, match=sentence):
+        built(**choices)
+
+
+def test_a_network_without_labelled_slots_is_refused() -> None:
+    with pytest.raises(ValueError, match="fast_weights"):
+        FastSlowConfig().build(fs.NetworkConfig(CONV), SPEC, ADAM, batch=1)

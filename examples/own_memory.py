@@ -1,13 +1,14 @@
 """Your own memory: one row that is blended with what is written, in an NMN of fastslow."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 import fastslow as fs
-from fastslow.memory.slots import AbstractSlotsConfig, Reading, SlotsState
+from fastslow.memory.slots import Reading, SlotsState
 
 
 class Blend(fs.AbstractSlots):
@@ -29,10 +30,10 @@ class Blend(fs.AbstractSlots):
 
 
 @dataclass(frozen=True)
-class BlendConfig(AbstractSlotsConfig):
+class BlendConfig(fs.AbstractSlotsConfig):
     """What the settings of a cell hold in place of another memory."""
 
-    kind: str = "blend"
+    kind: Literal["blend"] = "blend"
 
     def build(self, width, *, key):
         return Blend(logit=jnp.zeros(()), width=width)

@@ -14,7 +14,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the top down. A layer may import itself and those below it; layers that share a line may not import each other.
 LAYERS: list[set[str]] = [
-    {"estimators", "cli", "app"},
+    {"estimators", "cli"},
     {"papers"},
     {"zoo"},
     {"results"},
@@ -26,13 +26,13 @@ LAYERS: list[set[str]] = [
     {"synthetic"},
     {"optim"},
     {"models"},
-    {"tasks", "envs"},
+    {"tasks"},
     {"cells"},
     {"memory"},
     {"datasets"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-SHELLS = {"cli", "app"}
+SHELLS = {"cli"}
 # Files beside the folders; they are open to all layers.
 OPEN = {"metrics", "_checks", "_typing"}
 BELOW_PAPERS = {name for name, level in LEVEL.items() if level > LEVEL["papers"]}

@@ -45,6 +45,13 @@ def test_python_blocks_are_run_or_say_why_not() -> None:
     assert odd == []
 
 
+def test_paths_in_documents_lead_somewhere() -> None:
+    path = re.compile(r"`((?:src|tests|docs|examples|scripts|benchmarks)/[\w./-]+)`")
+    named = {found for document in DOCUMENTS for found in path.findall(document.read_text(encoding="utf-8"))}
+    assert named
+    assert sorted(found for found in named if not (ROOT / found).exists()) == []
+
+
 def test_readme_shows_code_that_is_run() -> None:
     infos = [info for _, info, _ in blocks((ROOT / "README.md").read_text(encoding="utf-8"))]
     assert "python" in infos

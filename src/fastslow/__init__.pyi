@@ -25,11 +25,13 @@ from .learners.in_context import InContextConfig as InContextConfig
 from .learners.inner_loop import inner_loop as inner_loop
 from .learners.supervised import SupervisedConfig as SupervisedConfig
 from .memory.base import AbstractMemory as AbstractMemory
+from .memory.base import AbstractMemoryConfig as AbstractMemoryConfig
 from .memory.least_used import LeastUsed as LeastUsed
 from .memory.least_used import LeastUsedConfig as LeastUsedConfig
 from .memory.ntm import NTMConfig as NTMConfig
 from .memory.ntm import NTMMemory as NTMMemory
 from .memory.slots import AbstractSlots as AbstractSlots
+from .memory.slots import AbstractSlotsConfig as AbstractSlotsConfig
 from .memory.slots import KeyValueSlots as KeyValueSlots
 from .memory.slots import KeyValueSlotsConfig as KeyValueSlotsConfig
 from .memory.slots import SoftSlots as SoftSlots

@@ -207,6 +207,47 @@ def test_the_backward_pass_uses_the_states_that_it_has_recovered() -> None:
     assert not eqx.tree_equal(right[1][1], wrong[1][1], rtol=1e-2, atol=1e-2)
 
 
+class PassState(eqx.Module):
+    """Attributes: `hidden`; `held`, an array of the cell as it is."""
+
+    hidden: jax.Array
+    held: jax.Array
+
+
+class PassCell(AbstractReversibleCell[PassState, PassState]):
+    """Its step computes nothing with an array that it is trained by: it hands it on."""
+
+    base: jax.Array
+
+    @property
+    def out_size(self):
+        return 2
+
+    def init_state(self):
+        return PassState(jnp.zeros(2), jnp.zeros(2))
+
+    def project(self, x):
+        return x[:2]
+
+    def maps(self):
+        return {}
+
+    def step(self, state, projected, operations):
+        after = PassState(projected + jnp.tanh(state.held), self.base)
+        return after, after.hidden, state
+
+    def inverse(self, after, residuals):
+        return residuals
+
+
+def test_an_array_that_passes_through_a_step_has_its_gradient() -> None:
+    cell, xs = PassCell(jnp.asarray([0.5, -0.3])), inputs()
+    states = repeated(cell.init_state())
+    one, other = (values_and_gradients(run, cell, states, xs) for run in (reversible, plain))
+    assert agree(one, other, TERMS)
+    assert (one[1][0].base != 0).all()
+
+
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_the_rows_of_each_step_are_kept_with_resets_alone(switch: str) -> None:
     """Autodiff of a plain scan keeps all memories; inverting the steps saves that."""

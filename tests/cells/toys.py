@@ -149,6 +149,44 @@ def added_rows() -> AddedRows:
     return AddedRows(normal(5, 3, seed=7), jnp.asarray(1.5))
 
 
+class RingState(eqx.Module):
+    """Attributes: `rows`; `place`, the row that is written next."""
+
+    rows: jax.Array
+    place: jax.Array
+
+
+class Ring(AbstractMemory[RingState, jax.Array]):
+    """Writes a vector over the oldest row, and reads by products; its state holds an integer.
+
+    Attributes:
+        slots: rows.
+        width: columns.
+        heads: one.
+    """
+
+    slots: int = eqx.field(static=True)
+    width: int = eqx.field(static=True)
+    heads: int = eqx.field(static=True, default=1)
+
+    @property
+    def interface_size(self):
+        return 2 * self.width
+
+    def init_state(self):
+        return RingState(jnp.zeros((self.slots, self.width)), jnp.zeros((), jnp.int32))
+
+    def access(self, state, interface):
+        vector, key = interface[: self.width], interface[self.width :]
+        place = state.place % self.slots
+        rows = state.rows.at[place].set(jnp.tanh(vector))
+        return RingState(rows, state.place + 1), (jax.nn.softmax(rows @ key) @ rows)[None], state.rows[place]
+
+    def inverse(self, after, residuals):
+        place = (after.place - 1) % self.slots
+        return RingState(after.rows.at[place].set(residuals), after.place - 1)
+
+
 def tally(values: Any) -> jax.Array:
     """One number to which every number of every array contributes in its own measure."""
     leaves = [leaf for leaf in jax.tree.leaves(values) if eqx.is_inexact_array(leaf)]

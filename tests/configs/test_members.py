@@ -18,7 +18,7 @@ from fastslow.cells.feedforward import FeedForwardConfig
 from fastslow.cells.lstm import LSTMConfig
 from fastslow.cells.mann import MANNConfig
 from fastslow.configs.config import Config, read_config
-from fastslow.configs.json import to_json
+from fastslow.configs.json import _by_kind, to_json
 from fastslow.configs.members import CELLS, LEARNERS, MODELS, TASKS
 from fastslow.configs.presets import PRESETS
 from fastslow.configs.run import train
@@ -237,3 +237,12 @@ def test_a_cell_of_ones_own_fits_into_the_librarys_model() -> None:
     learner = config.build()
     state = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
     assert state.params.head.linear.weight.shape == (5, 3)
+
+
+def test_a_member_whose_kind_is_no_literal_is_refused_where_it_is_registered() -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        kind: str = "odd"
+
+    with pytest.raises(TypeError, match="Odd: kind is of type"):
+        _by_kind((Odd,))

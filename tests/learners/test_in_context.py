@@ -1,6 +1,8 @@
 """In-context learning: what a cell reads, and the outer gradients of each regime put together by hand."""
 
+from dataclasses import dataclass
 from functools import cache, partial
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -8,13 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tests.learners.tiny import FEATURES, LSTM, MANN, SPEC, WAY, episodes, learner, nmn
+from tests.learners.tiny import CONV, FEATURES, LSTM, MANN, SPEC, WAY, WIDTH, episodes, learner, nmn
 from tests.reference.rounding import rounding
 
 from fastslow.cells.context import ContextAndQueries
+from fastslow.cells.lstm import LSTM as LSTMCell
+from fastslow.cells.lstm import LSTMConfig
+from fastslow.cells.nmn import NMN, NMNConfig
 from fastslow.learners.base import LearnerState
 from fastslow.learners.in_context import InContextConfig, InContextLearner, Parameters, answer, read
-from fastslow.models.network import Network
+from fastslow.models.network import Network, NetworkConfig
 from fastslow.optim.config import AdamConfig
 from fastslow.synthetic.local import local_gradients
 from fastslow.synthetic.perturbations import traced_walk
@@ -192,3 +197,62 @@ def test_a_step_of_its_own_is_as_large_as_alpha_says(start: LearnerState, gradie
         jax.tree.leaves(start.params.network.cell.controllers), jax.tree.leaves(moved["summed", 20.0]), strict=True
     ):
         assert np.abs(after - before).max() <= 1e-2 * (1 + ROUNDING)
+
+
+class Own(LSTMCell):
+    """An LSTM with a loss of its own."""
+
+    def own_loss(self, state):
+        return jnp.sum(state.cell**2)
+
+
+@dataclass(frozen=True)
+class OwnConfig(LSTMConfig):
+    kind: Literal["own"] = "own"
+
+    def build(self, features, label, *, key):
+        return Own(features + label, self.hidden, key=key)
+
+
+def test_a_loss_of_the_cell_is_added() -> None:
+    model = NetworkConfig(CONV, OwnConfig(WIDTH))
+    one, given = learner(InContextConfig(), model, optax.sgd(1.0)), episodes(BATCH, 7)
+    state = one.init(key=KEY)
+
+    def loss(network: Network, with_own: float) -> jax.Array:
+        inputs = jnp.concatenate([given.support.inputs, given.query.inputs], axis=1)
+        features, _ = network.embed(inputs.reshape(-1, *inputs.shape[2:]), None)
+        features = features.reshape(BATCH, inputs.shape[1], -1)
+        support = given.support.labels.shape[1]
+        total = jnp.zeros(())
+        for i in range(BATCH):
+            after = read(network, features[i, :support], jnp.eye(WAY)[given.support.labels[i]])
+            outputs = answer(network, after, features[i, support:])
+            nll = jax.vmap(network.head.nll)(outputs, given.query.labels[i])
+            total = total + jnp.mean(nll) / BATCH + with_own * jnp.sum(after.cell**2) / BATCH
+        return total
+
+    after, _ = UPDATE(one, state, given)
+    for scale, same in ((1.0, True), (0.0, False)):
+        slope = jax.jit(jax.grad(lambda network, scale=scale: loss(network, scale)))(state.params.network)
+        moved = state.params.network.cell.hidden_weight - after.params.network.cell.hidden_weight
+        assert np.allclose(moved, slope.cell.hidden_weight, rtol=1e-9, atol=1e-12) == same
+
+
+def test_synthetic_gradients_refuse_a_cell_with_a_loss_of_its_own() -> None:
+    class OwnNMN(NMN):
+        def own_loss(self, state):
+            return jnp.zeros(())
+
+    config = NMNConfig(WIDTH, label_input="write")
+    cell = config.build(FEATURES, WAY, key=KEY)
+    own = OwnNMN(cell.controllers, cell.memory, features=FEATURES, labels=WAY, label_input="write")
+
+    @dataclass(frozen=True)
+    class OwnNMNConfig(NMNConfig):
+        def build(self, features, label, *, key):
+            return own
+
+    model = NetworkConfig(CONV, OwnNMNConfig(WIDTH, label_input="write"))
+    with pytest.raises(ValueError, match="a cell without a loss of its own"):
+        learner(InContextConfig(FeedbackConfig("both", regression=1.0)), model)

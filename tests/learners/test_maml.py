@@ -104,3 +104,15 @@ def test_adapting_alone_needs_statistics_of_the_support_set(episodes: fs.FewShot
 def test_an_embedding_alone_is_refused() -> None:
     with pytest.raises(ValueError, match="items"):
         MAMLConfig().build(fs.EmbedderConfig(), TASK.spec, fs.AdamConfig().build(1), batch=1)
+
+
+def test_scale_and_shift_of_normalisation_are_not_adapted(episodes: fs.FewShotEpisode) -> None:
+    model = fs.ClassifierConfig(embed=fs.ConvConfig(features=4, channels=2))
+    learner = MAMLConfig(steps=2, statistics="support").build(model, TASK.spec, fs.AdamConfig().build(10), batch=2)
+    state = learner.init(key=KEY)
+    support = jax.tree.map(lambda leaf: leaf[0], episodes.support)
+    adapted = jax.jit(lambda s: learner.adapt(s, support, key=KEY).model)(state)
+    for before, after in zip(state.params.embed.blocks, adapted.embed.blocks, strict=True):
+        np.testing.assert_array_equal(after.scale, before.scale)
+        np.testing.assert_array_equal(after.shift, before.shift)
+        assert not np.array_equal(after.kernel, before.kernel)

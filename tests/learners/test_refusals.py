@@ -17,12 +17,14 @@ from fastslow.learners.supervised import SupervisedConfig
 from fastslow.models.autoencoder import AutoencoderConfig
 from fastslow.models.classifier import ClassifierConfig
 from fastslow.models.embedder import EmbedderConfig
+from fastslow.models.flatten import FlattenConfig
 from fastslow.synthetic.regimes import FeedbackConfig
 
 STREAMS = replace(SPEC, kind="streams", episode="sequence")
 PADDED = replace(STREAMS, padded=True)
 BOTH = FeedbackConfig("both", regression=1.0)
 THROUGH = replace(BOTH, reach="through")
+FLAT_MANN = replace(MANN, embed=FlattenConfig())
 META, TRUE = FeedbackConfig("meta"), FeedbackConfig()
 WRITE = nmn("write", "key-value")
 
@@ -41,7 +43,7 @@ def build(config, model, spec=SPEC) -> None:
         (FineTuneConfig(META, query_memory="post-support"), WRITE, SPEC),
         (FineTuneConfig(META, support_order="stream"), WRITE, SPEC),
         *((SupervisedConfig(), model, STREAMS) for model in (WRITE, nmn(), MANN, LSTM, FEED_FORWARD)),
-        (SupervisedConfig(), MANN, PADDED),
+        (SupervisedConfig(), FLAT_MANN, PADDED),
         *((SupervisedConfig(persistent=True), model, STREAMS) for model in (MANN, nmn())),
         (ReconstructionConfig(), AutoencoderConfig(), STREAMS),
     ],
@@ -80,7 +82,13 @@ with as_users_come():
         (FineTuneConfig(TRUE), MANN, SPEC, "cell: got 'MANN', expected a cell with controllers, .* learner fine-tune"),
         (InContextConfig(BOTH), MANN, SPEC, "cell: got 'MANN', expected a cell with controllers, .* for regime both"),
         (SupervisedConfig(persistent=True), LSTM, STREAMS, "persistent: got True, .* LSTM has no memory to keep"),
-        (SupervisedConfig(persistent=True), MANN, PADDED, "persistent: got True, expected False where .* are padded"),
+        (SupervisedConfig(), MANN, PADDED, "embed: got .*one without batch normalisation, such as flatten"),
+        (
+            SupervisedConfig(persistent=True),
+            FLAT_MANN,
+            PADDED,
+            "persistent: got True, expected False where .* are padded",
+        ),
         # models
         (
             InContextConfig(TRUE),

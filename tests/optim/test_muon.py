@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from tests.reference.optimizers import orthogonal
 
 from fastslow.cells.lstm import LSTM
+from fastslow.learners.inner_loop import inner_rates
+from fastslow.models.conv import ConvBlock
 from fastslow.optim.config import MuonConfig
 from fastslow.optim.schedules import ConstantConfig
 
@@ -76,6 +79,25 @@ def test_kernels_of_a_convolution_are_matrices_of_outputs_by_the_rest(double: No
     gradient = np.random.default_rng(2).normal(size=(4, 2, 3, 3))
     found = first_step(jnp.zeros(gradient.shape), jnp.asarray(gradient))
     np.testing.assert_allclose(np.reshape(found, (4, 18)), -step(gradient.reshape(4, 18)), rtol=1e-6)
+
+
+def test_outputs_may_be_another_axis_than_the_first(double: None) -> None:
+    block = ConvBlock(2, 4, key=jax.random.key(0))
+    gradient = np.random.default_rng(3).normal(size=(3, 3, 2, 4))
+    zeros = jax.tree.map(jnp.zeros_like, block)
+    found = first_step({"of": zeros}, {"of": eqx.tree_at(lambda b: b.kernel, zeros, jnp.asarray(gradient))})["of"]
+    np.testing.assert_allclose(np.reshape(found.kernel, (18, 4)).T, -step(gradient.reshape(18, 4).T), rtol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 5])
+def test_numbers_in_the_places_of_weights_are_no_matrices(steps: int, double: None) -> None:
+    """Inner learning rates stand in a tree shaped like the controllers."""
+    rates = inner_rates(LSTM(2, 3, key=jax.random.key(0)), steps, 0.1)
+    gradients = jax.tree.map(lambda leaf: jnp.arange(1.0, steps + 1), rates)
+    found = first_step(rates, gradients)
+    ahead = 1 + 0.9 * 0.1 / (1 - 0.9**2)
+    for leaf in jax.tree.leaves(found):
+        np.testing.assert_allclose(leaf, -RATE * ahead * np.ones(steps), rtol=1e-3)
 
 
 def test_a_linear_map_is_found() -> None:

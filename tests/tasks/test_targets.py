@@ -225,3 +225,12 @@ def test_gradients_are_finite_differences(target: AbstractTarget, expected: np.n
 def test_sizes_below_one_are_refused(build, why: str) -> None:
     with pytest.raises(UserError, match=why):
         build()
+
+
+def test_a_class_without_probability_counts_only_where_it_is_the_target() -> None:
+    logits = jnp.asarray([1.0, -jnp.inf, 2.0])
+    two = jnp.asarray([1.0, 2.0])
+    slope = jax.grad(CATEGORICAL.nll)(logits, jnp.eye(3)[0])
+    np.testing.assert_allclose(CATEGORICAL.nll(logits, jnp.eye(3)[0]), CATEGORICAL.nll(two, jnp.eye(2)[0]), rtol=1e-6)
+    np.testing.assert_allclose(slope[jnp.asarray([0, 2])], jax.grad(CATEGORICAL.nll)(two, jnp.eye(2)[0]), rtol=1e-6)
+    assert CATEGORICAL.nll(logits, jnp.eye(3)[1]) == np.inf

@@ -98,7 +98,8 @@ class MANN(AbstractReversibleCell[MANNState, MANNResiduals]):
 
     def init_state(self) -> MANNState:
         dtype = self.controller.bias.dtype
-        memory = jax.tree.map(lambda leaf: leaf.astype(dtype), self.memory.init_state())
+        cast = lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf
+        memory = jax.tree.map(cast, self.memory.init_state())
         read = jnp.zeros((self.memory.heads, self.memory.width), dtype)
         return MANNState(self.controller.init_state(), memory, read)
 

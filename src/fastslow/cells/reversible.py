@@ -130,6 +130,7 @@ def _read_in_a_step(static: Any, inputs: Inputs) -> Any:
     maps, projected = inputs.maps, jnp.zeros_like(inputs.projected, shape=inputs.projected.shape[1:])
     program = jax.make_jaxpr(step)(inputs.cell, inputs.state, projected).jaxpr
     read = {id(variable) for equation in program.eqns for variable in equation.invars}
+    read |= {id(variable) for variable in program.outvars}
     leaves, structure = jax.tree.flatten(inputs.cell)
     given = zip(leaves, program.invars[: len(leaves)], strict=True)
     return structure.unflatten([eqx.is_inexact_array(leaf) and id(variable) in read for leaf, variable in given])

@@ -2,8 +2,8 @@
 
 import operator
 from collections.abc import Mapping
-from functools import partial, reduce
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from functools import partial
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from cattrs import ClassValidationError, transform_error
 from cattrs.errors import ForbiddenExtraKeysError
@@ -15,9 +15,27 @@ from .members import MEMBERS
 T = TypeVar("T")
 
 
-def _one_of(union: Any, value: Any, _: Any) -> Any:
-    """Reads the member of an open union."""
-    return _converter.structure(value, union)
+def _one_of(members: Mapping[str, type], value: Any, _: Any) -> Any:
+    """Reads the member of an open union whose `kind` the value names."""
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if not isinstance(kind, str) or kind not in members:
+        raise ValueError(f"kind {shown(kind)}, expected one of {', '.join(members)}; see configs/members.py")
+    return _converter.structure(value, members[kind])
+
+
+def _by_kind(members: tuple[type, ...]) -> dict[str, type]:
+    """The members by the one value of their field `kind`.
+
+    Raises:
+        TypeError: a member's `kind` is no literal, so that a run folder could not name it.
+    """
+    found = {}
+    for member in members:
+        hint = get_type_hints(member)["kind"]
+        if get_origin(hint) is not Literal:
+            raise TypeError(f"{member.__name__}: kind is of type {hint}; write kind: Literal[NAME] = NAME")
+        found[get_args(hint)[0]] = member
+    return found
 
 
 def _exactly(kind: type) -> Any:
@@ -36,9 +54,7 @@ def _exactly(kind: type) -> Any:
 
 _converter = make_converter(forbid_extra_keys=True)
 for _base, _members in MEMBERS.items():
-    _converter.register_structure_hook_func(
-        partial(operator.is_, _base), partial(_one_of, reduce(operator.or_, _members))
-    )
+    _converter.register_structure_hook_func(partial(operator.is_, _base), partial(_one_of, _by_kind(_members)))
     _converter.register_unstructure_hook_func(partial(operator.is_, _base), lambda value: to_json(value))
 for _kind in (bool, int, float, str):
     _converter.register_structure_hook(_kind, _exactly(_kind))

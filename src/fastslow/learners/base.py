@@ -61,7 +61,10 @@ class Trainable(eqx.Module, Generic[Episode]):
 
     @abstractmethod
     def evaluate(self, state: LearnerState, episodes: Episode, *, key: Key) -> Figures:
-        """Figures of each episode, `[batch]` or `[batch, labels]`; always those of `metrics` and the monitor."""
+        """Figures of each episode, `[batch]` or `[batch, labels]`; always those of `metrics` and the monitor.
+
+        `training.update.compile_score` calls it for all evaluations.
+        """
 
 
 class Adaptable(eqx.Module):

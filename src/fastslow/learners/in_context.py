@@ -144,17 +144,21 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
     def _labels(self, numbers: Array) -> Array:
         return self.spec.target.labels()[numbers]
 
-    def _measured(self, network: Network, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
+    def _measured(
+        self, network: Network, model_state: Any | None, episodes: FewShotEpisode
+    ) -> tuple[Figures, Any, PyTree]:
+        """Figures of each episode, what the embedding normalised with, and the cell's states after the support set."""
         support, query, used = embed_episodes(network.embed, model_state, episodes, self.config.statistics)
         states = jax.vmap(partial(read, network))(support, self._labels(episodes.support.labels))
         outputs = jax.vmap(partial(answer, network))(states, query)
-        return query_figures(self.spec.target, outputs, self._labels(episodes.query.labels)), used
+        return query_figures(self.spec.target, outputs, self._labels(episodes.query.labels)), used, states
 
     def _by_backpropagation(self, params: Parameters, episodes: FewShotEpisode) -> tuple[PyTree, None, Any]:
         def loss_of(params: Parameters) -> tuple[Scalar, Any]:
-            figures, used = self._measured(params.network, None, episodes)
+            figures, used, states = self._measured(params.network, None, episodes)
             figures = over_batch(figures)
-            return value(figures["loss"]), (figures, used)
+            own_loss = jax.vmap(params.network.cell.own_loss, axis_size=episodes.support.labels.shape[0])(states)
+            return value(figures["loss"]) + jnp.mean(own_loss), (figures, used)
 
         gradients, aux = eqx.filter_grad(loss_of, has_aux=True)(params)
         return gradients, None, aux

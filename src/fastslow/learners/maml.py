@@ -45,7 +45,8 @@ class MAMLLearner(Trainable[FewShotEpisode], Adaptable):
     """Inner steps change every weight of a model; the outer loop learns where they start.
 
     Batch normalisation always uses the statistics of the batch at hand, as in the authors' code: in the inner steps
-    those of the support set, for the queries those that the configuration says.
+    those of the support set, for the queries those that the configuration says. Its scale and shift are learned by the
+    outer loop alone.
 
     Attributes:
         model: builds the model.
@@ -100,16 +101,19 @@ class MAMLLearner(Trainable[FewShotEpisode], Adaptable):
         return self.spec.target.labels()[numbers]
 
     def _adapted(self, model: Any, x: Array, labels: Float[Array, "support size"]) -> Adapted:
-        def gradient(model: Any) -> tuple[PyTree, None]:
-            def loss(model: Any) -> Scalar:
-                return jnp.mean(jax.vmap(self.spec.target.nll)(model.items(x, None)[0], labels))
+        def gradient(fast: Any, slow: Any) -> tuple[PyTree, None]:
+            def loss(fast: Any) -> Scalar:
+                outputs, _ = eqx.combine(fast, slow).items(x, None)
+                return jnp.mean(jax.vmap(self.spec.target.nll)(outputs, labels))
 
-            slopes = eqx.filter_grad(loss)(model)
+            slopes = eqx.filter_grad(loss)(fast)
             return (jax.lax.stop_gradient(slopes) if self.config.order == "first" else slopes), None
 
         # θ_{k+1} = θ_k − α ∇L_S(θ_k); convolutions are slow within a scan, so the steps are unrolled
-        rates = inner_rates(model, self.config.steps, self.config.rate)
-        adapted, _ = inner_loop(gradient, model, rates, unroll=True)
+        fast, slow = eqx.partition(model, adapted_part(model))
+        rates = inner_rates(fast, self.config.steps, self.config.rate)
+        fast, _ = inner_loop(lambda fast: gradient(fast, slow), fast, rates, unroll=True)
+        adapted = eqx.combine(fast, slow)
         return Adapted(adapted, adapted.items(x, None)[1])
 
     def _measured(self, model: Any, episodes: FewShotEpisode) -> Figures:
@@ -119,6 +123,18 @@ class MAMLLearner(Trainable[FewShotEpisode], Adaptable):
 
         found = jax.vmap(outputs)(episodes.support, episodes.query.inputs)
         return query_figures(self.spec.target, found, self._labels(episodes.query.labels))
+
+
+def adapted_part(model: PyTree) -> PyTree:
+    """True for the weights that inner steps change; a module names others in a class attribute `not_adapted`."""
+
+    def of_node(node: Any) -> Any:
+        trained = jax.tree.map(eqx.is_inexact_array, node)
+        held = getattr(type(node), "not_adapted", ())
+        weights = lambda module: [getattr(module, name) for name in held]
+        return eqx.tree_at(weights, trained, [False] * len(held)) if held else trained
+
+    return jax.tree.map(of_node, model, is_leaf=lambda node: hasattr(type(node), "not_adapted"))
 
 
 @dataclass(frozen=True)

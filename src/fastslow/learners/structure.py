@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 
 from .._checks import bad
+from ..cells.base import AbstractCell
 from ..cells.controlled import AbstractControlledCell
 from ..models.base import AbstractModelConfig
 from ..tasks.base import TaskSpec
@@ -42,4 +43,7 @@ def require_controllers(model: AbstractModelConfig, spec: TaskSpec, learner: str
     cell = require(model, spec, learner, "embed", "cell", "head").cell
     if not isinstance(cell, AbstractControlledCell):
         raise bad("cell", got=type(cell).__name__, expected=f"a cell with controllers, such as nmn, for {learner}")
+    if type(cell).own_loss is not AbstractCell.own_loss:
+        expected = f"a cell without a loss of its own, which synthetic gradients of {learner} would pass over"
+        raise bad("cell", got=type(cell).__name__, expected=expected)
     return cell

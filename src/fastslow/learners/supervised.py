@@ -155,7 +155,10 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         features, used = network.embed(flat, None if training else model_state[0])
         rows = jnp.concatenate([features.reshape(batch, time, -1), inputs.label], axis=2)
         states = self._first_states(network, model_state[1], batch)
-        states, ys = jax.vmap(partial(unroll, network.cell))(states, rows)
+        # what comes after the last step that is measured is padding
+        alive = jnp.flip(jax.lax.cummax(jnp.flip(episodes.mask, 1).astype(jnp.int32), axis=1), 1) > 0
+        run = lambda state, rows, alive: unroll(network.cell, state, rows, mask=alive if self.spec.padded else None)
+        states, ys = jax.vmap(run)(states, rows, alive)
         return jax.vmap(jax.vmap(network.head))(ys), used, states
 
     def _figures(
@@ -216,7 +219,11 @@ class SupervisedConfig(AbstractLearnerConfig):
             UserError: a task of other episodes, or a memory that is to persist where there is none.
         """
         spec.require("sequence", self.kind)
-        cell = require(model, spec, f"learner {self.kind}", "embed", "cell", "head").cell
+        built = require(model, spec, f"learner {self.kind}", "embed", "cell", "head")
+        cell = built.cell
+        if spec.padded and jax.tree.leaves(eqx.filter_eval_shape(built.embed.neutral)):
+            expected = "one without batch normalisation, such as flatten, where episodes are padded"
+            raise bad("embed", got=type(built.embed).__name__, expected=expected)
         if self.persistent and not hasattr(eqx.filter_eval_shape(cell.init_state), "memory"):
             raise bad("persistent", got=True, expected=f"False, as {type(cell).__name__} has no memory to keep")
         if self.persistent and spec.padded:

@@ -126,7 +126,7 @@ class LeastUsed(AbstractMemory[LeastUsedState, LeastUsedResiduals]):
         attention = jax.nn.softmax(sharpness * similar)
         # r_t = Σ_i w^r_t(i) M_t(i)                                             (eq. 4)
         read = attention @ rows
-        # w^u_t = γ w^u_{t-1} + w^r_t + w^w_t, summed over heads                (eq. 5)
+        # w^u_t = γ w^u_{t-1} + w^r_t + w^w_t, summed over heads; `vjp` has its derivative            (eq. 5)
         usage = self.decay * state.usage + jax.lax.stop_gradient(jnp.sum(attention + weights, 0))
         return LeastUsedState(rows, usage, attention), read, residuals
 

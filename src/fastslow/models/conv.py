@@ -1,7 +1,8 @@
 """The feature extractor `f_E`: convolution blocks over images, with batch statistics that are named, never implied."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -51,6 +52,9 @@ class ConvBlock(eqx.Module):
     kernel: Float[Array, "3 3 channels_in channels"]
     scale: Float[Array, " channels"]
     shift: Float[Array, " channels"]
+
+    output_axes: ClassVar[Mapping[str, int]] = {"kernel": -1}
+    not_adapted: ClassVar[tuple[str, ...]] = ("scale", "shift")
 
     def __init__(self, channels_in: int, channels: int, *, key: Key):
         # He initialisation; a bias would be taken out again by the normalisation

@@ -16,6 +16,9 @@ RMS = 0.2
 def muon(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
     """Muon for weights with two or more axes, the first one their outputs; for the rest Adam with Nesterov's momentum.
 
+    A module whose weight has its outputs along another axis, as a convolution's kernel has, says so by a class
+    attribute `output_axes`, a mapping from the weight's name to the axis.
+
     A module may stack several matrices in one weight along the first axis, as an LSTM does with its four gates. It
     says so by a class attribute `stacked`, a mapping from the weight's name to the number of matrices. Each of them is
     then a matrix of its own; four small ones cost a third of what the stack would.
@@ -42,7 +45,22 @@ def _axes(unstacked: PyTree) -> PyTree:
         del matrices
         return MuonDimensionNumbers(tuple(range(2, weight.ndim)), 1)
 
-    return _map_stacked(unstacked, of_leaf, of_stack)
+    def of_node(axes: Any, node: Any) -> Any:
+        outputs = getattr(type(node), "output_axes", {})
+        weights = lambda module: [getattr(module, name) for name in outputs]
+        found = [_but(getattr(node, name).ndim, axis) for name, axis in outputs.items()]
+        return eqx.tree_at(weights, axes, found, is_leaf=_is_axes) if outputs else axes
+
+    axes = _map_stacked(unstacked, of_leaf, of_stack)
+    is_module = lambda node: hasattr(type(node), "output_axes")
+    flat, structure = jax.tree.flatten(unstacked, is_leaf=is_module)
+    return structure.unflatten(map(of_node, structure.flatten_up_to(axes), flat))
+
+
+def _but(ndim: int, output: int) -> MuonDimensionNumbers | None:
+    """All axes but one are inputs; None for what is no matrix."""
+    output %= max(ndim, 1)
+    return MuonDimensionNumbers(tuple(i for i in range(ndim) if i != output), output) if ndim > 1 else None
 
 
 def _unstack(tree: PyTree) -> PyTree:
@@ -70,8 +88,12 @@ def _map_stacked(tree: PyTree, of_leaf: Any, of_stack: Any) -> PyTree:
 
 
 def _stacked(node: Any) -> Mapping[str, int]:
-    """The stacked weights of a module, and how many matrices each holds; empty where there is none."""
-    return getattr(type(node), "stacked", {}) if isinstance(node, eqx.Module) else {}
+    """The stacked weights of a module, and how many matrices each holds; empty where there is none.
+
+    A tree shaped like a module may hold other things in the weights' places, such as inner learning rates.
+    """
+    named = getattr(type(node), "stacked", {}) if isinstance(node, eqx.Module) else {}
+    return {name: number for name, number in named.items() if getattr(getattr(node, name), "ndim", 0) > 1}
 
 
 def _same(leaf: Any) -> Any:

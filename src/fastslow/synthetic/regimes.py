@@ -22,7 +22,8 @@ class FeedbackConfig:
     """How far a synthetic gradient goes. local: into its own controller's weights; through: on into all that comes
     before, as backpropagation would."""
     alpha: float = 1.0
-    """α of eq. 10, the weight of a synthetic gradient."""
+    """α of eq. 10, by which a synthetic gradient is multiplied. A step of its own (learner in-context, outer step own)
+    is as large as α says, with no other learning rate; in a sum with the gradient α is a weight."""
     predictor: PredictorKind = "mlp"
     """lstm: the paper's recurrent predictor; mlp: one hidden layer, step by step."""
     hidden: int = 128

@@ -84,7 +84,10 @@ class Categorical(AbstractTarget):
 
     def nll(self, outputs: Float[Array, " outputs"], target: Num[Array, "..."]) -> Scalar:
         log_probabilities = jax.nn.log_softmax(outputs)
-        return -log_probabilities[target] if target.ndim == 0 else -jnp.sum(target * log_probabilities)
+        if target.ndim == 0:
+            return -log_probabilities[target]
+        # a class without probability counts only where it is the target
+        return -jnp.sum(jnp.where(target == 0, 0, target * log_probabilities))
 
     def scores(self, outputs: Float[Array, " outputs"], target: Num[Array, "..."]) -> dict[str, Scalar]:
         number = target if target.ndim == 0 else jnp.argmax(target)

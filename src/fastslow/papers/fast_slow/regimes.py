@@ -31,7 +31,7 @@ def network(budget: Budget) -> Config:
 def feedback(base: FeedbackConfig, regime: Regime, reach: Reach = "local") -> FeedbackConfig:
     """A regime's feedback: predictors as the paper has them where eq. 11 trains them, none in regime `true`."""
     if regime == "true":
-        return replace(base, regime="true", regression=0.0, reach="local")
+        return replace(base, regime="true", regression=0.0, reach="local", alpha=1.0)
     if regime == "meta":
         return base
     return replace(base, regime=regime, reach=reach, alpha=1.0, predictor="lstm", regression=1.0)

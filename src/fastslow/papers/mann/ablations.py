@@ -14,9 +14,9 @@ from ...optim.config import RMSPropConfig
 from ...optim.schedules import ConstantConfig
 from ...results.row import ResultRow, read_rows, write_rows
 from ..base import Budget, Experiment, Watch
-from ..rows import Row, run_row
+from ..rows import Row, as_stored, run_row
 from . import table2
-from .neighbours import autoencoder_config, neighbour_rows, train_autoencoder
+from .neighbours import FEATURES, autoencoder_config, neighbour_rows, train_autoencoder
 from .settings import AS_MANY, network, test_episodes, with_cell
 
 NAME = "mann/ablations"
@@ -57,9 +57,11 @@ def autoencoders(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> li
     for features, steps in CODES[:1] if budget == "smoke" else CODES:
         folder = out / f"autoencoder-{features}-{steps}"
         finished = folder / "result.json"
-        if not (resume and finished.is_file()):
-            training = many.base.training if budget == "smoke" else replace(many.base.training, steps=steps)
-            config = autoencoder_config(many.streams, training, AutoencoderConfig(features=features))
+        training = many.base.training if budget == "smoke" else replace(many.base.training, steps=steps)
+        config = autoencoder_config(many.streams, training, AutoencoderConfig(features=features))
+        stored = read_rows(finished) if resume and finished.is_file() else []
+        same = stored and stored[0].config[FEATURES] == as_stored(config)
+        if not same or stored[0].episodes != test_episodes(budget):
             trained = train_autoencoder(folder, config, resume=resume, watch=watch)
             name = few.name(f"{table2.DEEP}, code of {features}, {steps:,} updates")
             given = {"episodes": test_episodes(budget), "paper": few.paper(table2.DEEP), "autoencoder": trained}

@@ -26,7 +26,7 @@
 | `episodes` | episodes of an evaluation                                   |
 | `seeds`    | independent repetitions of a training                       |
 | `heads`    | reads of a memory in one step                               |
-| `controls` | a controller's numbers that steer a memory                  |
+| `interface` | length of a memory's interface vector                     |
 | `entry`    | numbers in which input and state enter a step; also `feed`, `source` |
 | `outputs`  | numbers of a predicted distribution                         |
 | `target`   | size of a label as a stream shows it; also `places`, `letters` |

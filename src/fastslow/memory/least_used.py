@@ -190,7 +190,7 @@ class LeastUsed(AbstractMemory[LeastUsedState, LeastUsedResiduals]):
         to_keys: Array,
         to_vectors: Array,
     ) -> Float[Array, " interface"]:
-        """The gradient in the controls from those in what `_parse` makes of them, gates done."""
+        """The gradient in the interface vector from those in what `_parse` makes of them, gates done."""
         scalars, rest = jnp.split(interface, [self.interface_size - self._vectors * self.heads * self.width])
         parts = [to_gate]
         if self.strength == "learned":

@@ -38,7 +38,7 @@ class NTMState(eqx.Module):
 
 
 class NTMResiduals(eqx.Module):
-    """What undoes an access. Attributes: `before`, the whole memory before it.
+    """What the inverse of an access needs. Attributes: `before`, the whole memory before it.
 
     What an erase by `1 − w e` leaves can be divided by that again, but where it left nothing the row is gone, and
     where it left little so are the digits.

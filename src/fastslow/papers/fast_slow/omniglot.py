@@ -18,7 +18,7 @@ PAPER = {
     "omniglot-20way-5shot": ("20-way 5-shot", 0.991),
 }
 """Table 1: name of the column, and the proposed network's figure. The paper's baseline is not our second row, which
-learns through its fast steps, so its figures do not stand there."""
+learns through its inner steps, so its figures do not stand there."""
 
 
 def rows(budget: Budget) -> list[Row]:

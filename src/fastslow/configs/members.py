@@ -12,6 +12,7 @@ from ..learners.fast_slow import FastSlowConfig
 from ..learners.fine_tune import FineTuneConfig
 from ..learners.in_context import InContextConfig
 from ..learners.maml import MAMLConfig
+from ..learners.matching import MatchingConfig
 from ..learners.prototypes import PrototypesConfig
 from ..learners.supervised import SupervisedConfig
 from ..memory.base import AbstractMemoryConfig
@@ -55,6 +56,7 @@ LEARNERS = (
     PrototypesConfig,
     MAMLConfig,
     FastSlowConfig,
+    MatchingConfig,
 )
 CELLS = (
     NMNConfig,

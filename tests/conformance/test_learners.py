@@ -23,6 +23,7 @@ from fastslow.learners.fast_slow import FastSlowConfig
 from fastslow.learners.fine_tune import FineTuneConfig
 from fastslow.learners.in_context import InContextConfig
 from fastslow.learners.maml import MAMLConfig
+from fastslow.learners.maml_plus_plus import MAMLPlusPlusConfig
 from fastslow.learners.matching import MatchingConfig
 from fastslow.learners.prototypes import PrototypesConfig
 from fastslow.learners.supervised import SupervisedConfig
@@ -88,6 +89,7 @@ LEARNERS = {
     "prototypes": Row(PrototypesConfig(), EmbedderConfig(CONV), *MARKS),
     "matching": Row(MatchingConfig(), EmbedderConfig(CONV), *MARKS),
     "matching-context": Row(MatchingConfig(context_steps=2), EmbedderConfig(CONV), *MARKS),
+    "maml++": Row(MAMLPlusPlusConfig(steps=2, statistics="support"), ClassifierConfig(CONV), *MARKS),
     "maml": Row(MAMLConfig(steps=2, statistics="support"), ClassifierConfig(CONV), *MARKS),
     "maml-first-order": Row(MAMLConfig(steps=2, order="first", statistics="support"), ClassifierConfig(CONV), *MARKS),
     "fast-slow": Row(FastSlowConfig(steps=1, hidden=5), AnyWayConfig(CONV, 4, slots=2), *MARKS),

@@ -12,6 +12,7 @@ from ..learners.fast_slow import FastSlowConfig
 from ..learners.fine_tune import FineTuneConfig
 from ..learners.in_context import InContextConfig
 from ..learners.maml import MAMLConfig
+from ..learners.maml_plus_plus import MAMLPlusPlusConfig
 from ..learners.matching import MatchingConfig
 from ..learners.prototypes import PrototypesConfig
 from ..learners.supervised import SupervisedConfig
@@ -57,6 +58,7 @@ LEARNERS = (
     MAMLConfig,
     FastSlowConfig,
     MatchingConfig,
+    MAMLPlusPlusConfig,
 )
 CELLS = (
     NMNConfig,

@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("double")
 BATCH, STEPS = 3, 7
 KEY = jax.random.key(0)
 # Adam would make signs of rounding errors, and tests that compare would say nothing
-SGD = optax.sgd(0.3)
+SGD = optax.sgd(0.03)
 FIGURE = rounding(300, scale=5 * STEPS, precision=np.float64)
 """Some 300 operations one after the other; a figure is a sum of up to seven numbers below 5."""
 

@@ -142,14 +142,14 @@ class FastSlowLearner(Trainable[FewShotEpisode], Adaptable):
     def predict(self, adapted: AdaptedNetwork, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         """Log-probabilities; a class without an example has probability 0."""
         features, _ = adapted.network.embed(inputs, adapted.statistics)
-        return jax.nn.log_softmax(_answers(adapted, features))[:, : self.spec.label]
+        return jax.nn.log_softmax(_answers(adapted, features)[:, : self.spec.label])
 
     def _adapted(
         self, params: Parameters, features: Array, labels: Int[Array, " support"], statistics: Any
     ) -> AdaptedNetwork:
         network, classes = params.network, columns(labels, self.spec)
         queries = network.queries(features)
-        present = jnp.any(labels[:, None] == jnp.arange(classes)[None], axis=0)
+        present = jnp.any(labels[:, None] == jnp.arange(classes, dtype=labels.dtype)[None], axis=0)
         fast = network.fast_weights(queries, labels, classes)
         if self.config.steps:
             gradient = partial(self._gradient, params, queries, labels, present)
@@ -165,7 +165,7 @@ class FastSlowLearner(Trainable[FewShotEpisode], Adaptable):
         def logits(fast: FastWeights) -> tuple[Array, Array]:
             memory = network.written(fast, queries, labels)
             each = lambda query, item: network.answer(fast, memory, query, item)
-            found, log_vote = jax.vmap(each)(queries, jnp.arange(count))
+            found, log_vote = jax.vmap(each)(queries, jnp.arange(count, dtype=labels.dtype))
             return found, log_vote
 
         found, pull, log_vote = jax.vjp(logits, fast, has_aux=True)

@@ -32,7 +32,7 @@ from .structure import require
 
 ANNEALED, LEAST = 10, 0.03
 """Epochs in which the losses of all steps count; share of the steps before the last that is left at their end."""
-MOST_UPDATES = 2**31 - 1
+MOST_UPDATES = 100_000_000
 
 
 class PlusParameters(eqx.Module):

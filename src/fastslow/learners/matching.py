@@ -175,7 +175,7 @@ class MatchingLearner(Trainable[FewShotEpisode], Adaptable):
         """Log-probabilities; that of a class without an example is the floor's."""
         features, _ = adapted.params.embed(inputs, adapted.statistics)
         answer = partial(self._answer, adapted.params, adapted.support, adapted.labels)
-        return jax.nn.log_softmax(jax.vmap(answer)(features))[:, : self.spec.label]
+        return jax.nn.log_softmax(jax.vmap(answer)(features)[:, : self.spec.label])
 
     def _answer(
         self, params: Parameters, support: Array, labels: Int[Array, " support"], x: Float[Array, " features"]

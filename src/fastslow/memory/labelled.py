@@ -48,14 +48,15 @@ def kept_items(labels: Int[Array, " items"], slots: int, keep: Keep) -> Int[Arra
         Numbers of the items; all where there are slots enough.
     """
     count = labels.shape[0]
+    items = jnp.arange(count, dtype=labels.dtype)
     if slots >= count:
-        return jnp.arange(count)
+        return items
     if keep == "least-used":
-        return jnp.arange(count - slots, count)
+        return items[count - slots :]
     later = jnp.triu(labels[:, None] == labels[None, :], k=1)
     # the number of later items of the same class comes first, then recency
-    order = jnp.argsort(jnp.sum(later, axis=1) * count - jnp.arange(count))
-    return order[:slots]
+    order = jnp.argsort(jnp.sum(later, axis=1, dtype=labels.dtype) * count - items)
+    return items[order[:slots]]
 
 
 def read(

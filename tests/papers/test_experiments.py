@@ -13,7 +13,7 @@ from fastslow.configs.json import to_json
 from fastslow.configs.presets import SMOKE
 from fastslow.papers.base import BUDGETS
 from fastslow.papers.catalogue import EXPERIMENTS
-from fastslow.papers.fast_slow import main, omniglot, regimes, table1
+from fastslow.papers.fast_slow import main, omniglot, regimes, table1, worth
 from fastslow.papers.rows import Row, run_rows
 from fastslow.results.row import read_rows
 
@@ -33,7 +33,7 @@ def notices(told: list[str]):
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("table", [regimes, omniglot, table1], ids=lambda module: module.NAME)
+@pytest.mark.parametrize("table", [regimes, omniglot, table1, worth], ids=lambda module: module.NAME)
 def test_every_row_is_a_training_that_can_be_built(table, budget: str) -> None:
     rows = table.rows(budget)
     assert len({row.folder for row in rows}) == len({row.name for row in rows}) == len(rows)

@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from tests.cells.tiny import as_users_come
-from tests.learners.tiny import CONV, SPEC, WAY, Marks, episodes
+from tests.learners.tiny import CONV, SPEC, WAY, Marks, MarksConfig, episodes
 from tests.reference import any_way as twin
 
 import fastslow as fs
 from fastslow.learners.fast_slow import FastSlowConfig
+from fastslow.learners.maml import MAMLConfig
+from fastslow.learners.matching import MatchingConfig
+from fastslow.learners.prototypes import PrototypesConfig
 from fastslow.models.any_way import AnyWayConfig, label_codes
 
 KEY = jax.random.key(3)
@@ -119,16 +122,34 @@ def test_the_answer_follows_a_permutation_of_the_classes_but_for_their_codes() -
     np.testing.assert_allclose(answer(turned)[:, turn], answer(episode.support), rtol=1e-9)
 
 
-def test_training_episodes_may_have_more_classes(tmp_path: Path) -> None:
-    task = fs.GlyphsConfig(way=3, train_way=5, shot=2, queries=1)
+def test_a_configuration_trains_it(tmp_path: Path) -> None:
     training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    model = AnyWayConfig(fs.ConvConfig(features=6, channels=2), width=WIDTH, slots=4)
-    config = fs.Config(task, model, FastSlowConfig(steps=1, hidden=4), training=training)
+    config = fs.Config(MarksConfig(), replace(MODEL, slots=2), FastSlowConfig(steps=1, hidden=4), training=training)
     (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
     assert row.facts["inner steps"] == 1
-    assert row.chance == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match="train_way: got 5"):
-        fs.Config(task).build()
+
+
+@pytest.mark.parametrize(
+    ("config", "model"),
+    [
+        (FastSlowConfig(steps=1, hidden=4), MODEL),
+        (PrototypesConfig(), fs.EmbedderConfig(CONV)),
+        (MatchingConfig(), fs.EmbedderConfig(CONV)),
+    ],
+    ids=["fast-slow", "prototypes", "matching"],
+)
+def test_training_episodes_may_have_more_classes(config: Any, model: Any) -> None:
+    two = replace(SPEC, target=fs.Categorical(2), label=2, train_way=WAY)
+    learner = config.build(model, two, ADAM, batch=2)
+    state, figures = jax.jit(lambda s: learner.update(s, episodes(2, 1), key=KEY))(learner.init(key=KEY))
+    assert np.isfinite(figures["loss"].value)
+    three = episodes(1, 2, shot=2).support
+    labels = jnp.asarray([0, 1, 0, 1])
+    support = fs.Examples(three.inputs[0, :4], labels)
+    answer = jax.jit(lambda s: learner.predict(learner.adapt(s, support, key=KEY), support.inputs))(state)
+    assert answer.shape == (4, 2)
+    with pytest.raises(ValueError, match="train_way: got 3"):
+        MAMLConfig().build(fs.ClassifierConfig(CONV), two, ADAM, batch=2)
 
 
 def test_a_class_without_an_example_has_no_probability() -> None:
@@ -136,7 +157,8 @@ def test_a_class_without_an_example_has_no_probability() -> None:
     state = learner.init(key=KEY)
     support = Marks(shot=1).sample(KEY, jnp.asarray(0)).support
     two = jax.tree.map(lambda leaf: leaf[support.labels.argsort()][:2], support)
-    found = np.exp(learner.predict(learner.adapt(state, two, key=KEY), support.inputs))
+    answer = jax.jit(lambda state: learner.predict(learner.adapt(state, two, key=KEY), support.inputs))
+    found = np.exp(answer(state))
     assert found.shape == (WAY, WAY)
     assert (found[:, 2] == 0).all()
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)

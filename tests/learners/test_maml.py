@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.learners.tiny import MarksConfig
 
 import fastslow as fs
 from fastslow.learners.maml import MAMLConfig
@@ -78,7 +79,7 @@ def test_the_second_order_gradient_is_that_of_the_query_loss(episodes: fs.FewSho
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_a_configuration_trains_it(order: str, tmp_path: Path) -> None:
     training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    config = fs.Config(TASK, MODEL, MAMLConfig(steps=1, order=order), training=training)
+    config = fs.Config(MarksConfig(), MODEL, MAMLConfig(steps=1, order=order), training=training)
     (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
     assert row.facts["transductive"] is True
     assert row.facts["order"] == order

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tests.learners.tiny import CONV, SPEC, episodes
+from tests.learners.tiny import CONV, SPEC, MarksConfig, episodes
 
 import fastslow as fs
 from fastslow.learners.maml import MAMLConfig
@@ -97,7 +97,6 @@ def test_rates_and_pairs_of_each_step_are_learned_and_used() -> None:
 
 def test_a_configuration_trains_it(tmp_path: Path) -> None:
     training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    model = fs.ClassifierConfig(embed=fs.ConvConfig(features=4, channels=2))
-    config = fs.Config(fs.GlyphsConfig(way=3, queries=1), model, MAMLPlusPlusConfig(steps=2), training=training)
+    config = fs.Config(MarksConfig(), MODEL, MAMLPlusPlusConfig(steps=2), training=training)
     (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
     assert row.facts["transductive"] is True

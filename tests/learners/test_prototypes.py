@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.learners.tiny import CONV, MarksConfig
 
 import fastslow as fs
 from fastslow.learners.prototypes import PrototypesConfig, class_means, prototype_logits
@@ -74,7 +75,7 @@ def test_evaluating_is_adapting_and_predicting(learner: fs.Trainable, episodes: 
 
 def test_a_configuration_trains_it(tmp_path: Path) -> None:
     training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    config = fs.Config(TASK, MODEL, PrototypesConfig(), training=training)
+    config = fs.Config(MarksConfig(), fs.EmbedderConfig(CONV), PrototypesConfig(), training=training)
     trained = fs.train(config, tmp_path / "run")
     (row,) = fs.evaluate(trained, episodes=4)
     assert row.facts["protocol"] == "prototypes"

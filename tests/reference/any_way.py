@@ -1,4 +1,4 @@
-"""The network for any number of classes, item by item and number by number; labels are class numbers."""
+"""The network for any number of classes, item by item; labels are class numbers."""
 
 import numpy as np
 
@@ -7,11 +7,9 @@ FLOOR, ABSENT = 1e-4, -1e9
 
 def lstm(weights, x):
     """One step from zeros: gates in the order input, forget, cell, output."""
-    hidden = weights["bias"].shape[0] // 4
-    drive = [sum(weights["in"][r, j] * x[j] for j in range(len(x))) + weights["bias"][r] for r in range(4 * hidden)]
+    enter, _, new, out = np.split(weights["in"] @ x + weights["bias"], 4)
     logistic = lambda v: 1 / (1 + np.exp(-v))
-    enter, new, out = drive[:hidden], drive[2 * hidden : 3 * hidden], drive[3 * hidden :]
-    return np.array([logistic(o) * np.tanh(logistic(i) * np.tanh(g)) for i, g, o in zip(enter, new, out, strict=True)])
+    return logistic(out) * np.tanh(logistic(enter) * np.tanh(new))
 
 
 def kept(labels, slots, balanced):

@@ -305,3 +305,12 @@ def test_tasks_name_their_generator():
 def test_a_task_that_makes_no_sense_is_refused(config, split, named):
     with pytest.raises(UserError, match=f"^{named}: got"):
         GlyphsTask(config, split)
+
+
+def test_training_episodes_may_have_more_classes() -> None:
+    splits = GlyphsConfig(way=3, train_way=5, shot=2, queries=1).build()
+    sizes = []
+    for task in (splits.train, splits.validation, splits.test):
+        episode = jax.eval_shape(task.sample, jax.random.key(0), jnp.asarray(0))
+        sizes.append((episode.support.labels.shape[0], episode.query.labels.shape[0]))
+    assert sizes == [(10, 5), (6, 3), (6, 3)]

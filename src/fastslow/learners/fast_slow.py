@@ -153,7 +153,7 @@ class FastSlowLearner(Trainable[FewShotEpisode], Adaptable):
         fast = network.fast_weights(queries, labels, classes)
         if self.config.steps:
             gradient = partial(self._gradient, params, queries, labels, present)
-            fast, _ = inner_loop(gradient, fast, params.rates, unroll=True)
+            fast, _ = inner_loop(gradient, fast, params.rates)
         return AdaptedNetwork(network, fast, network.written(fast, queries, labels), present, statistics)
 
     def _gradient(

@@ -11,22 +11,16 @@ import optax
 from jaxtyping import Array, Float, Int, Num, PyTree
 
 from .._checks import check_choice, check_integer, check_real
-from .._typing import Key, Scalar
-from ..metrics import Metric
+from .._typing import Key
 from ..models.any_way import AnyWay, FastWeights
 from ..models.base import AbstractModelConfig
 from ..synthetic.logits import LogitPredictor
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
 from .base import (
     AbstractLearnerConfig,
-    Adaptable,
     Figures,
     LearnerState,
-    Trainable,
     initial_state,
-    norm,
-    outer_step,
-    value,
 )
 from .few_shot import (
     ABSENT,
@@ -35,12 +29,11 @@ from .few_shot import (
     class_figures,
     columns,
     embed_episodes,
-    over_batch,
     statistics_alone,
-    track,
 )
 from .inner_loop import inner_loop, inner_rates
 from .structure import require
+from .task_learner import QueryLossLearner
 
 Gradient = Literal["synthetic", "synthetic-alone", "true"]
 GRADIENTS: tuple[Gradient, ...] = ("synthetic", "synthetic-alone", "true")
@@ -79,32 +72,15 @@ class AdaptedNetwork(eqx.Module):
     statistics: Any
 
 
-class FastSlowLearner(Trainable[FewShotEpisode], Adaptable):
+class FastSlowLearner(QueryLossLearner):
     """Writes a support set, takes inner steps on its items read from that memory, and writes it again.
 
     In an inner step each item is read without its own slot, as a query will find none of its own. The gradient at the
     logits is `p − y` plus the predictor's answer, or one of the two; it is pulled back through decoder, output
     controller, read and write controller. The predictor is trained by the query loss alone, through the inner steps.
-
-    Attributes:
-        model: builds the network.
-        optimizer: of the outer loop.
-        config: steps, gradient.
-        spec: the task.
     """
 
-    model: AbstractModelConfig = eqx.field(static=True)
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
     config: "FastSlowConfig" = eqx.field(static=True)
-    spec: TaskSpec = eqx.field(static=True)
-
-    @property
-    def monitor(self) -> Metric:
-        return self.spec.monitor
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self.spec.metrics
 
     def init(self, *, key: Key) -> LearnerState:
         key_model, key_predictor = jax.random.split(key)
@@ -115,19 +91,6 @@ class FastSlowLearner(Trainable[FewShotEpisode], Adaptable):
         fast = FastWeights(network.controllers.output, network.controllers.write, network.start[None])
         rates = inner_rates(fast, max(config.steps, 1), config.rate)
         return initial_state(self.optimizer, Parameters(network, predictor, rates), network.embed.neutral())
-
-    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
-        def loss_of(params: Parameters) -> tuple[Scalar, tuple[Figures, Any]]:
-            figures, used = self._measured(params, None, episodes)
-            figures = over_batch(figures)
-            return value(figures["loss"]), (figures, used)
-
-        gradients, (figures, used) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
-        after = outer_step(self.optimizer, state, gradients, track(state.model_state, used))
-        return after, {**figures, "gradient_norm": norm(gradients)}
-
-    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
-        return self._measured(state.params, state.model_state, episodes)[0]
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> AdaptedNetwork:
         """Learns one support set.
@@ -177,7 +140,7 @@ class FastSlowLearner(Trainable[FewShotEpisode], Adaptable):
             at_logits = predicted + (0 if self.config.gradient == "synthetic-alone" else at_logits)
         return pull(at_logits / count)[0], None
 
-    def _measured(self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
+    def measured(self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         support, query, used = embed_episodes(params.network.embed, model_state, episodes, self.config.statistics)
 
         def outputs(features: Array, labels: Array, query: Array) -> Array:

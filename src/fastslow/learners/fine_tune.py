@@ -1,7 +1,6 @@
 """Fine-tuning: a few inner steps on the support set, through which the query loss is backpropagated."""
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
 import equinox as eqx
@@ -12,7 +11,6 @@ from jaxtyping import Array, Float, Num
 
 from .._checks import UserError, bad, check_choice, check_integer
 from .._typing import Key, Scalar
-from ..metrics import Metric
 from ..models.base import AbstractModelConfig
 from ..synthetic.predictors import SyntheticGradients
 from ..synthetic.regimes import FeedbackConfig
@@ -29,14 +27,10 @@ from .adapted import (
 )
 from .base import (
     AbstractLearnerConfig,
-    Adaptable,
     Figures,
     LearnerState,
-    Trainable,
     initial_state,
-    norm,
     one,
-    outer_step,
     value,
 )
 from .few_shot import (
@@ -46,11 +40,11 @@ from .few_shot import (
     over_batch,
     query_figures,
     statistics_alone,
-    track,
 )
 from .inner_loop import inner_rates
 from .inspect import Inspectable, Inspection, inspection
 from .structure import require_controllers
+from .task_learner import TaskLearner, backpropagated
 
 MOST_STEPS = 10_000
 """Most inner steps."""
@@ -63,40 +57,21 @@ class Adapted(eqx.Module):
     statistics: Any
 
 
-class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
+class FineTuneLearner(TaskLearner, Inspectable):
     """Trains a network with controllers over episodes; inner steps adapt it within one.
 
     The regime governs the inner steps on the support set; the query loss is backpropagated through them into the
     initial weights, the predictors and the inner learning rates.
-
-    Attributes:
-        build: `key → Parameters`, the network as configured.
-        optimizer: of the outer loop.
-        config: protocol and regime.
-        spec: the task.
     """
 
-    build: Any = eqx.field(static=True)
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
     config: "FineTuneConfig" = eqx.field(static=True)
-    spec: TaskSpec = eqx.field(static=True)
-
-    @property
-    def monitor(self) -> Metric:
-        return self.spec.monitor
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self.spec.metrics
 
     def init(self, *, key: Key) -> LearnerState:
-        params = self.build(key)
+        params = self.config.parameters(self.model, self.spec, key=key)
         return initial_state(self.optimizer, params, params.network.embed.neutral())
 
     def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
-        gradients, (figures, used) = eqx.filter_grad(self._loss, has_aux=True)(state.params, episodes)
-        after = outer_step(self.optimizer, state, gradients, track(state.model_state, used))
-        return after, {**figures, "gradient_norm": norm(gradients)}
+        return backpropagated(self.optimizer, state, lambda params: self._loss(params, episodes))
 
     def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
         return self._measured(state.params, state.model_state, episodes)[0]
@@ -109,7 +84,7 @@ class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         """
         given = statistics_alone(self.config.statistics, state.model_state)
         features, used = state.params.network.embed(support.inputs, given)
-        return Adapted(self._adapt(state.params, features, self._labels(support.labels)), used)
+        return Adapted(self._adapt(state.params, features, self.labels(support.labels)), used)
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         features, _ = adapted.model.network.embed(inputs, adapted.statistics)
@@ -119,7 +94,7 @@ class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         params, config = state.params, self.config
         batch = jax.tree.map(lambda leaf: leaf[None], episode)
         support, query, _ = embed_episodes(params.network.embed, state.model_state, batch, config.statistics)
-        labels = self._labels(episode.support.labels)
+        labels = self.labels(episode.support.labels)
         gradients = gradients_met(params, support[0], labels, config.feedback, config.support_order)
         adapted = self._adapt(params, support[0], labels)
         streamed = config.query_memory == "post-support"
@@ -129,19 +104,16 @@ class FineTuneLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         config = self.config
         return adapt_inner(params, features, labels, config.feedback, config.support_order, config.query_memory)
 
-    def _labels(self, numbers: Array) -> Array:
-        return self.spec.target.labels()[numbers]
-
     def _measured(
         self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode
     ) -> tuple[Figures, AdaptedModel, Any]:
         """Figures of each episode, its adapted model, and the statistics used; `model_state=None` is training."""
         statistics = self.config.statistics
         support, query, used = embed_episodes(params.network.embed, model_state, episodes, statistics)
-        labels = self._labels(episodes.support.labels)
+        labels = self.labels(episodes.support.labels)
         adapted = jax.vmap(lambda x, y: self._adapt(params, x, y))(support, labels)
         outputs = jax.vmap(read_queries)(adapted, query)
-        figures = query_figures(self.spec.target, outputs, self._labels(episodes.query.labels))
+        figures = query_figures(self.spec.target, outputs, self.labels(episodes.query.labels))
         return figures, adapted, used
 
     def _loss(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Scalar, tuple[Figures, Any]]:
@@ -198,9 +170,10 @@ class FineTuneConfig(AbstractLearnerConfig):
         spec.require("few-shot", self.kind)
         cell = require_controllers(model, spec, f"learner {self.kind}")
         self._check_label(getattr(cell, "label_input", "none"))
-        return FineTuneLearner(partial(self._parameters, model, spec), optimizer, self, spec)
+        return FineTuneLearner(model, optimizer, self, spec)
 
-    def _parameters(self, model: AbstractModelConfig, spec: TaskSpec, key: Key) -> Parameters:
+    def parameters(self, model: AbstractModelConfig, spec: TaskSpec, *, key: Key) -> Parameters:
+        """A fresh network with what its learner adds to it."""
         key_model, key_predictors = jax.random.split(key)
         network = model.build(spec, key=key_model)
         predictors, path = None, self.feedback

@@ -15,7 +15,6 @@ from .._typing import Key, Scalar
 from ..cells.context import ContextAndQueries
 from ..cells.controlled import AbstractControlledCell
 from ..cells.unroll import unroll
-from ..metrics import Metric
 from ..models.base import AbstractModelConfig
 from ..models.network import Network
 from ..synthetic.feedback import Feedback, feedback, together
@@ -26,10 +25,8 @@ from ..tasks.base import Examples, FewShotEpisode, TaskSpec
 from .adapted import controlled
 from .base import (
     AbstractLearnerConfig,
-    Adaptable,
     Figures,
     LearnerState,
-    Trainable,
     initial_state,
     norm,
     one,
@@ -47,6 +44,7 @@ from .few_shot import (
 )
 from .inspect import Inspectable, Inspection, compare_gradients, inspection
 from .structure import require, require_controllers
+from .task_learner import TaskLearner
 
 OuterStep = Literal["own", "summed"]
 
@@ -72,34 +70,17 @@ class Adapted(eqx.Module):
     statistics: Any
 
 
-class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
+class InContextLearner(TaskLearner, Inspectable):
     """Trains a network to answer queries from what it has read; no weight changes within an episode.
 
     In regime `true` any cell will do that takes labels. In the others, which take no inner steps here, the regime
     governs the outer update of the controllers.
-
-    Attributes:
-        build: `key → Parameters`, the network as configured.
-        optimizer: of the outer loop.
-        config: regime and outer step.
-        spec: the task.
     """
 
-    build: Any = eqx.field(static=True)
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
     config: "InContextConfig" = eqx.field(static=True)
-    spec: TaskSpec = eqx.field(static=True)
-
-    @property
-    def monitor(self) -> Metric:
-        return self.spec.monitor
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self.spec.metrics
 
     def init(self, *, key: Key) -> LearnerState:
-        params = self.build(key)
+        params = self.config.parameters(self.model, self.spec, key=key)
         return initial_state(self.optimizer, params, params.network.embed.neutral())
 
     def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
@@ -123,7 +104,7 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
         """
         network = state.params.network
         features, used = network.embed(support.inputs, statistics_alone(self.config.statistics, state.model_state))
-        return Adapted(network, read(network, features, self._labels(support.labels)), used)
+        return Adapted(network, read(network, features, self.labels(support.labels)), used)
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         features, _ = adapted.network.embed(inputs, adapted.statistics)
@@ -135,23 +116,20 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
             return None
         batch = jax.tree.map(lambda leaf: leaf[None], episode)
         support, query, _ = embed_episodes(network.embed, state.model_state, batch, self.config.statistics)
-        labels = self._labels(episode.support.labels), self._labels(episode.query.labels)
+        labels = self.labels(episode.support.labels), self.labels(episode.query.labels)
         segment = _segment(network, support[0], query[0], *labels)
         gradients = compare_gradients(network, params.predictors, segment)
         one_row = jax.tree.map(lambda leaf: leaf[None], gradients)
         return inspection(network, support[0], labels[0], query[0], one_row, streamed=True)
-
-    def _labels(self, numbers: Array) -> Array:
-        return self.spec.target.labels()[numbers]
 
     def _measured(
         self, network: Network, model_state: Any | None, episodes: FewShotEpisode
     ) -> tuple[Figures, Any, PyTree]:
         """Figures of each episode, what the embedding normalised with, and the cell's states after the support set."""
         support, query, used = embed_episodes(network.embed, model_state, episodes, self.config.statistics)
-        states = jax.vmap(partial(read, network))(support, self._labels(episodes.support.labels))
+        states = jax.vmap(partial(read, network))(support, self.labels(episodes.support.labels))
         outputs = jax.vmap(partial(answer, network))(states, query)
-        return query_figures(self.spec.target, outputs, self._labels(episodes.query.labels)), used, states
+        return query_figures(self.spec.target, outputs, self.labels(episodes.query.labels)), used, states
 
     def _by_backpropagation(self, params: Parameters, episodes: FewShotEpisode) -> tuple[PyTree, None, Any]:
         def loss_of(params: Parameters) -> tuple[Scalar, Any]:
@@ -173,7 +151,7 @@ class InContextLearner(Trainable[FewShotEpisode], Adaptable, Inspectable):
             return (support, query), used
 
         (support, query), vjp, used = jax.vjp(embed, weights, has_aux=True)
-        labels = self._labels(episodes.support.labels), self._labels(episodes.query.labels)
+        labels = self.labels(episodes.support.labels), self.labels(episodes.query.labels)
         taught, to_predictors = jax.vmap(partial(self._of_one, params))(support, query, *labels)
         summed = self.config.outer_step == "summed"
         mean = lambda tree: jax.tree.map(lambda g: jnp.mean(g, 0), tree)
@@ -258,9 +236,10 @@ class InContextConfig(AbstractLearnerConfig):
                 "learner in-context with label input none: without labels the memory cannot learn which class is "
                 "which; use label input write or input, or learner fine-tune."
             )
-        return InContextLearner(partial(self._parameters, model, spec), optimizer, self, spec)
+        return InContextLearner(model, optimizer, self, spec)
 
-    def _parameters(self, model: AbstractModelConfig, spec: TaskSpec, key: Key) -> Parameters:
+    def parameters(self, model: AbstractModelConfig, spec: TaskSpec, *, key: Key) -> Parameters:
+        """A fresh network with what its learner adds to it."""
         key_model, key_predictors = jax.random.split(key)
         network, path = model.build(spec, key=key_model), self.feedback
         if not path.predicts:

@@ -11,23 +11,18 @@ from jaxtyping import Array, Float, Num, PyTree
 
 from .._checks import bad, check_choice, check_integer, check_real
 from .._typing import Key, Scalar
-from ..metrics import Metric
 from ..models.base import AbstractModelConfig
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
 from .base import (
     AbstractLearnerConfig,
-    Adaptable,
     Figures,
     LearnerState,
-    Trainable,
     initial_state,
-    norm,
-    outer_step,
-    value,
 )
-from .few_shot import over_batch, query_figures
+from .few_shot import query_figures
 from .inner_loop import inner_loop, inner_rates
 from .structure import require
+from .task_learner import QueryLossLearner
 
 Order = Literal["first", "second"]
 Statistics = Literal["query", "support"]
@@ -41,47 +36,18 @@ class Adapted(eqx.Module):
     statistics: Any
 
 
-class MAMLLearner(Trainable[FewShotEpisode], Adaptable):
+class MAMLLearner(QueryLossLearner):
     """Inner steps change every weight of a model; the outer loop learns where they start.
 
     Batch normalisation always uses the statistics of the batch at hand, as in the authors' code: in the inner steps
     those of the support set, for the queries those that the configuration says. Its scale and shift are learned by the
     outer loop alone.
-
-    Attributes:
-        model: builds the model.
-        optimizer: of the outer loop.
-        config: steps, rate, order.
-        spec: the task.
     """
 
-    model: AbstractModelConfig = eqx.field(static=True)
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
     config: "MAMLConfig" = eqx.field(static=True)
-    spec: TaskSpec = eqx.field(static=True)
-
-    @property
-    def monitor(self) -> Metric:
-        return self.spec.monitor
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self.spec.metrics
 
     def init(self, *, key: Key) -> LearnerState:
         return initial_state(self.optimizer, self.model.build(self.spec, key=key), ())
-
-    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
-        def loss_of(model: Any) -> tuple[Scalar, Figures]:
-            figures = over_batch(self._measured(model, episodes))
-            # the mean over tasks of L_Q(θ_K)
-            return value(figures["loss"]), figures
-
-        gradients, figures = eqx.filter_grad(loss_of, has_aux=True)(state.params)
-        return outer_step(self.optimizer, state, gradients, ()), {**figures, "gradient_norm": norm(gradients)}
-
-    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
-        return self._measured(state.params, episodes)
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Adapted:
         """Takes inner steps on one support set.
@@ -89,16 +55,11 @@ class MAMLLearner(Trainable[FewShotEpisode], Adaptable):
         Raises:
             UserError: queries are to be normalised by their own statistics, and are not known while adapting.
         """
-        if self.config.statistics == "query":
-            expected = "support, where the queries are not known while adapting"
-            raise bad("statistics", got="query", expected=expected, hint="use evaluate for the transductive figure")
-        return self._adapted(state.params, support.inputs, self._labels(support.labels))
+        check_known(self.config.statistics)
+        return self._adapted(state.params, support.inputs, self.labels(support.labels))
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         return jax.nn.log_softmax(adapted.model.items(inputs, adapted.statistics)[0])
-
-    def _labels(self, numbers: Array) -> Array:
-        return self.spec.target.labels()[numbers]
 
     def _adapted(self, model: Any, x: Array, labels: Float[Array, "support size"]) -> Adapted:
         def gradient(fast: Any, slow: Any) -> tuple[PyTree, None]:
@@ -116,13 +77,21 @@ class MAMLLearner(Trainable[FewShotEpisode], Adaptable):
         adapted = eqx.combine(fast, slow)
         return Adapted(adapted, adapted.items(x, None)[1])
 
-    def _measured(self, model: Any, episodes: FewShotEpisode) -> Figures:
+    def measured(self, params: Any, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
+        # the mean over tasks of L_Q(θ_K); nothing is tracked
         def outputs(support: Examples, query: Array) -> Array:
-            adapted = self._adapted(model, support.inputs, self._labels(support.labels))
+            adapted = self._adapted(params, support.inputs, self.labels(support.labels))
             return adapted.model.items(query, adapted.statistics if self.config.statistics == "support" else None)[0]
 
         found = jax.vmap(outputs)(episodes.support, episodes.query.inputs)
-        return query_figures(self.spec.target, found, self._labels(episodes.query.labels))
+        return query_figures(self.spec.target, found, self.labels(episodes.query.labels)), ()
+
+
+def check_known(statistics: Statistics) -> None:
+    """Raises `UserError` for statistics of queries that are not known while adapting."""
+    if statistics == "query":
+        expected = "support, where the queries are not known while adapting"
+        raise bad("statistics", got=statistics, expected=expected, hint="use evaluate for the transductive figure")
 
 
 def adapted_part(model: PyTree) -> PyTree:

@@ -9,17 +9,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Num, PyTree
 
-from .._checks import bad, check_choice, check_integer, check_real
+from .._checks import check_choice, check_integer, check_real
 from .._typing import Key, Scalar
-from ..metrics import Metric
 from ..models.base import AbstractModelConfig
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
 from .base import (
     AbstractLearnerConfig,
-    Adaptable,
     Figures,
     LearnerState,
-    Trainable,
     initial_state,
     norm,
     outer_step,
@@ -27,8 +24,9 @@ from .base import (
 )
 from .few_shot import over_batch, query_figures
 from .inner_loop import inner_rates
-from .maml import MOST_STEPS, Adapted, Statistics, adapted_part
+from .maml import MOST_STEPS, Adapted, Statistics, adapted_part, check_known
 from .structure import require
+from .task_learner import TaskLearner
 
 ANNEALED, LEAST = 10, 0.03
 """Epochs in which the losses of all steps count; share of the steps before the last that is left at their end."""
@@ -49,31 +47,14 @@ class PlusParameters(eqx.Module):
     pairs: PyTree | None
 
 
-class MAMLPlusPlusLearner(Trainable[FewShotEpisode], Adaptable):
+class MAMLPlusPlusLearner(TaskLearner):
     """MAML with the six parts of MAML++; the last of them, a cosine schedule, is the optimizer's.
 
     Statistics for each step, a part of the authors' list, are collected in their code and never used: normalisation
     is always by the batch at hand. So it is here, and nothing is collected.
-
-    Attributes:
-        model: builds the model.
-        optimizer: of the outer loop.
-        config: the parts.
-        spec: the task.
     """
 
-    model: AbstractModelConfig = eqx.field(static=True)
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
     config: "MAMLPlusPlusConfig" = eqx.field(static=True)
-    spec: TaskSpec = eqx.field(static=True)
-
-    @property
-    def monitor(self) -> Metric:
-        return self.spec.monitor
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self.spec.metrics
 
     def init(self, *, key: Key) -> LearnerState:
         model, steps = self.model.build(self.spec, key=key), self.config.steps
@@ -108,16 +89,11 @@ class MAMLPlusPlusLearner(Trainable[FewShotEpisode], Adaptable):
         Raises:
             UserError: queries are to be normalised by their own statistics, and are not known while adapting.
         """
-        if self.config.statistics == "query":
-            expected = "support, where the queries are not known while adapting"
-            raise bad("statistics", got="query", expected=expected, hint="use evaluate for the transductive figure")
-        return self._adapted(state.params, support.inputs, self._labels(support.labels), jnp.ones(()))[-1]
+        check_known(self.config.statistics)
+        return self._adapted(state.params, support.inputs, self.labels(support.labels), jnp.ones(()))[-1]
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         return jax.nn.log_softmax(adapted.model.items(inputs, adapted.statistics)[0])
-
-    def _labels(self, numbers: Array) -> Array:
-        return self.spec.target.labels()[numbers]
 
     def _adapted(
         self, params: PlusParameters, x: Array, labels: Float[Array, "support size"], second: Scalar
@@ -145,11 +121,11 @@ class MAMLPlusPlusLearner(Trainable[FewShotEpisode], Adaptable):
         """Figures of each episode after each inner step."""
 
         def outputs(support: Examples, query: Array) -> list[Array]:
-            adapted = self._adapted(params, support.inputs, self._labels(support.labels), second)
+            adapted = self._adapted(params, support.inputs, self.labels(support.labels), second)
             return [one.model.items(query, one.statistics)[0] for one in adapted]
 
         found, labels = jax.vmap(outputs)(episodes.support, episodes.query.inputs), episodes.query.labels
-        return [query_figures(self.spec.target, each, self._labels(labels)) for each in found]
+        return [query_figures(self.spec.target, each, self.labels(labels)) for each in found]
 
 
 def step_weights(epoch: Int[Array, ""], steps: int) -> Float[Array, " steps"]:

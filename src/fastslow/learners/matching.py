@@ -16,19 +16,13 @@ from ..baselines.pixel_neighbours import squared_distances
 from ..cells.lstm import LSTM, LSTMState
 from ..cells.unroll import unroll
 from ..memory.addressing import cosine
-from ..metrics import Metric
 from ..models.base import AbstractModelConfig
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
 from .base import (
     AbstractLearnerConfig,
-    Adaptable,
     Figures,
     LearnerState,
-    Trainable,
     initial_state,
-    norm,
-    outer_step,
-    value,
 )
 from .few_shot import (
     Statistics,
@@ -36,11 +30,10 @@ from .few_shot import (
     class_figures,
     columns,
     embed_episodes,
-    over_batch,
     statistics_alone,
-    track,
 )
 from .structure import require
+from .task_learner import QueryLossLearner
 
 Similarity = Literal["cosine", "distance"]
 Scale = Literal["learned", "one"]
@@ -112,31 +105,14 @@ class Stored(eqx.Module):
     statistics: Any
 
 
-class MatchingLearner(Trainable[FewShotEpisode], Adaptable):
+class MatchingLearner(QueryLossLearner):
     """`P(y; x) = Σ_{i: y_i = y} a_i`, `a = softmax_i(s · similarity(f(x), g(x_i)))`, trained end to end.
 
     The paper's scale `s = 1` bounds the largest probability, by cosines 1 and 0 to 0.40 with five classes; here it is
     learned from 10. Full context embeddings depend on the order of the support set, which episodes draw at random.
-
-    Attributes:
-        model: builds the embedding.
-        optimizer: of the outer loop.
-        config: similarity, scale, context.
-        spec: the task.
     """
 
-    model: AbstractModelConfig = eqx.field(static=True)
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
     config: "MatchingConfig" = eqx.field(static=True)
-    spec: TaskSpec = eqx.field(static=True)
-
-    @property
-    def monitor(self) -> Metric:
-        return self.spec.monitor
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self.spec.metrics
 
     def init(self, *, key: Key) -> LearnerState:
         key_model, key_context = jax.random.split(key)
@@ -145,19 +121,6 @@ class MatchingLearner(Trainable[FewShotEpisode], Adaptable):
         context = Context(embed.out_size, steps, key=key_context) if steps else None
         params = Parameters(embed, jnp.log(jnp.asarray(10.0, float)), context)
         return initial_state(self.optimizer, params, embed.neutral())
-
-    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
-        def loss_of(params: Parameters) -> tuple[Scalar, tuple[Figures, Any]]:
-            figures, used = self._measured(params, None, episodes)
-            figures = over_batch(figures)
-            return value(figures["loss"]), (figures, used)
-
-        gradients, (figures, used) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
-        after = outer_step(self.optimizer, state, gradients, track(state.model_state, used))
-        return after, {**figures, "gradient_norm": norm(gradients)}
-
-    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
-        return self._measured(state.params, state.model_state, episodes)[0]
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Stored:
         """Embeds a support set and keeps it.
@@ -188,7 +151,7 @@ class MatchingLearner(Trainable[FewShotEpisode], Adaptable):
         attention = jax.nn.softmax(scale * similar)
         return jnp.log(attention @ jax.nn.one_hot(labels, columns(labels, self.spec), dtype=x.dtype) + FLOOR)
 
-    def _measured(self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
+    def measured(self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         support, query, used = embed_episodes(params.embed, model_state, episodes, self.config.statistics)
 
         def outputs(support: Array, labels: Array, query: Array) -> Array:

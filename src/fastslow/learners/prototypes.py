@@ -10,21 +10,15 @@ import optax
 from jaxtyping import Array, Float, Int, Num
 
 from .._checks import bad
-from .._typing import Key, Scalar
+from .._typing import Key
 from ..baselines.pixel_neighbours import squared_distances
-from ..metrics import Metric
 from ..models.base import AbstractModelConfig
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
 from .base import (
     AbstractLearnerConfig,
-    Adaptable,
     Figures,
     LearnerState,
-    Trainable,
     initial_state,
-    norm,
-    outer_step,
-    value,
 )
 from .few_shot import (
     ABSENT,
@@ -33,11 +27,10 @@ from .few_shot import (
     class_figures,
     columns,
     embed_episodes,
-    over_batch,
     statistics_alone,
-    track,
 )
 from .structure import require
+from .task_learner import QueryLossLearner
 
 
 class Prototypes(eqx.Module):
@@ -56,47 +49,17 @@ class Prototypes(eqx.Module):
     counts: Float[Array, " way"]
 
 
-class PrototypicalLearner(Trainable[FewShotEpisode], Adaptable):
+class PrototypicalLearner(QueryLossLearner):
     """Softmax over the negative squared distance to class means, trained end to end.
 
     Unlike the paper, the embeddings have a fixed length (see `ConvEmbedding`).
-
-    Attributes:
-        model: builds the embedding.
-        optimizer: of the outer loop.
-        config: which statistics normalise an evaluation.
-        spec: the task.
     """
 
-    model: AbstractModelConfig = eqx.field(static=True)
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
     config: "PrototypesConfig" = eqx.field(static=True)
-    spec: TaskSpec = eqx.field(static=True)
-
-    @property
-    def monitor(self) -> Metric:
-        return self.spec.monitor
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self.spec.metrics
 
     def init(self, *, key: Key) -> LearnerState:
         params = self.model.build(self.spec, key=key)
         return initial_state(self.optimizer, params, params.embed.neutral())
-
-    def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
-        def loss_of(params: Any) -> tuple[Scalar, tuple[Figures, Any]]:
-            figures, used = self._measured(params, None, episodes)
-            figures = over_batch(figures)
-            return value(figures["loss"]), (figures, used)
-
-        gradients, (figures, used) = eqx.filter_grad(loss_of, has_aux=True)(state.params)
-        after = outer_step(self.optimizer, state, gradients, track(state.model_state, used))
-        return after, {**figures, "gradient_norm": norm(gradients)}
-
-    def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
-        return self._measured(state.params, state.model_state, episodes)[0]
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Prototypes:
         """Takes the mean of each class's embeddings.
@@ -113,7 +76,7 @@ class PrototypicalLearner(Trainable[FewShotEpisode], Adaptable):
         features, _ = adapted.embed(inputs, adapted.statistics)
         return jax.nn.log_softmax(prototype_logits(features, adapted.means, adapted.counts))
 
-    def _measured(self, params: Any, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
+    def measured(self, params: Any, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         support, query, used = embed_episodes(params.embed, model_state, episodes, self.config.statistics)
         way = columns(episodes.support.labels, self.spec)
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from .._checks import bad, check_size
 from .._typing import Key
 from ..tasks.base import TaskSpec
+from .convolution import convolve
 from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 
 EPSILON = 1e-5
@@ -68,9 +69,7 @@ class ConvBlock(eqx.Module):
         given: tuple[Float[Array, " channels"], Float[Array, " channels"]] | None,
     ) -> tuple[Float[Array, "images half_h half_w channels"], tuple[Array, Array]]:
         """Returns the features and the mean and variance they were normalised with (`given`, or the batch's)."""
-        x = jax.lax.conv_general_dilated(
-            x, self.kernel, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        x = convolve(x, self.kernel)
         mean, variance = moments(x) if given is None else given
         slope = self.scale * jax.lax.rsqrt(variance + EPSILON)
         # a·x + b and ReLU are monotone, so pooling first gives the same numbers from a quarter of the elements;

@@ -30,7 +30,7 @@ fastslow reproduce fast-slow/main
 
 fastslow reproduce fast-slow/regimes --budget smoke
 
-fastslow reproduce fast-slow/omniglot --resume --save"""
+fastslow reproduce fast-slow/table1 --resume --save"""
 
 
 @dataclass(frozen=True)

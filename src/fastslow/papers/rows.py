@@ -1,7 +1,7 @@
 """Rows of an experiment: each trained in a folder of its own, measured once, and not trained again on resume."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,26 @@ from typing import Any
 from ..configs.config import Config
 from ..configs.json import to_json
 from ..configs.run import Trained, train
-from ..results.measure import measure
+from ..results.measure import Paper, measure
 from ..results.row import ResultRow, read_rows, write_rows
+from ..tasks.base import AbstractTaskConfig
 from ..zoo.saved import load_trained
 from .base import Watch
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A task that a training is measured on: a column of the table.
+
+    Attributes:
+        label: its name, on the axis `setting`.
+        task: the task.
+        paper: the paper's figures by what is measured, where it has any; see `results.measure.Paper`.
+    """
+
+    label: str
+    task: AbstractTaskConfig
+    paper: Paper | None = None
 
 
 @dataclass(frozen=True)
@@ -23,13 +39,20 @@ class Row:
         name: as it stands in the table.
         folder: of its run, inside the experiment's.
         config: what to train.
-        paper: the paper's figures by what is measured, where it has any; see `results.measure.Paper`.
+        paper: the paper's figures by what is measured, where it has any and there are no settings.
+        settings: what to measure it on; without any, its own task.
     """
 
     name: str
     folder: str
     config: Config
-    paper: Mapping[str, float] | None = None
+    paper: Paper | None = None
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def measured(self) -> list[Config]:
+        """The configurations that its results hold."""
+        return [replace(self.config, task=setting.task) for setting in self.settings] or [self.config]
 
 
 def as_stored(config: Config) -> dict[str, Any]:
@@ -71,13 +94,25 @@ def run_row(
     finished = folder / "result.json"
     if resume and finished.is_file():
         results = [result for result in read_rows(finished) if result.row == row.name]
-        if results and is_result_of(results[0], row.config, episodes):
+        if all(any(is_result_of(result, config, episodes) for result in results) for config in row.measured):
             # it may have been trained for another experiment, and copied here
             return [replace(result, experiment=experiment) for result in results], None
     trained = train(row.config, folder, resume=resume, grow=grow, watch=lambda report: watch(row.name, report))
-    results = measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper=row.paper)
+    results = _measured(trained, row, experiment, episodes)
     write_rows(finished, results)
     return results, trained
+
+
+def _measured(trained: Trained, row: Row, experiment: str, episodes: int) -> list[ResultRow]:
+    """The results of a training: on its own task, or on each of the row's settings."""
+    if not row.settings:
+        return measure(trained, experiment=experiment, row=row.name, episodes=episodes, paper=row.paper)
+    found = []
+    for setting, config in zip(row.settings, row.measured, strict=True):
+        there = replace(trained, config=config, learner=config.build(), tasks=config.task.build())
+        rows = measure(there, experiment=experiment, row=row.name, episodes=episodes, paper=setting.paper)
+        found += [replace(result, axis={**result.axis, "setting": setting.label}) for result in rows]
+    return found
 
 
 def trained_before(folder: Path) -> Trained:

@@ -29,6 +29,7 @@ def ordinal(number: Label) -> str:
 HEADS: Mapping[str, Head] = {
     "instance": Head(ordinal, "by instance: the 1st instance of a class is its first example in an episode"),
     "seen": Head("after {}".format, "by how many values were seen before"),
+    "setting": Head(str, "by setting"),
 }
 """Axes whose labels read better in other words than `NAME LABEL`."""
 

@@ -228,6 +228,30 @@ def test_a_warp_changes_drawings_and_neither_classes_nor_order(small_world):
     assert not np.array_equal(after.support.inputs, before.support.inputs)
 
 
+def test_augmented_and_generated_characters_train_alone(small_world):
+    plain = OmniglotConfig(way=4, split="mine").build()
+    more = OmniglotConfig(way=4, split="mine", augment=0.5, generated=3).build()
+    characters = plain.train.images.shape[0]
+    assert more.train.images.shape[0] == characters + 3
+    np.testing.assert_array_equal(more.train.images[:characters], plain.train.images)
+    assert len({image.tobytes() for image in np.asarray(more.train.images[characters:]).reshape(-1, 28, 28)}) == 60
+    assert (more.train.augment, more.validation.augment, more.test.augment) == (0.5, 0.0, 0.0)
+    for old, new in ((plain.validation, more.validation), (plain.test, more.test)):
+        np.testing.assert_array_equal(old.images, new.images)
+    # classes and order of an episode do not change, its drawings do
+    changed = draw(eqx.tree_at(lambda task: task.images, more.train, plain.train.images), 5)
+    np.testing.assert_array_equal(changed.support.labels, draw(plain.train, 5).support.labels)
+    assert not np.array_equal(changed.support.inputs, draw(plain.train, 5).support.inputs)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"), [({"augment": 1.5}, "augment: got 1.5"), ({"generated": -1}, "generated: got -1")]
+)
+def test_more_of_either_than_there_is_is_refused(small_world, change, match):
+    with pytest.raises(UserError, match=match):
+        OmniglotConfig(way=4, split="mine", **change).build()
+
+
 def test_a_way_that_one_side_cannot_serve_is_refused(small_world):
     with pytest.raises(UserError, match="way: got 5, expected at most the 4 classes"):
         OmniglotConfig(way=5).build()

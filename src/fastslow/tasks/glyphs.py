@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, UInt8, UInt32
 
 from .._checks import bad, check_choice, check_size
 from .._typing import Key
@@ -133,6 +133,19 @@ class GlyphsTask(AbstractTask[FewShotEpisode]):
         return FewShotEpisode(
             support=_shuffled(drawings[:, :shot], support_key), query=_shuffled(drawings[:, shot:], query_key)
         )
+
+
+def generated_characters(classes: int, drawings: int) -> UInt8[Array, "classes drawings 28 28"]:
+    """Drawings of the first classes that train, as bytes; ink = 255."""
+
+    def of_class(number: UInt32[Array, ""]) -> UInt8[Array, "drawings 28 28"]:
+        key = class_key(number)
+        # the class's program uses the key itself
+        keys = jax.random.split(jax.random.fold_in(key, 1), drawings)
+        images = jax.vmap(render, in_axes=(None, 0))(class_program(key), keys)
+        return jnp.rint(255 * jnp.clip(images, 0, 1)).astype(jnp.uint8)
+
+    return jax.jit(lambda numbers: jax.lax.map(of_class, numbers, batch_size=50))(jnp.arange(classes, dtype=jnp.uint32))
 
 
 def _shuffled(drawings: Float[Array, "way each 28 28"], key: Key) -> Examples:

@@ -6,7 +6,7 @@ that first draws distinct characters, then a rotation for each, never lets them 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import equinox as eqx
@@ -15,18 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
 
-from .._checks import bad, check_size
+from .._checks import bad, check_integer, check_size
 from .._typing import Key
 from ..datasets.images import to_ink_28
 from ..datasets.omniglot import load_omniglot
 from ..datasets.splits import load_split
+from .augment import augment
 from .base import AbstractTask, AbstractTaskConfig, Examples, FewShotEpisode, TaskSpec, TaskSplits
-from .glyphs import few_shot_spec
+from .glyphs import few_shot_spec, generated_characters
 from .warp import warp
 
 ROTATIONS = 4
 MOST_WARP = 5.0
 """Above it a drawing is turned and moved out of its frame."""
+MOST_GENERATED = 20_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class OmniglotConfig(AbstractTaskConfig):
     """Whether each rotation by 0, 90, 180 and 270 degrees is a class of its own."""
     warp: float = 0.0
     """Strength of a small random affine change of each training drawing, 0 for none; validation and test have none."""
+    augment: float = 0.0
+    """Strength of random changes of each training drawing's stroke, blur, contrast, resolution and shape, for models
+    that are to serve other characters than Omniglot's; 0 for none, at most 1."""
+    generated: int = 0
+    """Generated characters that train beside Omniglot's, 20 drawings of each."""
     data: str | None = None
     """Folder with Omniglot's two zips; without it FASTSLOW_DATA, the cache and a download are tried."""
     kind: Literal["omniglot"] = "omniglot"
@@ -65,16 +72,22 @@ class OmniglotConfig(AbstractTaskConfig):
         """
         if not 0 <= self.warp <= MOST_WARP:
             raise bad("warp", got=self.warp, expected=f"a number from 0 to {MOST_WARP:g}")
+        if not 0 <= self.augment <= 1:
+            raise bad("augment", got=self.augment, expected="a number from 0 to 1")
+        check_integer("generated", self.generated, least=0, most=MOST_GENERATED, reason="all are held in memory")
         check_size("shot", self.shot)
         check_size("queries", self.queries)
         split = load_split(self.split)
         omniglot = load_omniglot(self.data)
 
-        def task(names: Sequence[str], way: int, warp: float = 0.0) -> OmniglotTask:
-            images = jnp.asarray(omniglot.select(names))
-            return OmniglotTask(images, way, self.shot, self.queries, self.rotations, warp)
+        def task(names: Sequence[str], way: int) -> OmniglotTask:
+            return OmniglotTask(jnp.asarray(omniglot.select(names)), way, self.shot, self.queries, self.rotations)
 
-        train = task(split.train, self.train_way or self.way, self.warp)
+        train = task(split.train, self.train_way or self.way)
+        images = train.images
+        if self.generated:
+            images = jnp.concatenate([images, generated_characters(self.generated, images.shape[1])])
+        train = replace(train, images=images, warp=self.warp, augment=self.augment)
         parts = train, task(split.validation, self.way), task(split.test, self.way)
         return TaskSplits(*parts, "omniglot", split.name, omniglot.sha256, "arrays-sha256")
 
@@ -89,6 +102,7 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
         queries: queries of each class.
         rotations: whether each rotation is a class of its own.
         warp: strength of the random change of each drawing, see `warp.warp`; 0 for none.
+        augment: strength of the changes of `augment.augment`; 0 for none.
     """
 
     images: UInt8[Array, "classes drawings 28 28"]
@@ -97,6 +111,7 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
     queries: int = eqx.field(static=True)
     rotations: bool = eqx.field(static=True)
     warp: float = eqx.field(static=True, default=0.0)
+    augment: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         if self.way < 2:
@@ -156,6 +171,9 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
         inputs = jax.vmap(quarter_turns)(self.images[character, drawing], turns).astype(jnp.float32) / 255
         if self.warp > 0:
             inputs = warp(inputs, warp_key, self.warp)
+        if self.augment > 0:
+            # folded, so that drawings without it stay what they were
+            inputs = augment(inputs, jax.random.fold_in(warp_key, 1), self.augment)
         return Examples(inputs, labels[rows])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastslow._checks import LARGEST_SIZE, MOST_SHOWN, UserError, bad, check_size
+from fastslow._checks import LARGEST_SIZE, MOST_SHOWN, Described, UserError, bad, check_size
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,9 @@ from fastslow._checks import LARGEST_SIZE, MOST_SHOWN, UserError, bad, check_siz
         (-(10**18), "an integer of about 19 digits"),
         (10**18 - 1, "999999999999999999"),
         ([10**5000], "list too long to show"),
+        (Described("two images\nof 3 pixels"), "two images of 3 pixels"),
     ],
-    ids=["line", "pair", "array", "text", "number", "negative", "short number", "list"],
+    ids=["line", "pair", "array", "text", "number", "negative", "short number", "list", "description"],
 )
 def test_a_value_is_shown_on_one_short_line(came: object, shown: str) -> None:
     assert str(bad("x", got=came, expected="less")) == f"x: got {shown}, expected less."

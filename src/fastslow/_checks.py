@@ -7,7 +7,28 @@ MOST_SHOWN = 400
 
 
 class UserError(ValueError):
-    """A mistake that the user can correct. The command line prints it as one sentence and exits with 2."""
+    """A mistake that the user can correct. The command line prints it as one sentence and exits with 2.
+
+    Attributes:
+        argument: the name that the sentence begins with; empty where it begins with something else.
+    """
+
+    def __init__(self, sentence: str, argument: str = "") -> None:
+        super().__init__(sentence)
+        self.argument = argument
+
+
+class Notice(UserWarning):
+    """A sentence for a user who need not change anything. The command line prints it as it is."""
+
+
+class Described(str):
+    """A description of what was given, which a message shows without the quotes of a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def bad(argument: str, *, got: object, expected: str, hint: str = "") -> UserError:
@@ -15,7 +36,7 @@ def bad(argument: str, *, got: object, expected: str, hint: str = "") -> UserErr
 
     Args:
         argument: the argument's name, as the user typed it.
-        got: the given value.
+        got: the given value, or `Described` in words.
         expected: the values that are accepted.
         hint: what to type instead.
 
@@ -23,7 +44,7 @@ def bad(argument: str, *, got: object, expected: str, hint: str = "") -> UserErr
         The error, to be raised by the caller.
     """
     tail = f"; {hint}" if hint else ""
-    return UserError(f"{argument}: got {shown(got)}, expected {expected}{tail}.")
+    return UserError(f"{argument}: got {shown(got)}, expected {expected}{tail}.", argument)
 
 
 def shown(value: object) -> str:

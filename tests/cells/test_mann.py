@@ -191,7 +191,7 @@ def test_what_was_stored_comes_back_many_steps_later() -> None:
 def test_a_controller_without_room_for_the_reads_or_a_wrong_choice_is_refused() -> None:
     memory = MEMORIES["ntm"]
     narrow = LSTM(HEADS * WIDTH, HIDDEN, key=jax.random.key(0))
-    with pytest.raises(UserError, match="controller: got 'one of 6 inputs', expected more than the 6 of what is read"):
+    with pytest.raises(UserError, match="controller: got one of 6 inputs, expected more than the 6 of what is read"):
         MANN(narrow, memory, key=jax.random.key(0))
     with as_users_come(), pytest.raises(UserError, match="key_source: got 'input', expected one of cell, hidden"):
         MANN(narrow, memory, key_source="input", previous_read=False, key=jax.random.key(0))

@@ -158,8 +158,8 @@ def test_perturbations_act_on_each_output_and_zeros_change_nothing() -> None:
         ({"compose": "both"}, "compose: got 'both'"),
         ({"label_input": "read"}, "label_input: got 'read'"),
         ({"label_input": "write", "labels": 0}, "labels: got 0"),
-        ({"features": FEATURES + 1}, f"controllers: got 'one of {FEATURES} inputs', expected one of {FEATURES + 1}"),
-        ({"compose": "memory"}, f"controllers: got 'one of {2 * WIDTH} inputs', expected one of {WIDTH}"),
+        ({"features": FEATURES + 1}, f"controllers: got one of {FEATURES} inputs, expected one of {FEATURES + 1}"),
+        ({"compose": "memory"}, f"controllers: got one of {2 * WIDTH} inputs, expected one of {WIDTH}"),
         (
             {"memory": SoftSlotsConfig().build(WIDTH + 1, key=jax.random.key(0))},
             f"width: got {WIDTH}, expected {WIDTH + 1}",

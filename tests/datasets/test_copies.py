@@ -44,7 +44,7 @@ def test_missing_files(data):
 
 def test_a_class_too_few(data):
     write_zip(data / "images_evaluation.zip", members(EVALUATION[:1]))
-    refused(data, "got '1 alphabets and 1 characters")
+    refused(data, "got 1 alphabets and 1 characters")
 
 
 @pytest.mark.parametrize("extra", ["0001_01.png", "0001_00.png", "0001_1.png", "0002_13.png", "other.png"])

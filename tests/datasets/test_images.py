@@ -43,7 +43,7 @@ def test_images_of_any_size_and_type(size):
         (np.zeros((1, 9, 9), np.int64), "int64"),
         (np.zeros((9, 9)), r"\[items, height, columns\]"),
         (np.zeros((1, 0, 9)), "no empty image"),
-        (np.zeros((1, 1, 100_000)), "1×100000 pixels', expected at most 10,000 pixels a side; shrink them first"),
+        (np.zeros((1, 1, 100_000)), "1×100000 pixels, expected at most 10,000 pixels a side; shrink them first"),
         (np.zeros((1, 10_001, 1)), "10001×1 pixels"),
     ],
 )

@@ -73,7 +73,7 @@ def test_it_can_be_measured_on_more_classes_than_there_are_to_train_or_validate_
     assert other.config == replace(trained.config, task=task.with_streams(30))
     with pytest.raises(UserError, match="classes: got 31, expected at most the 30 characters there are"):
         on_streams(trained, 31)
-    said = "streams: got 'a network for task gaussian-process', expected one that was trained on omniglot-stream"
+    said = "streams: got a network for task gaussian-process, expected one that was trained on omniglot-stream"
     with pytest.raises(UserError, match=said):
         on_streams(of_config(smoke(), PROCESS.build()), 7)
 

@@ -127,18 +127,18 @@ def test_what_is_no_range_of_pixels_is_refused(tiny_stream_model: Path, came: ob
     [
         (np.ones((1, 28, 28)), "x: got (1, 28, 28), expected one grey image [height, width], an array of pixels."),
         (np.ones(28), "x: got (28,), expected one grey image [height, width]"),
-        ([[1, 2], [3]], "x: got 'rows of different lengths', expected one grey image [height, width]"),
+        ([[1, 2], [3]], "x: got rows of different lengths, expected one grey image [height, width]"),
         (scipy.sparse.eye_array(28), "x: got (28, 28), expected one grey image [height, width], an array of pixels."),
         (np.full((28, 28), 1j), "X: Complex data not supported"),
-        (np.ma.masked_equal(np.eye(28), 0), "X: got 'masked pixels'"),
+        (np.ma.masked_equal(np.eye(28), 0), "X: got masked pixels"),
         (None, "x: got None, expected one grey image"),
         (Path("a.png"), "x: got PosixPath('a.png'), expected one grey image [height, width], an array of pixels."),
         (
             np.eye(28, dtype=np.uint8),
-            "X: got 'bytes that are 0 and 1', expected bytes up to 255; pass pixel_range=(0, 1).",
+            "X: got bytes that are 0 and 1, expected bytes up to 255; pass pixel_range=(0, 1).",
         ),
-        (np.full((28, 28), np.nan), "X: got 'NaN or infinite pixels in image 0', expected finite pixels."),
-        (np.full((28, 28), 3.0), "images: got 'float values from 3 to 3', expected float values in [0, 1]"),
+        (np.full((28, 28), np.nan), "X: got NaN or infinite pixels in image 0, expected finite pixels."),
+        (np.full((28, 28), 3.0), "images: got float values from 3 to 3, expected float values in [0, 1]"),
     ],
     ids=["batch", "row", "ragged", "sparse", "complex", "masked", "none", "path", "mask", "nan", "range"],
 )
@@ -153,7 +153,7 @@ def test_what_is_no_image_is_refused_and_nothing_learned(tiny_stream_model: Path
 
 def test_what_is_no_label_or_no_model_is_refused(tiny_stream_model: Path, tiny_model: Path) -> None:
     one = OnlineOneShot(tiny_stream_model)
-    nothing = "y: got 'no label"
+    nothing = "y: got no label"
     refused = [(None, nothing), (float("nan"), nothing), ([1], "y: got [1]"), (([1],), "y: got ([1],)")]
     for label, said in [*refused, (np.eye(2)[0], "y: got ")]:
         with pytest.raises(UserError, match=re.escape(said)), as_users_come():

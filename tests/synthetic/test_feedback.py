@@ -166,9 +166,9 @@ def test_an_estimate_is_the_prediction_over_the_number_of_steps_of_the_loss(mask
 
 def test_predictors_go_with_their_regime() -> None:
     cell, decoder, segment = parts_of(CELLS[0])
-    with refused("predictors: got 'predictors', expected what goes with regime true"):
+    with refused("predictors: got predictors, expected what goes with regime true"):
         feedback(cell, decoder, predictors(), segment, FeedbackConfig(regime="true"))
-    with refused("predictors: got 'no predictors', expected what goes with regime both"):
+    with refused("predictors: got no predictors, expected what goes with regime both"):
         feedback(cell, decoder, None, segment, config("both", "local"))
 
 

@@ -164,7 +164,7 @@ def saving(checkpoints: Checkpoints, state: TrainState) -> None:
 def test_a_folder_that_refuses_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     checkpoints = Checkpoints(tmp_path / "file" / "checkpoints")
-    with pytest.raises(UserError, match=r"cannot be written \(.*\); choose another --out"):
+    with pytest.raises(UserError, match=r"cannot be written \(.*\); make the folder writable"):
         saving(checkpoints, at_step(1))
 
 

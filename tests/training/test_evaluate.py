@@ -113,7 +113,7 @@ def test_finite_data_are_validated_whole() -> None:
 
 
 def test_a_task_without_items_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^task: got 'Items with 0 episodes', expected at least one to measure on\.$"):
+    with pytest.raises(UserError, match=r"^task: got Items with 0 episodes, expected at least one to measure on\.$"):
         evaluate_all(Counting(), None, Items(jnp.zeros(0, jnp.int32)))
 
 

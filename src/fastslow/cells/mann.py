@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import bad, check_choice, check_positive
+from .._checks import Described, bad, check_choice, check_positive
 from .._typing import Key
 from ..memory.base import AbstractMemory, AbstractMemoryConfig
 from ..memory.least_used import LeastUsedConfig
@@ -83,7 +83,11 @@ class MANN(AbstractReversibleCell[MANNState, MANNResiduals]):
         read = memory.heads * memory.width if previous_read else 0
         in_size = controller.input_weight.shape[1]
         if in_size <= read:
-            raise bad("controller", got=f"one of {in_size} inputs", expected=f"more than the {read} of what is read")
+            raise bad(
+                "controller",
+                got=Described(f"one of {in_size} inputs"),
+                expected=f"more than the {read} of what is read",
+            )
         linear = eqx.nn.Linear(controller.out_size, memory.interface_size, key=key)
         self.controller = controller
         self.controls = eqx.tree_at(lambda m: m.bias, linear, jnp.asarray(linear.bias) + memory.interface_bias())

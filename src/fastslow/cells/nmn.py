@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import bad, check_choice, check_positive, check_size
+from .._checks import Described, bad, check_choice, check_positive, check_size
 from .._typing import Key
 from ..memory.slots import AbstractSlots, AbstractSlotsConfig, SlotsState, SoftSlotsConfig
 from .base import AbstractCellConfig
@@ -191,7 +191,7 @@ def _check_sizes(controller: AbstractController, in_size: int, width: int) -> No
         raise bad("width", got=controller.out_size, expected=f"{width}, the width of the memory's slots")
     got = controller.input_weight.shape[1]
     if got != in_size:
-        raise bad("controllers", got=f"one of {got} inputs", expected=f"one of {in_size}")
+        raise bad("controllers", got=Described(f"one of {got} inputs"), expected=f"one of {in_size}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from .._checks import bad, check_choice
+from .._checks import Described, bad, check_choice
 
 SIDE = 28
 """Rows and columns of an image as the models see it."""
@@ -83,7 +83,7 @@ def _ink_bytes(images: np.ndarray, ink: str) -> UInt8[np.ndarray, "items height 
     if images.ndim != 3 or 0 in images.shape[1:]:
         raise bad("images", got=images.shape, expected="an array [items, height, columns] with no empty image")
     if max(images.shape[1:]) > LARGEST_SIDE:
-        got = f"images of {images.shape[1]}×{images.shape[2]} pixels"
+        got = Described(f"images of {images.shape[1]}×{images.shape[2]} pixels")
         raise bad("images", got=got, expected=f"at most {LARGEST_SIDE:,} pixels a side", hint="shrink them first")
     values = _to_bytes(images)
     return 255 - values if ink == "dark" else values
@@ -98,8 +98,8 @@ def _to_bytes(images: np.ndarray) -> np.ndarray:
     if not np.issubdtype(images.dtype, np.floating):
         raise bad("images", got=str(images.dtype), expected="bool, uint8 in 0 … 255 or float in [0, 1]")
     if not np.isfinite(images).all():
-        raise bad("images", got="NaN or infinite pixels", expected="finite values in [0, 1]")
+        raise bad("images", got=Described("NaN or infinite pixels"), expected="finite values in [0, 1]")
     if images.size and (images.min() < 0 or images.max() > 1):
-        got = f"float values from {images.min():g} to {images.max():g}"
+        got = Described(f"float values from {images.min():g} to {images.max():g}")
         raise bad("images", got=got, expected="float values in [0, 1]", hint="divide by 255, or pass uint8")
     return np.rint(images * 255).astype(np.uint8)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from .._checks import bad
+from .._checks import Described, bad
 from ..configs.config import Config
 from ..learners.base import LearnerState
 from ..tasks.base import Examples
@@ -107,7 +107,7 @@ def find_model(model: Any) -> Saved:
     try:
         changed = tuple(place.stat().st_mtime_ns for place in places if place.exists())
     except OSError as error:  # a name too long for a file, a folder that may not be read
-        raise bad("model", got=f"{error.strerror}: {model}", expected=expected) from error
+        raise bad("model", got=Described(f"{error.strerror}: {model}"), expected=expected) from error
     return _find_model(model, changed)
 
 

@@ -14,7 +14,7 @@ try:
 except ImportError as error:
     raise ImportError("fastslow.estimators needs scikit-learn: type `pip install 'fastslow[estimators]'`.") from error
 
-from .._checks import bad, check_choice
+from .._checks import Described, bad, check_choice
 from ..learners.base import Adaptable
 from ..zoo.saved import Saved
 from .engine import find_model
@@ -188,7 +188,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if self.readout == "head" and classes > way:
             raise bad(
                 "y",
-                got=f"{classes} classes",
+                got=Described(f"{classes} classes"),
                 expected=f"at most the {way} that the head of model {saved.name!r} has outputs for",
                 hint="use readout='prototypes' or 'auto'",
             )

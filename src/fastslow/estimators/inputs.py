@@ -13,7 +13,7 @@ from jaxtyping import Int
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from .._checks import UserError, bad
+from .._checks import Described, UserError, bad
 from ..datasets.images import LARGEST_SIDE, to_ink_28
 
 
@@ -32,20 +32,22 @@ def as_pixels(x: Any) -> np.ndarray:
             x, dtype="numeric", ensure_2d=False, allow_nd=True, ensure_all_finite=False, ensure_min_samples=0
         )
     except OverflowError as error:
-        raise bad("X", got="numbers too large for an array", expected="grey levels") from error
+        raise bad("X", got=Described("numbers too large for an array"), expected="grey levels") from error
     expected = "grey images [items, height, width] or flattened rows [items, pixels]"
     if pixels.ndim and len(pixels) == 0:
-        raise bad("X", got="no image", expected="at least one")
+        raise bad("X", got=Described("no image"), expected="at least one")
     if pixels.ndim < 2:
         hint = "Reshape your data, to X[None] if it is one image"  # the words that scikit-learn's checks want
-        raise bad("X", got=f"an array of shape {pixels.shape}", expected=expected, hint=hint)
+        raise bad("X", got=Described(f"an array of shape {pixels.shape}"), expected=expected, hint=hint)
     if pixels.ndim > 3:
         raise bad("X", got=pixels.shape, expected=expected)
     if pixels.dtype.kind not in "biuf":
-        raise bad("X", got=f"values of type {pixels.dtype}", expected="bool, whole or floating-point numbers")
+        raise bad(
+            "X", got=Described(f"values of type {pixels.dtype}"), expected="bool, whole or floating-point numbers"
+        )
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         rows = np.nonzero(~np.isfinite(pixels).reshape(len(pixels), -1).all(axis=1))[0]
-        raise bad("X", got=f"NaN or infinite pixels in image {rows[0]}", expected="finite pixels")
+        raise bad("X", got=Described(f"NaN or infinite pixels in image {rows[0]}"), expected="finite pixels")
     return pixels
 
 
@@ -55,20 +57,22 @@ def _check_kind(x: Any) -> None:
     if first is None or isinstance(first, str | bytes | os.PathLike | dict | np.str_ | np.bytes_):
         raise bad("X", got=first, expected="arrays of pixels", hint="open files first, as with Pillow")
     if issparse(x):
-        raise bad("X", got="a sparse matrix", expected="a dense array", hint="pass X.toarray()")
+        raise bad("X", got=Described("a sparse matrix"), expected="a dense array", hint="pass X.toarray()")
     if np.ma.is_masked(x):
-        raise bad("X", got="masked pixels", expected="an array without a mask", hint="pass X.filled()")
+        raise bad("X", got=Described("masked pixels"), expected="an array without a mask", hint="pass X.filled()")
     if isinstance(first, np.ndarray) and first is not x and len(shapes := {np.shape(image) for image in x}) > 1:
         sizes = " and ".join(str(shape) for shape in sorted(shapes)[:2])
-        raise bad("X", got=f"images of sizes {sizes}", expected="one size in a call", hint="bring them to one size")
+        raise bad(
+            "X", got=Described(f"images of sizes {sizes}"), expected="one size in a call", hint="bring them to one size"
+        )
     try:
         dtype = np.asarray(x).dtype
     except ValueError as error:
-        raise bad("X", got="rows of different lengths", expected="one size in a call") from error
+        raise bad("X", got=Described("rows of different lengths"), expected="one size in a call") from error
     if dtype.kind == "c":
         raise UserError("X: Complex data not supported; pass real numbers, such as their absolute values.")
     if dtype.kind in "SU":
-        raise bad("X", got="texts", expected="arrays of pixels", hint="turn them into numbers first")
+        raise bad("X", got=Described("texts"), expected="arrays of pixels", hint="turn them into numbers first")
 
 
 def as_images(pixels: np.ndarray, layout: Any) -> np.ndarray:
@@ -94,7 +98,12 @@ def as_images(pixels: np.ndarray, layout: Any) -> np.ndarray:
         raise bad("layout", got=layout, expected=expected)
     if math.prod(shape) != count:
         expected = "a square number of pixels" if layout == "square" else f"{math.prod(shape)} pixels"
-        raise bad("X", got=f"rows of {count} pixels", expected=expected, hint="pass images, or layout=(height, width)")
+        raise bad(
+            "X",
+            got=Described(f"rows of {count} pixels"),
+            expected=expected,
+            hint="pass images, or layout=(height, width)",
+        )
     return pixels.reshape(-1, *shape)
 
 
@@ -120,7 +129,9 @@ def pixel_range_of(pixel_range: Any, pixels: np.ndarray | None = None) -> tuple[
     if pixels is not None and isinstance(pixel_range, str) and pixel_range == "fit":
         low, high = float(pixels.min()), float(pixels.max())
         if not math.isfinite(high - low):
-            raise bad("X", got=f"pixels from {low:g} to {high:g}", expected="pixels whose range is a finite number")
+            raise bad(
+                "X", got=Described(f"pixels from {low:g} to {high:g}"), expected="pixels whose range is a finite number"
+            )
         return low, high
     if isinstance(pixel_range, tuple) and len(pixel_range) == 2 and all(isinstance(x, Real) for x in pixel_range):
         with suppress(OverflowError, ValueError):  # a whole number may be too large, and a signalling NaN is none
@@ -153,11 +164,13 @@ def to_ink(
     """
     if limits is None:
         if images.dtype == np.uint8 and images.max() == 1:  # nearly no light at all, unless 1 stands for all of it
-            raise bad("X", got="bytes that are 0 and 1", expected="bytes up to 255", hint="pass pixel_range=(0, 1)")
+            raise bad(
+                "X", got=Described("bytes that are 0 and 1"), expected="bytes up to 255", hint="pass pixel_range=(0, 1)"
+            )
         return form(images, ink)
     low, high = limits
     if not cut and (images.min() < low or images.max() > high):
-        got = f"pixels from {images.min():g} to {images.max():g}"
+        got = Described(f"pixels from {images.min():g} to {images.max():g}")
         raise bad("X", got=got, expected=f"pixels in the pixel_range of {low:g} to {high:g}")
     light = (images.astype(np.float64) - low) / max(high - low, np.finfo(np.float64).tiny)
     return form(np.clip(light, 0, 1), ink)

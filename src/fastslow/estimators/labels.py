@@ -10,7 +10,7 @@ from jaxtyping import Int
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._checks import UserError, bad
+from .._checks import Described, UserError, bad
 
 
 def as_labels(y: Any, items: int) -> list[Hashable]:
@@ -25,7 +25,7 @@ def as_labels(y: Any, items: int) -> list[Hashable]:
             "give one label for each image."
         )
     if np.ma.is_masked(y):
-        raise bad("y", got="masked labels", expected="a label for each image")
+        raise bad("y", got=Described("masked labels"), expected="a label for each image")
     if isinstance(y, str | bytes):
         raise bad("y", got=y, expected="one label for each image", hint="pass a list")
     if isinstance(y, np.ndarray) or not isinstance(y, Sequence):
@@ -33,11 +33,11 @@ def as_labels(y: Any, items: int) -> list[Hashable]:
         y = column_or_1d(y, warn=True) if y.ndim != 1 else y
     labels = list(y)
     if len(labels) != items:
-        raise bad("y", got=f"{len(labels)} labels for {items} images", expected="one label for each image")
+        raise bad("y", got=Described(f"{len(labels)} labels for {items} images"), expected="one label for each image")
     for place, label in enumerate(labels):
         _check_key("y", label)
         if label is None or label != label:  # NaN alone differs from itself
-            raise bad("y", got=f"no label ({label}) for image {place}", expected="a label for each image")
+            raise bad("y", got=Described(f"no label ({label}) for image {place}"), expected="a label for each image")
     return labels
 
 
@@ -101,7 +101,7 @@ def encode(labels: list[Any]) -> tuple[np.ndarray, Int[np.ndarray, " items"]]:
         places = {label: place for place, label in enumerate(ordered)}
         codes = np.array([places[label] for label in labels])
     if len(classes) < 2:
-        raise bad("y", got=f"one class, {classes[0]}", expected="labels of at least two classes")
+        raise bad("y", got=Described(f"one class, {classes[0]}"), expected="labels of at least two classes")
     return classes, codes.astype(np.int32)
 
 
@@ -117,7 +117,7 @@ def _plain(labels: list[Any]) -> np.ndarray | None:
     if plain.dtype.kind == "c":
         return None  # scikit-learn refuses it in several lines
     if plain.dtype.kind == "f" and not np.isfinite(plain).all():
-        raise bad("y", got="an infinite label", expected="finite labels")
+        raise bad("y", got=Described("an infinite label"), expected="finite labels")
     same = (kept == _exact(label) for kept, label in zip(plain.tolist(), labels, strict=True))
     return plain if plain.dtype.kind != "O" and all(same) else None
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.sparse import issparse
 
-from .._checks import bad, check_choice
+from .._checks import Described, bad, check_choice
 from ..configs.config import Config
 from ..datasets.images import to_thirds
 from ..learners.base import Adaptable
@@ -140,7 +140,7 @@ def _as_batch(x: Any) -> Any:
     try:
         shape = np.shape(x)
     except ValueError as error:
-        raise bad("x", got="rows of different lengths", expected=expected) from error
+        raise bad("x", got=Described("rows of different lengths"), expected=expected) from error
     if issparse(x) or len(shape) != 2:
         raise bad("x", got=shape or x, expected=expected)
     return x[None] if isinstance(x, np.ndarray) else np.asarray(x)[None]

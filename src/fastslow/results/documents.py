@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._checks import UserError, bad
+from .._checks import Described, UserError, bad
 from ..metrics import label_of
 from ..training.files import replace_text
 from .row import ResultRow, read_rows
@@ -42,7 +42,7 @@ def render(root: Path) -> list[Path]:
     changed = {path: after for path, (before, after) in new.items() if after != before}
     for path in changed:
         if not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)):
-            raise bad(str(path), got="a document that is read-only", expected="one that can be written")
+            raise bad(str(path), got=Described("a document that is read-only"), expected="one that can be written")
     for path, text in changed.items():
         replace_text(path.resolve(), text)  # where it is a link, the link stays
     return list(changed)
@@ -105,7 +105,9 @@ def _json_files(folder: Path) -> Iterator[Path]:
     except FileNotFoundError:  # nothing is measured yet
         return
     except OSError as error:
-        raise bad(str(folder), got="a folder of results", expected=f"a readable one ({error.strerror})") from error
+        raise bad(
+            str(folder), got=Described("a folder of results"), expected=f"a readable one ({error.strerror})"
+        ) from error
 
 
 def _documents(root: Path) -> dict[Path, str]:
@@ -126,9 +128,11 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:  # a folder, a dead link, no permission
-        raise bad(str(path), got=error.strerror, expected="a document that can be read") from error
+        raise bad(str(path), got=Described(error.strerror), expected="a document that can be read") from error
     except UnicodeDecodeError as error:
-        raise bad(str(path), got=f"byte {error.start} that is not UTF-8", expected="a document in UTF-8") from error
+        raise bad(
+            str(path), got=Described(f"byte {error.start} that is not UTF-8"), expected="a document in UTF-8"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from .._checks import bad
+from .._checks import Described, bad
 
 CONFIDENCE = 0.95
 
@@ -37,7 +37,9 @@ def interval(
     if values.size < 2:
         raise bad("values", got=values.shape, expected="at least two episodes or two seeds")
     if not np.isfinite(values).all():
-        raise bad("values", got="one that is not finite", expected="finite values; leave out seeds that diverged")
+        raise bad(
+            "values", got=Described("one that is not finite"), expected="finite values; leave out seeds that diverged"
+        )
     exact = values.astype(np.float64)
     mean = float(exact.mean())
     # Each term: variance of the mean, and its degrees of freedom.

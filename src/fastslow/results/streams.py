@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from .._checks import bad
+from .._checks import Described, bad
 from ..configs.run import Trained
 
 
@@ -17,7 +17,11 @@ def on_streams(trained: Trained, classes: int | None = None, examples: int | Non
     """
     task = trained.config.task
     if not hasattr(task, "with_streams"):
-        raise bad("streams", got=f"a network for task {task.kind}", expected="one that was trained on omniglot-stream")
+        raise bad(
+            "streams",
+            got=Described(f"a network for task {task.kind}"),
+            expected="one that was trained on omniglot-stream",
+        )
     expected = task.with_streams(classes, examples)
     drawings: Any = trained.tasks.test
     test = expected.of_images(drawings.images)

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import bad
+from .._checks import Described, bad
 from .._typing import Scalar
 from ..cells.context import ContextAndQueries
 from ..cells.controlled import AbstractControlledCell, Apply
@@ -83,7 +83,7 @@ def feedback(
     """
     learnable = Learnable(cell=cell, head=head, inputs=segment.inputs)
     if (predictors is not None) != config.predicts:
-        got = "no predictors" if predictors is None else "predictors"
+        got = Described("no predictors" if predictors is None else "predictors")
         raise bad("predictors", got=got, expected=f"what goes with regime {config.regime}: none in true, else some")
     if predictors is None:
         (loss, (_, outputs)), gradients = eqx.filter_value_and_grad(objective, has_aux=True)(learnable, None, segment)

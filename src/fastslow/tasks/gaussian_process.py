@@ -15,7 +15,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Int
 
-from .._checks import bad, check_choice, check_positive, check_size
+from .._checks import Described, bad, check_choice, check_positive, check_size
 from .._typing import Key
 from ..metrics import LOG_LIKELIHOOD, Axis
 from .base import AbstractTask, AbstractTaskConfig, Inputs, SequenceEpisode, TaskSpec, TaskSplits
@@ -223,7 +223,11 @@ def _check(config: GaussianProcessConfig, values: int, *places: Float[Array, "_ 
         raise bad("jitter", got=config.jitter, expected=expected, hint=f"try {2 * least:.1g}")
     for place in places:
         if place.shape[1] != config.dimensions:
-            raise bad("inputs", got=f"places of {place.shape[1]} numbers", expected=f"{config.dimensions} numbers each")
+            raise bad(
+                "inputs",
+                got=Described(f"places of {place.shape[1]} numbers"),
+                expected=f"{config.dimensions} numbers each",
+            )
 
 
 @reference

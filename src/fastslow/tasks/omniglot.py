@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
 
-from .._checks import bad, check_integer, check_size
+from .._checks import Described, bad, check_integer, check_size
 from .._typing import Key
 from ..datasets.images import to_ink_28
 from ..datasets.omniglot import load_omniglot
@@ -221,6 +221,10 @@ def task_from_arrays(
     """
     counts = sorted({len(images) for images in images_per_class})
     if len(counts) != 1:
-        raise bad("images_per_class", got=f"classes of {counts} drawings", expected="as many drawings in each class")
+        raise bad(
+            "images_per_class",
+            got=Described(f"classes of {counts} drawings"),
+            expected="as many drawings in each class",
+        )
     ready = np.stack([to_ink_28(images, ink) for images in images_per_class])
     return OmniglotTask(jnp.asarray(np.rint(ready * 255).astype(np.uint8)), way, shot, queries, rotations=False)

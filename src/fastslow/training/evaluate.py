@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import bad, check_integer
+from .._checks import Described, bad, check_integer
 from .._typing import Key
 from ..baselines.base import Baseline
 from ..learners.base import Figures, LearnerState, Trainable
@@ -73,7 +73,9 @@ def episode_count(task: AbstractTask, episodes: int) -> int:
     if size is None:
         return episodes
     if size < 1:
-        raise bad("task", got=f"{type(task).__name__} with {size} episodes", expected="at least one to measure on")
+        raise bad(
+            "task", got=Described(f"{type(task).__name__} with {size} episodes"), expected="at least one to measure on"
+        )
     return size
 
 

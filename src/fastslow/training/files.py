@@ -33,7 +33,7 @@ def cannot_write(path: Path, error: BaseException) -> UserError:
             "--resume where a run was going on."
         )
     reason = getattr(error, "strerror", None) or text.splitlines()[0]
-    return UserError(f"{path}: cannot be written ({reason}); choose another --out, or make the folder writable.")
+    return UserError(f"{path}: cannot be written ({reason}); make the folder writable, or choose another one.")
 
 
 def check_writable(path: Path) -> None:

@@ -12,7 +12,7 @@ import jax
 from filelock import FileLock, Timeout
 
 from .. import __version__
-from .._checks import UserError
+from .._checks import Described, UserError, bad
 from .files import parse_json, replace_text, writing
 from .metrics import read_metrics
 
@@ -122,14 +122,16 @@ class RunFolder:
         stored = read_json(self.config)
         # Through JSON, so that a tuple and the list it was stored as are the same.
         now = dict(_fields(json.loads(json.dumps(config))))
-        before = dict(_fields(stored))
+        before, nothing = dict(_fields(stored)), Described("nothing")
         for name in sorted(before.keys() | now.keys()):
-            got, expected = now.get(name, "nothing"), before.get(name, "nothing")
+            got, expected = now.get(name, nothing), before.get(name, nothing)
             if got != expected and not (name in growing and type(got) is type(expected) is int and got > expected):
                 more = ", or more" if name in growing else ""
-                raise UserError(
-                    f"{name}: got {got!r}, expected {expected!r} as in {self.config}{more}; "
-                    "resume with the stored configuration, or choose another --out."
+                raise bad(
+                    name,
+                    got=got,
+                    expected=f"{expected!r} as in {self.config}{more}",
+                    hint="resume with the stored configuration, or choose another --out",
                 )
             if got != expected:
                 self.notices.append(

@@ -78,11 +78,16 @@ with as_users_come():
         (FineTuneConfig(TRUE), nmn("input"), SPEC, "fine-tune with label input input: .* use label input none or"),
         (FineTuneConfig(TRUE), nmn("write"), SPEC, "label input write with support order independent .* use label"),
         # cells
-        (FineTuneConfig(TRUE), LSTM, SPEC, "cell: got 'LSTM', expected a cell with controllers, .* learner fine-tune"),
-        (FineTuneConfig(TRUE), MANN, SPEC, "cell: got 'MANN', expected a cell with controllers, .* learner fine-tune"),
-        (InContextConfig(BOTH), MANN, SPEC, "cell: got 'MANN', expected a cell with controllers, .* for regime both"),
-        (SupervisedConfig(persistent=True), LSTM, STREAMS, "persistent: got True, .* LSTM has no memory to keep"),
-        (SupervisedConfig(), MANN, PADDED, "embed: got .*one without batch normalisation, such as flatten"),
+        (FineTuneConfig(TRUE), LSTM, SPEC, "cell: got 'lstm', expected a cell with controllers, .* learner fine-tune"),
+        (FineTuneConfig(TRUE), MANN, SPEC, "cell: got 'mann', expected a cell with controllers, .* learner fine-tune"),
+        (InContextConfig(BOTH), MANN, SPEC, "cell: got 'mann', expected a cell with controllers, .* for regime both"),
+        (SupervisedConfig(persistent=True), LSTM, STREAMS, "persistent: got True, .* cell lstm has no memory to keep"),
+        (
+            SupervisedConfig(),
+            MANN,
+            PADDED,
+            "embed: got 'conv', expected one without batch normalisation, such as flatten",
+        ),
         (
             SupervisedConfig(persistent=True),
             FLAT_MANN,
@@ -151,5 +156,5 @@ def test_required_parts_are_named() -> None:
 def test_controllers_are_found() -> None:
     cell = require_controllers(nmn(), SPEC, "learner x")
     assert cell.controllers.write.out_size == 5
-    with refused("cell: got 'FeedForward', expected a cell with controllers, such as nmn, for learner x"):
+    with refused("cell: got 'feed-forward', expected a cell with controllers, such as nmn, for learner x"):
         require_controllers(FEED_FORWARD, SPEC, "learner x")

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Num
 
-from .._checks import bad, check_choice, check_integer
+from .._checks import check_choice, check_integer
 from .._typing import Key, Scalar
 from ..baselines.pixel_neighbours import squared_distances
 from ..cells.lstm import LSTM, LSTMState
@@ -32,7 +32,7 @@ from .few_shot import (
     embed_episodes,
     statistics_alone,
 )
-from .structure import require
+from .structure import require_embedding
 from .task_learner import QueryLossLearner
 
 Similarity = Literal["cosine", "distance"]
@@ -197,8 +197,7 @@ class MatchingConfig(AbstractLearnerConfig):
         check_integer("context_steps", self.context_steps, least=0, most=MOST_STEPS, reason="each is in the program")
         check_statistics(self.statistics)
         spec.require("few-shot", self.kind, any_way=True)
-        if hasattr(require(model, spec, f"learner {self.kind}", "embed"), "head"):
-            raise bad("model", got=type(model).__name__, expected="embedder, as cells and heads are not used here")
+        require_embedding(model, spec, f"learner {self.kind}")
         return MatchingLearner(model, optimizer, self, spec)
 
 

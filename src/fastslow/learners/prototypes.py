@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Num
 
-from .._checks import bad
 from .._typing import Key
 from ..baselines.pixel_neighbours import squared_distances
 from ..models.base import AbstractModelConfig
@@ -29,7 +28,7 @@ from .few_shot import (
     embed_episodes,
     statistics_alone,
 )
-from .structure import require
+from .structure import require_embedding
 from .task_learner import QueryLossLearner
 
 
@@ -134,8 +133,7 @@ class PrototypesConfig(AbstractLearnerConfig):
         del batch
         check_statistics(self.statistics)
         spec.require("few-shot", self.kind, any_way=True)
-        if hasattr(require(model, spec, f"learner {self.kind}", "embed"), "head"):
-            raise bad("model", got=type(model).__name__, expected="embedder, as cells and heads are not used here")
+        require_embedding(model, spec, f"learner {self.kind}")
         return PrototypicalLearner(model, optimizer, self, spec)
 
 

@@ -34,6 +34,21 @@ def require(model: AbstractModelConfig, spec: TaskSpec, learner: str, *parts: st
     return built
 
 
+def kind_of(model: AbstractModelConfig, part: str) -> str:
+    """The kind of a part, as it is typed; that of the model where its settings hold no such part."""
+    return getattr(model, part, model).kind
+
+
+def require_embedding(model: AbstractModelConfig, spec: TaskSpec, learner: str) -> None:
+    """Refuses a model that is more than an embedding.
+
+    Raises:
+        UserError: it has a head, has no embedding, or does not fit the task.
+    """
+    if hasattr(require(model, spec, learner, "embed"), "head"):
+        raise bad("model", got=model.kind, expected=f"one such as embedder, as {learner} uses no cell and no head")
+
+
 def require_controllers(model: AbstractModelConfig, spec: TaskSpec, learner: str) -> AbstractControlledCell:
     """The structure of the model's cell, if it has controllers that a synthetic gradient can be given to.
 
@@ -42,8 +57,8 @@ def require_controllers(model: AbstractModelConfig, spec: TaskSpec, learner: str
     """
     cell = require(model, spec, learner, "embed", "cell", "head").cell
     if not isinstance(cell, AbstractControlledCell):
-        raise bad("cell", got=type(cell).__name__, expected=f"a cell with controllers, such as nmn, for {learner}")
+        raise bad("cell", got=kind_of(model, "cell"), expected=f"a cell with controllers, such as nmn, for {learner}")
     if type(cell).own_loss is not AbstractCell.own_loss:
         expected = f"a cell without a loss of its own, which synthetic gradients of {learner} would pass over"
-        raise bad("cell", got=type(cell).__name__, expected=expected)
+        raise bad("cell", got=kind_of(model, "cell"), expected=expected)
     return cell

@@ -32,7 +32,7 @@ from .base import (
     value,
 )
 from .few_shot import track
-from .structure import require
+from .structure import kind_of, require
 
 
 class Streamed(eqx.Module):
@@ -220,12 +220,12 @@ class SupervisedConfig(AbstractLearnerConfig):
         """
         spec.require("sequence", self.kind)
         built = require(model, spec, f"learner {self.kind}", "embed", "cell", "head")
-        cell = built.cell
         if spec.padded and jax.tree.leaves(eqx.filter_eval_shape(built.embed.neutral)):
             expected = "one without batch normalisation, such as flatten, where episodes are padded"
-            raise bad("embed", got=type(built.embed).__name__, expected=expected)
-        if self.persistent and not hasattr(eqx.filter_eval_shape(cell.init_state), "memory"):
-            raise bad("persistent", got=True, expected=f"False, as {type(cell).__name__} has no memory to keep")
+            raise bad("embed", got=kind_of(model, "embed"), expected=expected)
+        if self.persistent and not hasattr(eqx.filter_eval_shape(built.cell.init_state), "memory"):
+            expected = f"False, as cell {kind_of(model, 'cell')} has no memory to keep"
+            raise bad("persistent", got=True, expected=expected)
         if self.persistent and spec.padded:
             raise bad("persistent", got=True, expected="False where episodes are padded, as padding would be kept")
         return SupervisedLearner(partial(_build, model, spec), optimizer, spec, batch if self.persistent else 0)

@@ -75,12 +75,12 @@ def test_the_variable_may_name_a_folder_of_other_data_sets(tmp_path, monkeypatch
     assert locate("letters", PARTS) == home
 
 
-@pytest.mark.parametrize("argument", ["path", "FASTSLOW_DATA"])
+@pytest.mark.parametrize("argument", ["data", "FASTSLOW_DATA"])
 def test_a_folder_that_is_not_there(tmp_path, monkeypatch, argument):
     gone = tmp_path / "gone"
     monkeypatch.setenv("FASTSLOW_DATA", str(gone))
     with pytest.raises(UserError, match=f"{argument}: .*a folder that exists") as error:
-        locate("letters", PARTS, gone if argument == "path" else None)
+        locate("letters", PARTS, gone if argument == "data" else None)
     assert str(gone) in one_sentence(error)
 
 
@@ -107,7 +107,7 @@ def test_failed_download_is_one_sentence_that_says_what_to_do(tmp_path, monkeypa
     with pytest.raises(UserError) as error:
         locate("letters", PARTS)
     text = one_sentence(error)
-    for needed in (PARTS[0].url, PARTS[1].url, str(tmp_path / "home" / "letters"), "FASTSLOW_DATA"):
+    for needed in (PARTS[0].url, PARTS[1].url, str(tmp_path / "home" / "letters"), "FASTSLOW_DATA", "--data"):
         assert needed in text
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from tests.datasets.fake import EVALUATION, FAKE, cache_file, members, write_fake
 
-from fastslow._checks import UserError
+from fastslow._checks import Notice, UserError
 from fastslow.datasets import omniglot as module
 from fastslow.datasets.images import shrink, to_ink_28
 from fastslow.datasets.omniglot import OFFICIAL, Omniglot, _load, _load_raw, load_omniglot, load_raw
@@ -182,7 +182,7 @@ def test_an_unwritable_cache_folder_is_done_without(data, builds, tmp_path, monk
         denied = PermissionError(errno.EACCES, "Permission denied")
         target = (module.FileLock, "acquire") if obstacle == "no right to lock" else (np, "savez")
         monkeypatch.setattr(*target, failing(denied))
-    with pytest.warns(UserWarning, match=r"^Omniglot is used without a cache, as .*set FASTSLOW_CACHE [^.]*\.$"):
+    with pytest.warns(Notice, match=r"^Omniglot is used without a cache, as .*set FASTSLOW_CACHE [^.]*\.$"):
         omniglot = _load(data, FAKE)
     assert omniglot.images.shape == (5, 20, 28, 28)
     assert len(builds) == 1
@@ -207,7 +207,7 @@ def test_a_full_disk_loses_nothing(data, builds, monkeypatch, where, old):
     target = {"write": (np, "savez"), "sync": (os, "fsync"), "replace": (os, "replace")}[where]
     with monkeypatch.context() as patch:
         patch.setattr(*target, failing(full))
-        with pytest.warns(UserWarning, match="No space left on device"):
+        with pytest.warns(Notice, match="No space left on device"):
             omniglot = _load(data, FAKE)
     assert omniglot.images.max() > 200
     left = {file.name for file in cache_file().parent.iterdir()} - {"omniglot_28.lock"}

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import pooch
 from filelock import FileLock
 
-from .._checks import UserError, bad
+from .._checks import Described, UserError, bad
 
 MAX_MEMBER_BYTES = 1_000_000
 """Largest file read from an archive; a drawing has less than a hundredth of it."""
@@ -56,13 +56,14 @@ def locate(dataset: str, parts: tuple[Part, ...], path: str | Path | None = None
         The folder with the parts.
 
     Raises:
-        UserError: if `path` or `FASTSLOW_DATA` does not exist, a part is missing, or the download fails.
+        UserError: if `path`, which settings call `data`, or `FASTSLOW_DATA` does not exist, a part is missing, or the
+            download fails.
     """
     if path is not None:
-        found = _look_in("path", Path(path).expanduser(), dataset, parts)
+        found = _look_in("data", Path(path).expanduser(), dataset, parts)
         if found is None:
             expected = f"a folder with {_listed(parts)}, or with a folder {dataset} that holds them"
-            raise bad("path", got=str(path), expected=expected)
+            raise bad("data", got=str(path), expected=expected)
         return found
     if named := os.environ.get("FASTSLOW_DATA"):
         # The folder may hold other data sets only: then the search goes on.
@@ -108,7 +109,7 @@ def _download(dataset: str, parts: tuple[Part, ...], home: Path) -> None:
         addresses = " and ".join(part.url for part in parts)
         raise UserError(
             f"{dataset} was not found and its download failed ({type(error).__name__}): fetch {addresses} and put "
-            f"them into {home}, or set FASTSLOW_DATA to the folder that holds them."
+            f"them into {home}, or name the folder that holds them in FASTSLOW_DATA or by --data."
         ) from error
 
 
@@ -144,7 +145,7 @@ class Archive:
                 return read()
         except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise _broken(self.source, name) from error
-        got = f"{name} of over {MAX_MEMBER_BYTES} bytes in {self.source}"
+        got = Described(f"{name} of over {MAX_MEMBER_BYTES} bytes in {self.source}")
         raise bad("data", got=got, expected="drawings alone", hint=f"fetch {self.part.url}")
 
     def fingerprint(self) -> str:

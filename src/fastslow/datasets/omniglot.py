@@ -22,7 +22,7 @@ from filelock import FileLock
 from jaxtyping import UInt8
 from PIL import Image
 
-from .._checks import bad
+from .._checks import Described, Notice, bad
 from .images import SIDE, THIRD, shrink, thirds
 from .locate import Archive, Part, cache_dir, locate, open_archive
 
@@ -184,12 +184,12 @@ def _classes(archive: Archive, content: Content) -> list[tuple[Archive, list[str
             drawings.setdefault(_class_of(name), []).append(name)
     alphabets = {name.split("/")[1] for name in drawings}
     if (len(alphabets), len(drawings)) != (content.alphabets, content.classes):
-        got = f"{len(alphabets)} alphabets and {len(drawings)} characters in {archive.source}"
+        got = Described(f"{len(alphabets)} alphabets and {len(drawings)} characters in {archive.source}")
         expected = f"the {content.alphabets} alphabets and {content.classes} characters of {content.part.name}"
         raise bad("data", got=got, expected=expected, hint=f"fetch {content.part.url}")
     for name, files in drawings.items():
         if (got := _unlike_twenty(files)) is not None:
-            got = f"{got} of {name} in {archive.source}"
+            got = Described(f"{got} of {name} in {archive.source}")
             expected = f"{DRAWINGS} of each character, by drawers 01 to {DRAWINGS}"
             raise bad("data", got=got, expected=expected, hint=f"fetch {content.part.url}")
     return [(archive, drawings[name]) for name in sorted(drawings, key=lambda name: name.split("/"))]
@@ -218,9 +218,9 @@ def _read_drawing(archive: Archive, name: str) -> UInt8[np.ndarray, "105 105"]:
             # other modes, as of 16 bits or with transparency, lose values on the way to 8 bits
             pixels = np.asarray(image.convert("L")) if size == (RAW_SIDE, RAW_SIDE) and mode in ("1", "L") else None
     except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
-        raise bad("data", got=f"{name} in {archive.source}", expected="a drawing in PNG format") from error
+        raise bad("data", got=Described(f"{name} in {archive.source}"), expected="a drawing in PNG format") from error
     if pixels is None:
-        got = f"{name} of {size[0]}×{size[1]} pixels in mode {mode} in {archive.source}"
+        got = Described(f"{name} of {size[0]}×{size[1]} pixels in mode {mode} in {archive.source}")
         raise bad("data", got=got, expected=f"drawings of {RAW_SIDE}×{RAW_SIDE} pixels of 1 or 8 bits of grey")
     return 255 - pixels
 
@@ -269,5 +269,6 @@ def _warn_uncached(file: Path, error: OSError) -> None:
     warnings.warn(
         f"Omniglot is used without a cache, as {file} cannot be written ({reason}); set FASTSLOW_CACHE to a folder "
         f"with room to have it load faster next time.",
+        Notice,
         stacklevel=4,
     )

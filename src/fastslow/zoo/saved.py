@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from .._checks import UserError, bad, check_choice
+from .._checks import Described, UserError, bad, check_choice
 from ..configs.config import Config, read_config
 from ..configs.json import to_json
 from ..configs.run import Trained
@@ -79,7 +79,7 @@ def load(run_or_release: str | Path) -> Saved:
         if path.is_dir():
             return _load_release(path, str(path)) if (path / PARAMS).is_file() else load_run(path)
     except OSError as error:  # a name too long for a file, a folder that may not be read
-        raise _unknown(f"{error.strerror}: {run_or_release}") from error
+        raise _unknown(Described(f"{error.strerror}: {run_or_release}")) from error
     raise _unknown(str(run_or_release))
 
 
@@ -97,14 +97,18 @@ def load_run(path: str | Path, which: Which = "best") -> Saved:
     check_choice("which", which, ("best", "last"))
     path = Path(path)
     if not (path / CONFIG).is_file():
-        raise bad("run", got=str(path), expected=f"a run folder, which holds {CONFIG}")
+        inside = ", ".join(f"{file.parent}" for file in sorted(path.glob(f"*/{CONFIG}")))
+        hint = f"choose one of the runs in it: {inside}" if inside else ""
+        raise bad("run", got=str(path), expected=f"a run folder, which holds {CONFIG}", hint=hint)
     config = read_config(read_json(path / CONFIG))
     learner = config.build()
     checkpoints = Checkpoints(path / "checkpoints")
     checkpoints.require_newest()
     state, notices = checkpoints.load(stored_shapes(learner, config.training))
     if state is None:
-        raise bad("run", got=str(path), expected="a run with a checkpoint", hint="let it train for longer")
+        first = min(config.training.checkpoint_every, config.training.steps)
+        hint = f"wait until it has made {first} updates, or train on with --resume"
+        raise bad("run", got=str(path), expected="a run that has saved a checkpoint", hint=hint)
     finite = np.flatnonzero(~np.asarray(state.diverged))
     if not finite.size:
         notices = (*notices, f"Every seed of {path} diverged; these are the parameters from before.")
@@ -176,7 +180,12 @@ def write_release(saved: Saved, folder: Path, card: str, index: int = 0) -> None
     text = json.dumps(config, indent=2) + "\n"
     size = data.tell() + len(text.encode()) + len(card.encode())
     if size > MOST_BYTES:
-        raise bad("release", got=f"{size:,} bytes", expected=f"at most {MOST_BYTES:,}", hint="train a smaller model")
+        raise bad(
+            "release",
+            got=Described(f"{size:,} bytes"),
+            expected=f"at most {MOST_BYTES:,}",
+            hint="train a smaller model",
+        )
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         replace_text(folder / CONFIG, text)

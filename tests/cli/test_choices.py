@@ -70,7 +70,29 @@ def test_a_member_that_is_there_keeps_its_settings():
             "--task.no-rotations",
             "--task.no-rotations: got '', expected nothing, as task glyphs has no rotations; choose",
         ),
-        ("--task gaussian-process", "learner: got 'fine-tune', expected one for sequence episodes"),
+        (
+            "--task gaussian-process",
+            (
+                "--learner: got 'fine-tune', expected one for sequence episodes, which task gaussian-process has; "
+                "choose --learner supervised or reconstruction."
+            ),
+        ),
+        (
+            "--task gaussian-process --learner supervised",
+            (
+                "--model.embed: got 'conv', expected flatten or lookup, as task gaussian-process has no square images; "
+                "choose --model.embed flatten."
+            ),
+        ),
+        ("--learner prototypes", "--model: got 'network', expected one such as embedder, as learner prototypes uses"),
+        ("--model.cell mann", "--model.cell: got 'mann', expected a cell with controllers, such as nmn, for learner"),
+        (
+            "--task.train-way 3",
+            (
+                "--task.train-way: got 3, expected none for learner fine-tune, which is bound to one number of "
+                "classes; choose --learner prototypes or fast-slow or matching."
+            ),
+        ),
     ],
 )
 def test_a_choice_that_there_is_not_is_named(argv, said, call, tmp_path, monkeypatch):
@@ -144,7 +166,7 @@ def test_a_run_of_chosen_parts_is_called_custom_and_can_be_resumed(call, toy, tm
     for other, said in (
         (("smoke",), "preset: got 'smoke', expected custom"),
         (("--learner", "fine-tune"), "--learner: got 'fine-tune', expected in-context, as in"),
-        (("--model.cell.hidden", 5), "model.cell.hidden: got 5, expected 4 as in"),
+        (("--model.cell.hidden", 5), "--model.cell.hidden: got 5, expected 4 as in"),
     ):
         monkeypatch.undo()
         monkeypatch.chdir(tmp_path)

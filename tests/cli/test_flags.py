@@ -1,11 +1,15 @@
 """Flags derived from configurations, and the mistakes one can make with them."""
 
+import contextlib
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import jax
 import pytest
 
+from fastslow._checks import Notice
+from fastslow.cli import listing, mistakes
 from fastslow.cli.flags import read_flags, read_place, with_data
 from fastslow.configs.json import to_json
 from fastslow.configs.presets import PRESETS, SMOKE
@@ -99,23 +103,45 @@ def test_the_place_is_read_among_other_flags():
     [
         (["frobnicate"], "verb: got 'frobnicate'"),
         (["train", "nothing"], "preset: got 'nothing', expected one of main"),
-        (["train", "smoke", "--task.wya", "4"], "--task.wya"),
-        (["train", "smoke", "--task.way", "many"], "--task.way"),
-        (["train", "smoke", "--learner.feedback.regime", "best"], "--learner.feedback.regime"),
-        (["train", "smoke", "--steps", "0"], "steps: got 0"),
-        (["train", "--steps", "3", "smoke"], "one preset is typed, and before any flag"),
+        (["train", "smoke", "--task.wya", "4"], "got '--task.wya', expected a flag of `fastslow train`; perhaps you"),
+        (["train", "smoke", "--task.wya", "4"], "mean --task.way."),
+        (["train", "smoke", "--regime=both"], "got '--regime', expected a flag of `fastslow train`; perhaps you mean"),
+        (["plot", "run", "--quick"], "got '--quick', expected a flag of `fastslow plot`; see `fastslow plot --help`."),
+        (["list", "all"], "got 'all', expected no further word there; see `fastslow list --help`."),
+        (["train", "smoke", "--task.way", "many"], "--task.way: got 'many', expected an integer; see `fastslow train"),
+        (
+            ["train", "smoke", "--optimizer.learning_rate=0,1"],
+            "--optimizer.learning-rate: got '0,1', expected a number",
+        ),
+        (["train", "--episodes", "x"], "--episodes: got 'x', expected an integer"),
+        (["evaluate", "omniglot", "--classes", "5", "x"], "--classes: got '5 x', expected integers"),
+        (["train", "smoke", "--steps"], "--steps: got nothing, expected an integer"),
+        (["train", "smoke", "--out"], "--out: got nothing, expected a path"),
+        (
+            ["train", "smoke", "--learner.feedback.regime", "best"],
+            "--learner.feedback.regime: got 'best', expected one",
+        ),
+        (["train", "smoke", "--steps", "0"], "fastslow: --steps: got 0"),
+        (["train", "smoke", "--training.batch", "0"], "fastslow: --training.batch: got 0"),
+        (["train", "smoke", "--optimizer.warmup", "9"], "fastslow: --optimizer.warmup: got 9, expected fewer updates"),
+        (["train", "smoke", "--learner.feedback.regime", "both"], "fastslow: --learner.feedback.regression: got 0.0"),
+        (["train", "--steps", "3", "smoke"], "got 'smoke', expected a preset only as the first word after `fastslow"),
+        (["train", "omniglot-5way-1shot", "--data", "nowhere"], "fastslow: --data: got 'nowhere', expected a folder"),
+        (["evaluate", "omniglot", "--data", "nowhere"], "fastslow: --data: got 'nowhere', expected a folder that"),
+        (["train", "smoke", "--resume", "--out", "no"], "--out: got 'no', expected the folder of a run, which holds"),
+        (["reproduce", "fast-slow/main", "--resume", "--out", "no"], "--out: got 'no', expected a folder that exists"),
         (["train", "smoke", "--data", "here"], "--data: got 'here'"),
-        (["train", "gaussian-process", "--data", "here"], "--data: got 'here', expected nothing, as this task makes"),
+        (["train", "gaussian-process", "--data", "here"], "--data: got 'here', expected nothing, as task gaussian-"),
         (
             ["train", "smoke", "--learner", "in-context", "--learner.feedback.regime", "meta"],
             "regime meta with learner in-",
         ),
-        (["evaluate"], "RUN"),
+        (["evaluate"], "RUN|RELEASE: got nothing, expected a value; type `fastslow evaluate RUN|RELEASE`."),
         (["evaluate", "nowhere"], "nowhere"),
         (["plot", "nowhere"], "nowhere"),
         (["reproduce", "nothing"], "experiment: got 'nothing'"),
         (["reproduce", "fast-slow/main", "--budget", "huge"], "--budget"),
-        (["report", "--root", "nowhere"], "root: got 'nowhere'"),
+        (["report", "--root", "nowhere"], "fastslow: --root: got 'nowhere'"),
     ],
 )
 def test_a_mistake_is_told_and_ends_with_2(words, told, call, tmp_path, monkeypatch):
@@ -124,7 +150,8 @@ def test_a_mistake_is_told_and_ends_with_2(words, told, call, tmp_path, monkeypa
     assert ended.code == 2
     assert told in ended.err
     assert "Traceback" not in ended.err
-    assert ended.out == ""
+    assert (ended.out, len(ended.err.splitlines())) == ("", 1)
+    assert not any(tmp_path.glob("runs/*"))
 
 
 @pytest.mark.parametrize("verb", ["train", "evaluate", "reproduce", "results", "report", "list", "plot"])
@@ -134,3 +161,25 @@ def test_every_verb_explains_itself(verb, call):
     assert f"usage: fastslow {verb}" in ended.out
     assert "Example" in ended.out or verb == "list"
     assert verb in call("--help").out
+
+
+def test_without_the_hook_of_tyro_its_box_is_printed(call, monkeypatch):
+    """The hook is private: another release of tyro may not have it."""
+    monkeypatch.setattr(mistakes, "_errors", None)
+    ended = call("list", "all")
+    assert (ended.code, ended.out) == (2, "")
+    assert "all" in ended.err
+
+
+@pytest.mark.parametrize("category", [Notice, UserWarning])
+def test_a_notice_is_a_sentence_and_a_warning_is_one(category, call, monkeypatch):
+    def run(argv):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("The cache is full.", category, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(listing, "run", run)
+    with contextlib.nullcontext() if category is Notice else pytest.warns(UserWarning, match="The cache is full."):
+        ended = call("list")
+    assert ended.err == ("The cache is full.\n" if category is Notice else "")

@@ -1,6 +1,8 @@
 """`fastslow train`, and what may be done with a run."""
 
+import contextlib
 import errno
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -12,11 +14,13 @@ from tests.cli.toy import DATA
 from fastslow._checks import UserError
 from fastslow.cli import train
 from fastslow.cli.folders import Notes, write_notes
+from fastslow.cli.progress import Watcher
 from fastslow.configs.config import read_config
 from fastslow.configs.json import to_json
-from fastslow.configs.presets import SMOKE
+from fastslow.configs.presets import PRESETS, SMOKE
 from fastslow.results.row import read_rows
 from fastslow.training.folder import RunFolder
+from fastslow.training.report import Report
 
 CELL = replace(SMOKE.model.cell, memory=replace(SMOKE.model.cell.memory, slots=4))
 ASKED = replace(SMOKE, model=replace(SMOKE.model, cell=CELL))
@@ -39,6 +43,21 @@ def test_a_run_ends_with_its_result(finished):
     assert own.data == pixels.data == DATA
     assert "pixel nearest neighbour" in ended.out
     assert "100.0 %" in ended.out
+
+
+def test_a_run_says_where_it_lies_and_how_long_it_takes(finished, copy, call, toy):
+    folder, ended = finished
+    assert ended.err.splitlines()[0] == f"The run lies in {folder}."  # how long a changed preset takes is not known
+    resumed = call("train", "--resume", "--out", copy, "--steps", 6)
+    assert f"The run lies in {copy}." in resumed.err.splitlines()
+    monitor = SMOKE.build().monitor
+    start, later = (Report(step, 4, (0,), {}, monitor, {}, (None,), 0.0, None, 0.0, {}, ()) for step in (0, 2))
+    with contextlib.redirect_stderr(io.StringIO()) as err, Watcher() as watcher:
+        watch = train._noting(watcher, copy, Notes("smoke", 20), SMOKE)
+        for report in start, later:
+            watch("smoke", report)
+    said = [line for line in err.getvalue().splitlines() if "lies in" in line]
+    assert said == [f"The run lies in {copy} and takes about {PRESETS['smoke'].expected} on two cores."]
 
 
 def test_progress_is_on_standard_error_alone(finished):

@@ -57,8 +57,37 @@ def test_evaluate_takes_other_streams_for_networks_on_streams_alone(finished, ca
     for flag, value in ("--classes", 5), ("--examples", 5), ("--examples", 0):
         ended = call("evaluate", finished[0], flag, value)
         assert (ended.code, ended.out) == (2, "")
-        said = "streams: got 'a network for task glyphs', expected one that was trained on omniglot-stream"
+        said = "streams: got a network for task glyphs, expected one that was trained on omniglot-stream"
         assert said in ended.err.splitlines()[-1]
+
+
+def test_evaluate_replaces_results_alone(finished, call, toy, tmp_path, monkeypatch):
+    row = read_rows(finished[0] / "result.json")[0]
+    monkeypatch.setattr(evaluate, "measure", lambda *_, **__: [row])
+    notes, out = tmp_path / "notes.md", tmp_path / "x.json"
+    notes.write_text("Mine.")
+    ended = call("evaluate", finished[0], "--out", notes)
+    assert (ended.code, ended.out, notes.read_text()) == (2, "", "Mine.")
+    said = f"fastslow: --out: got '{notes}', expected a new file, or a result file to replace; choose another name.\n"
+    assert ended.err.endswith(said)
+    first, again = (call("evaluate", finished[0], "--out", out, "--episodes", 4) for _ in range(2))
+    assert (first.code, again.code) == (0, 0), again.err
+    replaced = f"{out} holds 2 rows of earlier results, which the new ones replace."
+    assert (replaced in first.err, replaced in again.err) == (False, True)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "plot"])
+def test_what_is_no_run_with_a_checkpoint_is_refused(verb, copy, call, toy, tmp_path):
+    shutil.copytree(copy, tmp_path / "experiment" / "row")
+    ended = call(verb, tmp_path / "experiment")
+    assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
+    assert ended.err.endswith(f"which holds config.json; choose one of the runs in it: {tmp_path}/experiment/row.\n")
+    shutil.rmtree(copy / "checkpoints")
+    (copy / "newest.json").unlink(missing_ok=True)
+    ended = call(verb, copy)
+    assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
+    said = "expected a run that has saved a checkpoint; wait until it has made 2 updates, or train on with --resume.\n"
+    assert ended.err == f"fastslow: run: got '{copy}', {said}"
 
 
 def test_plot_draws_all_figures_again(finished, call, toy, tmp_path):
@@ -92,6 +121,7 @@ def test_reproduce_shows_the_paper_beside(experiment, call, tmp_path, monkeypatc
     for figure in ("50.0 %", "40.0 % … 60.0 %", "75.0 %", "-25.0"):
         assert figure in ended.out
     assert "no time on two cores" in ended.err
+    assert "The runs lie in runs/fast-slow-main-laptop-001." in ended.err
     assert read_rows(tmp_path / "runs/fast-slow-main-laptop-001/result.json")[0].paper_value == 0.75
 
 

@@ -4,12 +4,14 @@ They are read before all others, since the members say which other flags there a
 ones, whatever their order.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
-from .._checks import bad
+from .._checks import UserError, bad
 from ..configs.members import MEMBERS
+from .naming import flag_of
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,7 @@ def choose(config: Any, argv: Sequence[str]) -> tuple[Any, list[str]]:
 
 def _typed(path: str, argv: Sequence[str]) -> int | None:
     """Where the flag of a path stands."""
-    return next((at for at, word in enumerate(argv) if word.partition("=")[0] == _flag(path)), None)
-
-
-def _flag(path: str) -> str:
-    return f"--{path.replace('_', '-')}"
+    return next((at for at, word in enumerate(argv) if word.partition("=")[0] == flag_of(path)), None)
 
 
 def check_left(config: Any, argv: Sequence[str]) -> None:
@@ -89,7 +87,7 @@ def check_left(config: Any, argv: Sequence[str]) -> None:
     Raises:
         UserError: naming the member.
     """
-    chosen = {_flag(choice.path): choice for choice in choices(config)}
+    chosen = {flag_of(choice.path): choice for choice in choices(config)}
     for at, word in enumerate(argv):
         flag, is_joined, value = word.partition("=")
         path, _, part = flag.rpartition(".")
@@ -101,6 +99,34 @@ def check_left(config: Any, argv: Sequence[str]) -> None:
             got = value if is_joined else " ".join(argv[at + 1 : at + 2])
             expected = f"nothing, as {outer.path} {outer.chosen} has no {part}"
             raise bad(flag, got=got, expected=expected, hint=f"choose {path} {' or '.join(having)}")
+
+
+@contextlib.contextmanager
+def fitting(config: Any) -> Iterator[None]:
+    """Lets an error about a part that does not fit the others name the ones that do, where there are any."""
+    try:
+        yield
+    except UserError as error:
+        part = "learner" if error.argument == "train_way" else error.argument
+        choice = next((choice for choice in choices(config) if choice.path.rpartition(".")[2] == part), None)
+        if choice is None:
+            raise
+        wrong = {name: _wrong(config, choice.path, member) for name, member in choice.members.items()}
+        # where none fits at once, those that fit once another part is chosen, too
+        fit = [name for name in wrong if wrong[name] is None] or [n for n in wrong if wrong[n] != error.argument]
+        if not fit:
+            raise
+        sentence = f"{error}".removesuffix(".")
+        raise UserError(f"{sentence}; choose {flag_of(choice.path)} {' or '.join(fit)}.", error.argument) from error
+
+
+def _wrong(config: Any, path: str, member: type) -> str | None:
+    """What does not fit where a part is exchanged for another; None where all of it can be built."""
+    try:
+        _replaced(config, path.split("."), member()).build()
+    except UserError as error:
+        return error.argument
+    return None
 
 
 def _parts(member: Any) -> set[str]:
@@ -118,8 +144,8 @@ def choices_help(config: Any) -> str:
     lines = []
     for choice in choices(config):
         others = [name for name in choice.members if name != choice.chosen]
-        lines.append(f"{_flag(choice.path)} {'|'.join([choice.chosen, *others])}")
+        lines.append(f"{flag_of(choice.path)} {'|'.join([choice.chosen, *others])}")
     return "\n\n".join(lines)
 
 
-__all__ = ["Choice", "check_left", "choices", "choices_help", "choose"]
+__all__ = ["Choice", "check_left", "choices", "choices_help", "choose", "fitting"]

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from .._checks import bad
+from .._checks import UserError, bad
 from ..configs.config import Config
 from ..configs.run import Trained
 from ..learners.few_shot import Statistics
 from ..papers.fast_slow.main import pixel_row
 from ..results.checks import is_name
 from ..results.measure import measure
-from ..results.row import write_rows
+from ..results.row import read_rows, write_rows
 from ..results.streams import on_streams
 from ..tasks.omniglot_stream import PER_CLASS
 from ..training.files import check_writable
@@ -23,6 +23,7 @@ from ..zoo.saved import load
 from .console import say, show_results
 from .flags import check_test_episodes
 from .models import with_data_of
+from .naming import naming
 from .parsing import parse
 from .start import use_all_cores
 
@@ -69,8 +70,8 @@ class EvaluateFlags:
     row: str | None = None
     """Name of the model's row; without it the model's name and regime."""
     out: Path | None = None
-    """Result file; without it evaluation.json in the run folder, beside its result.json, or ./<release>-result.json,
-    with the next free number where there is one."""
+    """Result file; one that is there is replaced. Without it evaluation.json in the run folder, beside its result.json,
+    or ./<release>-result.json, with the next free number where there is one."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the result rows as JSON on standard output, and all else on standard error."""
 
@@ -85,16 +86,18 @@ def run(argv: Sequence[str]) -> int:
             raise bad(f"--{name}", got=text, expected="a name on one line of printable characters")
     saved = load(flags.model)
 
-    trained = with_data_of(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
+    with naming({"data": "--data"}):
+        trained = with_data_of(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
     if flags.split == "validation":
         trained = on_validation(trained)
     name = flags.row or f"{flags.model}, {trained.config.describe()}"
     planned = {name: trained}
     if flags.classes or flags.examples is not None:
-        streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
+        with naming({"classes": "--classes", "examples": "--examples"}):
+            streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
         planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}
     out = flags.out or default_out(flags.model)
-    check_writable(out)
+    check_replaceable(out)
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
     rows = []
     for title, measured in planned.items():
@@ -104,6 +107,23 @@ def run(argv: Sequence[str]) -> int:
     write_rows(out, rows)
     show_results(rows, out, json=flags.json)
     return 0
+
+
+def check_replaceable(out: Path) -> None:
+    """Says which results a new result file takes the place of.
+
+    Raises:
+        UserError: the path cannot be written, or holds something else than results.
+    """
+    check_writable(out)
+    if not out.exists():
+        return
+    try:
+        earlier = read_rows(out)
+    except UserError as error:
+        expected, hint = "a new file, or a result file to replace", "choose another name"
+        raise bad("--out", got=str(out), expected=expected, hint=hint) from error
+    say(f"{out} holds {len(earlier)} rows of earlier results, which the new ones replace.")
 
 
 def with_statistics(config: Config, statistics: Statistics | None) -> Config:

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import tyro
 
-from .._checks import UserError, bad
+from .._checks import bad
 from ..configs.config import Config
 from ..training.config import check_episodes
 from .choices import choices_help
+from .mistakes import one_sentence
+from .naming import naming
 from .parsing import parse
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
@@ -78,7 +80,8 @@ class TrainFlags:
                 continue
             if long not in (short, getattr(default.training, name)):
                 raise bad(f"--{name}", got=short, expected=f"--{name} or --training.{name} ({long}), but not both")
-            training = replace(training, **{name: short})
+            with naming({name: f"--{name}"}):
+                training = replace(training, **{name: short})
         there, before = getattr(self.config.task, "data", None), getattr(default.task, "data", None)
         if self.data is not None and there not in (before, str(self.data)):
             raise bad("--data", got=str(self.data), expected=f"--data or --task.data ({there}), but not both")
@@ -97,7 +100,7 @@ def with_data(config: Config, data: Path | None) -> Config:
         raise bad(
             "--data",
             got=str(data),
-            expected="nothing, as this task makes its own data",
+            expected=f"nothing, as task {config.task.kind} makes its own data",
             hint="leave --data out, or train an Omniglot preset",
         )
     return replace(config, task=replace(config.task, data=str(data)))
@@ -145,13 +148,14 @@ def read_place(argv: Sequence[str]) -> Place:
     """Reads the preset, the folder and whether a run is resumed; what else was typed is passed over."""
     preset = argv[0] if argv and not argv[0].startswith("-") else None
     rest = tuple(argv[preset is not None :])
-    known, _ = tyro.cli(
-        _PlaceFlags,
-        args=[word for word in rest if word not in _HELP],
-        prog="fastslow train",
-        add_help=False,
-        return_unknown_args=True,
-    )
+    with one_sentence("train", rest):
+        known, _ = tyro.cli(
+            _PlaceFlags,
+            args=[word for word in rest if word not in _HELP],
+            prog="fastslow train",
+            add_help=False,
+            return_unknown_args=True,
+        )
     return Place(preset, rest, known.out, known.resume, known.episodes, asks_for_help=not _HELP.isdisjoint(rest))
 
 
@@ -164,13 +168,12 @@ def read_flags(flags: Sequence[str], preset: str, config: Config) -> TrainFlags:
         config: the values of the configuration's flags that are not typed.
 
     Raises:
-        UserError: the preset was typed after a flag.
-        SystemExit: as tyro ends for `--help` and for what it cannot read.
+        UserError: the preset was typed after a flag, or tyro cannot read what was typed.
+        SystemExit: as tyro ends for `--help`.
     """
     description = _DESCRIPTION.format(choices=choices_help(config))
     read = parse(TrainFlags, flags, "train", description, default=TrainFlags(preset=preset, config=config))
     if read.preset != preset:
-        raise UserError(
-            f"{read.preset!r}: one preset is typed, and before any flag, as in `fastslow train {read.preset} …`."
-        )
+        expected = "a preset only as the first word after `fastslow train`"
+        raise bad("preset", got=read.preset, expected=expected, hint="move it there, or leave it out")
     return read

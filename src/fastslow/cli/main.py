@@ -6,11 +6,13 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .. import __version__
-from .._checks import UserError, bad, shown
+from .._checks import Notice, UserError, bad, shown
 from .console import say
 
 DONE, FAILED, USER, INTERRUPTED = 0, 1, 2, 130
@@ -60,8 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        return _dispatch(_readable(list(sys.argv[1:] if argv is None else argv)))
-    except SystemExit as end:  # tyro has printed its help, or what it could not read; rich ends with 1 at a closed pipe
+        with _notices_said():
+            return _dispatch(_readable(list(sys.argv[1:] if argv is None else argv)))
+    except SystemExit as end:  # tyro has printed its help; rich ends with 1 at a closed pipe
         return DONE if not end.code else FAILED if end.code == 1 else USER
     except UserError as error:
         say(f"fastslow: {error}")
@@ -75,6 +78,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001 — the last resort: one sentence instead of a traceback
         return _failed(error)
+
+
+@contextlib.contextmanager
+def _notices_said() -> Iterator[None]:
+    """Prints a notice of the library as one sentence, without the place in the source that a warning has."""
+    with warnings.catch_warnings():
+        before = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, Notice):
+                say(f"{message}")
+            else:
+                before(message, category, *place, **more)
+
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = show
+        yield
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -10,6 +10,8 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from .._checks import UserError
+from .mistakes import one_sentence
+from .naming import flag_of, paths
 
 Flags = TypeVar("Flags")
 
@@ -25,20 +27,22 @@ def parse(kind: type[Flags], argv: Sequence[str], verb: str, description: str, d
         default: values of what is not typed; None for those of the dataclass.
 
     Raises:
-        UserError: a configuration refuses a value.
-        SystemExit: as tyro ends for `--help` and for what it cannot read.
+        UserError: a configuration refuses a value, or tyro cannot read what was typed.
+        SystemExit: as tyro ends for `--help`.
     """
     given: dict[str, Any] = {} if default is None else {"default": default}
+    flags = [flag_of(path.removeprefix("config.")) for path in paths(kind if default is None else default)]
     try:
-        return tyro.cli(
-            kind,
-            args=argv,
-            prog=f"fastslow {verb}",
-            description=description,
-            config=(tyro.conf.AvoidSubcommands,),
-            registry=_registry(),
-            **given,
-        )
+        with one_sentence(verb, argv, flags):
+            return tyro.cli(
+                kind,
+                args=argv,
+                prog=f"fastslow {verb}",
+                description=description,
+                config=(tyro.conf.AvoidSubcommands,),
+                registry=_registry(),
+                **given,
+            )
     except _Refused as refused:
         raise refused.error from None
 

@@ -12,6 +12,7 @@ from ..results.figures import draw_figures
 from ..results.row import read_rows
 from ..zoo.saved import load_run
 from .models import with_data_of
+from .naming import naming
 from .parsing import parse
 from .start import use_all_cores
 
@@ -38,7 +39,8 @@ def run(argv: Sequence[str]) -> int:
     """Runs `fastslow plot`."""
     use_all_cores()
     flags = parse(PlotFlags, argv, "plot", _DESCRIPTION)
-    trained = with_data_of(load_run(flags.folder), flags.data)
+    with naming({"data": "--data"}):
+        trained = with_data_of(load_run(flags.folder), flags.data)
     result = flags.folder / "result.json"
     others = read_rows(result)[1:] if result.is_file() else []
     references = {row.row: row.value for row in others if row.metric == "accuracy"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from ..results.documents import check, render
+from .naming import naming
 from .parsing import parse
 
 _DESCRIPTION = """Renders the tables of README.md and docs/, and the figures in their sentences, from the files under
@@ -33,10 +34,10 @@ class ReportFlags:
 def run(argv: Sequence[str]) -> int:
     """Runs `fastslow report`."""
     flags = parse(ReportFlags, argv, "report", _DESCRIPTION)
+    with naming({"root": "--root"}):
+        found = check(flags.root) if flags.check else render(flags.root)
     if flags.check:
-        stale = check(flags.root)
-        sys.stdout.write("".join(f"out of date: {name}\n" for name in stale) or "All tables are up to date.\n")
-        return 1 if stale else 0
-    changed = render(flags.root)
-    sys.stdout.write("".join(f"changed: {path}\n" for path in changed) or "All tables were up to date.\n")
+        sys.stdout.write("".join(f"out of date: {name}\n" for name in found) or "All tables are up to date.\n")
+        return 1 if found else 0
+    sys.stdout.write("".join(f"changed: {path}\n" for path in found) or "All tables were up to date.\n")
     return 0

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from .._checks import UserError, bad
+from .._checks import Described, UserError, bad
 from ..papers.base import Budget
 from ..papers.catalogue import find_experiment
 from ..results.row import write_rows
@@ -63,6 +63,7 @@ def run(argv: Sequence[str]) -> int:
         try:
             with Watcher() as watcher:
                 watcher.note(f"{experiment.name}, {flags.budget}: {experiment.expected[flags.budget]} on two cores.")
+                watcher.note(f"The runs lie in {out}.")
                 rows = experiment.run(out, flags.budget, resume=flags.resume, watch=watcher)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(_farewell(flags, out)) from stop
@@ -89,6 +90,9 @@ def _folder(flags: ReproduceFlags) -> AbstractContextManager[Path]:
             raise UserError(
                 f"{flags.out}: holds files; add --resume to continue what is there, or choose another --out."
             )
+        if flags.resume and not flags.out.is_dir():
+            hint = "name another folder, or leave out --resume"
+            raise bad("--out", got=str(flags.out), expected="a folder that exists, with --resume", hint=hint)
         return contextlib.nullcontext(flags.out)
     name = f"{flags.experiment.replace('/', '-')}-{flags.budget}"
     if not flags.resume:
@@ -105,7 +109,7 @@ def _saved_path(flags: ReproduceFlags) -> Path:
         UserError: for a smoke result, which is none, and outside a checkout.
     """
     if flags.budget == "smoke":
-        raise bad("--save", got="a smoke result", expected="a result", hint="use --budget laptop or paper")
+        raise bad("--save", got=Described("a smoke result"), expected="a result", hint="use --budget laptop or paper")
     if not (Path("README.md").is_file() and Path("results").is_dir()):
         raise bad("--save", got=str(Path.cwd()), expected="the repository's folder, which holds README.md and results/")
     return Path("results") / flags.experiment / f"{flags.budget}.json"

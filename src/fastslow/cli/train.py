@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._checks import UserError, bad
 from ..configs.config import Config, read_config
-from ..configs.presets import find_preset
+from ..configs.presets import PRESETS, find_preset
 from ..configs.run import train
 from ..papers.fast_slow.main import PIXELS, pixel_row, run_main
 from ..papers.rows import is_result_of
@@ -17,10 +17,11 @@ from ..results.row import ResultRow, read_rows, write_rows
 from ..training.checkpoint import Checkpoints
 from ..training.folder import read_json
 from ..training.report import Report
-from .choices import check_left, choices, choose
+from .choices import check_left, choices, choose, fitting
 from .console import logged, say, show_results
 from .flags import Place, check_test_episodes, read_flags, read_place
 from .folders import Notes, claimed, read_notes, resumable, write_notes
+from .naming import flags_by_name, naming
 from .progress import Watcher
 from .start import use_all_cores
 
@@ -45,17 +46,18 @@ def run(argv: Sequence[str]) -> int:
     if stored is not None and folder is not None:
         _check_same(stored, config, folder)
     check_left(config, left)
-    flags = read_flags(left, place.preset or MAIN, config)
-    config = flags.run_config(config)
-    notes = notes or Notes(name, EPISODES.get(name, OTHERS))
-    notes = notes if flags.episodes is None else replace(notes, episodes=flags.episodes)
-    check_test_episodes(notes.episodes)
-    with contextlib.nullcontext(folder) if folder else claimed(name) as out, logged(out):
-        try:
-            with Watcher() as watcher:
-                rows = _train(notes, config, out, flags.resume, _noting(watcher, out, notes, config))
-        except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt(_farewell(out)) from stop
+    with naming(flags_by_name(config) | {"data": "--data"}):
+        flags = read_flags(left, place.preset or MAIN, config)
+        config = flags.run_config(config)
+        notes = notes or Notes(name, EPISODES.get(name, OTHERS))
+        notes = notes if flags.episodes is None else replace(notes, episodes=flags.episodes)
+        check_test_episodes(notes.episodes)
+        with contextlib.nullcontext(folder) if folder else claimed(name) as out, logged(out), fitting(config):
+            try:
+                with Watcher() as watcher:
+                    rows = _train(notes, config, out, flags.resume, _noting(watcher, out, notes, config))
+            except KeyboardInterrupt as stop:
+                raise KeyboardInterrupt(_farewell(out)) from stop
     show_results(rows, out / "result.json", sorted((out / "figures").glob("*.png")), json=flags.json)
     return 0
 
@@ -76,10 +78,17 @@ def _folder(place: Place, name: str) -> Path | None:
     return found
 
 
-def _stored(folder: Path) -> Config | None:
-    """The configuration of a run that is resumed, so that no flag need be typed twice."""
+def _stored(folder: Path) -> Config:
+    """The configuration of a run that is resumed, so that no flag need be typed twice.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
     path = folder / "config.json"
-    return read_config(read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        expected, hint = "the folder of a run, which holds config.json", "name another folder, or leave out --resume"
+        raise bad("--out", got=str(folder), expected=expected, hint=hint)
+    return read_config(read_json(path))
 
 
 def _notes(folder: Path, stored: Config, place: Place, name: str) -> Notes | None:
@@ -111,10 +120,17 @@ def _check_same(stored: Config, config: Config, folder: Path) -> None:
 
 
 def _noting(watcher: Watcher, out: Path, notes: Notes, config: Config) -> Watch:
-    """A watch that notes the preset and the test episodes once the run has its folder."""
+    """A watch that says where the run lies, and notes the preset and the test episodes once it has its folder."""
+    expected = [p.expected for name, p in PRESETS.items() if (name, p.config) == (notes.preset, config)]
+    time = f" and takes about {expected[0]} on two cores" if expected else ""
+    first = True
 
     def watch(name: str, report: Report) -> None:
+        nonlocal first
         write_notes(out, notes, config)
+        if first:
+            watcher.note(f"The run lies in {out}{time if report.step == 0 else ''}.")
+        first = False
         watcher(name, report)
 
     return watch

@@ -161,7 +161,7 @@ PRESETS = {
     "smoke-stream": Preset(
         small_stream(GaussianProcessConfig(length=12)), "smoke for a network on streams; no result", "1 minute"
     ),
-    "smoke": Preset(SMOKE, "a few updates of a tiny network, to see that everything works; no result", "1 minute"),
+    "smoke": Preset(SMOKE, "a few updates of a tiny network, to see that everything works; no result", "2 minutes"),
 }
 
 

@@ -83,7 +83,7 @@ class ConvBlock(eqx.Module):
 class ConvEmbedding(AbstractEmbedding[Statistics]):
     """Convolution blocks, then one linear layer, then normalisation to length √features.
 
-    The paper flattens the last block and hands it on; the linear layer (576 → `features`) and the fixed length are
+    The paper flattens the last block and uses that; the linear layer (576 → `features`) and the fixed length are
     ours: the controllers' weights are what the fast path changes, and steps of one size fit all only if their inputs
     are of one size.
 

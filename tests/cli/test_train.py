@@ -225,9 +225,9 @@ def test_flags_reach_the_main_job(tmp_path, call, finished, monkeypatch):
     words = (
         "--task.way",
         3,
-        "--learner.feedback.regime",
-        "both",
-        "--learner.feedback.regression",
+        "--learner.gradient",
+        "true",
+        "--learner.rate",
         0.5,
         "--steps",
         7,
@@ -239,7 +239,7 @@ def test_flags_reach_the_main_job(tmp_path, call, finished, monkeypatch):
     [(out, config, resume)] = seen
     assert (out, resume) == (Path("runs/main-001"), False)
     assert (config.task.way, config.training.steps, config.training.seeds) == (3, 7, 2)
-    assert (config.learner.feedback.regime, config.learner.feedback.regression) == ("both", 0.5)
+    assert (config.learner.gradient, config.learner.rate) == ("true", 0.5)
     assert ended.out.splitlines()[-1] == "runs/main-001/result.json"
 
 

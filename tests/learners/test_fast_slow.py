@@ -122,6 +122,36 @@ def test_the_answer_follows_a_permutation_of_the_classes_but_for_their_codes() -
     np.testing.assert_allclose(answer(turned)[:, turn], answer(episode.support), rtol=1e-9)
 
 
+@pytest.mark.parametrize("gradient", ["synthetic", "true"])
+def test_an_inspection_shows_what_items_and_queries_read_and_what_inner_steps_met(gradient: str) -> None:
+    learner = built(replace(MODEL, slots=4), steps=2, gradient=gradient)
+    state = learner.init(key=KEY)
+    episode = Marks(shot=2).sample(KEY, jnp.asarray(0))
+    inside, adapted = jax.jit(lambda s: (learner.inspect(s, episode), learner.adapt(s, episode.support, key=KEY)))(
+        state
+    )
+    answers = learner.predict(adapted, episode.query.inputs)
+    np.testing.assert_allclose(jax.nn.log_softmax(inside.outputs), answers, atol=1e-4)
+    scores, items = np.asarray(inside.scores), np.asarray(adapted.memory.items)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
+    assert scores.shape == (2 * WAY + len(episode.query.labels), 4)
+    assert [scores[item, slot] for slot, item in enumerate(items)] == [0] * 4
+    np.testing.assert_allclose(inside.memory[-1], adapted.memory.values, atol=1e-5)
+    first = int(items.min())
+    assert not np.asarray(inside.memory[:first]).any()
+    assert np.count_nonzero(np.asarray(inside.memory[first]).any(axis=1)) == 1
+    true, synthetic = inside.gradients.true["logits"], inside.gradients.synthetic
+    assert true.shape == (2, 2 * WAY)
+    assert synthetic is None if gradient == "true" else synthetic["logits"].shape == true.shape
+
+
+@pytest.mark.parametrize("choices", [{"steps": 0}, {"slots": 0}], ids=str)
+def test_one_part_alone_is_not_inspected(choices: dict[str, int]) -> None:
+    learner = built(replace(MODEL, slots=choices.get("slots", 4)), steps=choices.get("steps", 1))
+    episode = Marks().sample(KEY, jnp.asarray(0))
+    assert learner.inspect(learner.init(key=KEY), episode) is None
+
+
 def test_a_configuration_trains_it(tmp_path: Path) -> None:
     training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
     config = fs.Config(MarksConfig(), replace(MODEL, slots=2), FastSlowConfig(steps=1, hidden=4), training=training)

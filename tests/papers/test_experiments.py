@@ -58,17 +58,16 @@ def test_every_experiment_says_how_long_it_takes() -> None:
         assert set(experiment.expected) == set(BUDGETS)
 
 
-def test_the_main_job_compares_a_network_with_itself_without_synthetic_gradients(trained, tmp_path: Path) -> None:
+def test_the_main_job_compares_a_network_with_each_of_its_parts(trained, tmp_path: Path) -> None:
     watch = lambda name, report: trained.append(name)
     out = tmp_path / "main"
-    rows = main.run_main(out, SMALL, resume=False, watch=watch, episodes=4)
-    assert [row.row for row in rows] == [main.FAST, main.SLOW, main.PIXELS]
-    assert [row.facts.get("regime") for row in rows] == ["meta", "true", None]
-    fast, slow = (dict(row.config) for row in rows[:2])
-    learners = [dict(config.pop("learner")) for config in (fast, slow)]
-    assert learners[0].pop("feedback") != learners[1].pop("feedback")
-    assert learners[0] == learners[1]
-    assert fast == slow
+    small = replace(main.tiny(), training=SMALL.training)
+    rows = main.run_main(out, small, resume=False, watch=watch, episodes=4)
+    assert [row.row for row in rows] == [main.BOTH, main.MEMORY, main.STEPS, main.PIXELS]
+    assert [row.facts.get("inner steps") for row in rows] == [1, 0, 1, None]
+    both, memory, steps = (read_config(dict(row.config)) for row in rows[:3])
+    assert [both.model.slots, memory.model.slots, steps.model.slots] == [5, 5, 0]
+    assert replace(memory, learner=both.learner) == both == replace(steps, model=both.model)
     assert len({row.data["split"] for row in rows}) == 1
     assert read_rows(out / "result.json") == rows
     assert (out / "figures" / "learning_curve.png").is_file()
@@ -76,7 +75,7 @@ def test_the_main_job_compares_a_network_with_itself_without_synthetic_gradients
     # finished: read again, and its figures drawn again where they are gone
     trained.clear()
     (out / "figures" / "learning_curve.png").unlink()
-    again = main.run_main(out, SMALL, resume=True, watch=watch, episodes=4)
+    again = main.run_main(out, small, resume=True, watch=watch, episodes=4)
     assert trained == []
     assert [row.value for row in again] == [row.value for row in rows]
     assert (out / "figures" / "learning_curve.png").is_file()

@@ -9,7 +9,7 @@ from .._checks import UserError, bad
 from ..configs.config import Config, read_config
 from ..configs.presets import PRESETS, find_preset
 from ..configs.run import train
-from ..papers.fast_slow.main import PIXELS, pixel_row, run_main
+from ..papers.fast_slow.main import PARTS, PIXELS, pixel_row, run_main
 from ..papers.rows import is_result_of
 from ..results.figures import draw_figures
 from ..results.measure import measure
@@ -156,7 +156,7 @@ def _train(notes: Notes, config: Config, out: Path, resume: bool, watch: Watch) 
 
 def _farewell(out: Path) -> str:
     """What is said after Ctrl-C."""
-    steps = [step for part in (out, out / "baseline") for step in Checkpoints(part / "checkpoints").steps()]
-    if not steps:
+    folders = out, *(out / name for name in PARTS)
+    if not any(Checkpoints(folder / "checkpoints").steps() for folder in folders):
         return "Interrupted before anything was saved."
     return f"Interrupted; all is saved, so continue with: fastslow train --resume --out {out}"

@@ -7,10 +7,12 @@ from .._checks import bad
 from ..cells.lstm import LSTMConfig
 from ..cells.mann import MANNConfig
 from ..cells.nmn import NMNConfig
+from ..learners.fast_slow import FastSlowConfig
 from ..learners.fine_tune import FineTuneConfig
 from ..learners.supervised import SupervisedConfig
 from ..memory.least_used import LeastUsedConfig
 from ..memory.slots import SoftSlotsConfig
+from ..models.any_way import AnyWayConfig
 from ..models.conv import ConvConfig
 from ..models.flatten import FlattenConfig
 from ..models.network import NetworkConfig
@@ -96,10 +98,11 @@ def sharp(config: Config) -> Config:
 
 
 GLYPHS = Config(
-    task=GlyphsConfig(queries=3),
-    learner=FineTuneConfig(META, rate=0.1),
+    task=GlyphsConfig(train_way=10, queries=2),
+    model=AnyWayConfig(),
+    learner=FastSlowConfig(),
     training=TrainingConfig(
-        steps=400, batch=8, log_every=25, validate_every=200, validation_episodes=200, checkpoint_every=200
+        steps=300, batch=4, log_every=25, validate_every=150, validation_episodes=200, checkpoint_every=150
     ),
 )
 
@@ -113,7 +116,7 @@ SMOKE = Config(
 )
 
 PRESETS = {
-    "main": Preset(GLYPHS, "5-way 1-shot on generated characters, beside regime true", "4 minutes"),
+    "main": Preset(GLYPHS, "5-way 1-shot on generated characters, beside each part alone", "2 minutes"),
     "omniglot-5way-1shot": Preset(
         omniglot(5, 1, batch=8, queries=3, steps=12000), "Omniglot, 5 classes, 1 example each", "40 minutes"
     ),

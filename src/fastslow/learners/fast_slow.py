@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Num, PyTree
 
 from .._checks import check_choice, check_integer, check_real
 from .._typing import Key
+from ..memory.labelled import attention
 from ..models.any_way import AnyWay, FastWeights
 from ..models.base import AbstractModelConfig
 from ..synthetic.logits import LogitPredictor
@@ -32,6 +33,7 @@ from .few_shot import (
     statistics_alone,
 )
 from .inner_loop import inner_loop, inner_rates
+from .inspect import ControllerGradients, Inspectable, Inspection, compared
 from .structure import require
 from .task_learner import QueryLossLearner
 
@@ -63,6 +65,7 @@ class AdaptedNetwork(eqx.Module):
         memory: what the support set wrote by them: a `LabelledSlots`.
         present: which classes have an example.
         statistics: what normalises its queries.
+        met: the gradients at the logits that its inner steps met; `None` without steps.
     """
 
     network: AnyWay
@@ -70,9 +73,10 @@ class AdaptedNetwork(eqx.Module):
     memory: Any
     present: Array
     statistics: Any
+    met: ControllerGradients | None
 
 
-class FastSlowLearner(QueryLossLearner):
+class FastSlowLearner(QueryLossLearner, Inspectable):
     """Writes a support set, takes inner steps on its items read from that memory, and writes it again.
 
     In an inner step each item is read without its own slot, as a query will find none of its own. The gradient at the
@@ -107,6 +111,29 @@ class FastSlowLearner(QueryLossLearner):
         features, _ = adapted.network.embed(inputs, adapted.statistics)
         return jax.nn.log_softmax(_answers(adapted, features)[:, : self.spec.label])
 
+    def inspect(self, state: LearnerState, episode: FewShotEpisode) -> Inspection | None:
+        network = state.params.network
+        batch = jax.tree.map(lambda leaf: leaf[None], episode)
+        support, query, used = embed_episodes(network.embed, state.model_state, batch, self.config.statistics)
+        adapted = self._adapted(state.params, support[0], episode.support.labels, used)
+        if adapted.met is None or network.slots == 0:
+            return None
+        memory, count = adapted.memory, len(support[0])
+        asked, given = network.queries(query[0]), network.queries(support[0])
+        attended = partial(attention, memory, temperature=jnp.exp(network.log_temperature))
+        own = jnp.arange(count, dtype=memory.items.dtype)
+        scores = [jax.vmap(lambda q, i: attended(q, without=i))(given, own), jax.vmap(lambda q: attended(q))(asked)]
+        filled = jnp.arange(count + len(asked), dtype=own.dtype)[:, None] >= memory.items[None]
+        return Inspection(
+            outputs=_answers(adapted, query[0])[:, : self.spec.label],
+            initial=jnp.zeros_like(memory.values),
+            scores=jnp.concatenate(scores),
+            memory=jnp.where(filled[:, :, None], memory.values[None], 0),
+            gradients=adapted.met,
+            support=count,
+            streamed=True,
+        )
+
     def _adapted(
         self, params: Parameters, features: Array, labels: Int[Array, " support"], statistics: Any
     ) -> AdaptedNetwork:
@@ -114,14 +141,15 @@ class FastSlowLearner(QueryLossLearner):
         queries = network.queries(features)
         present = jnp.any(labels[:, None] == jnp.arange(classes, dtype=labels.dtype)[None], axis=0)
         fast = network.fast_weights(queries, labels, classes)
+        met = None
         if self.config.steps:
             gradient = partial(self._gradient, params, queries, labels, present)
-            fast, _ = inner_loop(gradient, fast, params.rates)
-        return AdaptedNetwork(network, fast, network.written(fast, queries, labels), present, statistics)
+            fast, met = inner_loop(gradient, fast, params.rates)
+        return AdaptedNetwork(network, fast, network.written(fast, queries, labels), present, statistics, met)
 
     def _gradient(
         self, params: Parameters, queries: Array, labels: Array, present: Array, fast: FastWeights
-    ) -> tuple[PyTree, None]:
+    ) -> tuple[PyTree, ControllerGradients]:
         """What an inner step follows, a mean over the support set."""
         network, count = params.network, labels.shape[0]
 
@@ -134,11 +162,14 @@ class FastSlowLearner(QueryLossLearner):
         found, pull, log_vote = jax.vjp(logits, fast, has_aux=True)
         found = jnp.where(present, found, ABSENT)
         y = jax.nn.one_hot(labels, found.shape[1], dtype=found.dtype)
-        at_logits = jax.nn.softmax(found) - y
+        at_logits = true = jax.nn.softmax(found) - y
+        predicted = None
         if params.predictor is not None:
             predicted = jax.vmap(params.predictor, (0, 0, 0, None))(found, y, log_vote, present)
-            at_logits = predicted + (0 if self.config.gradient == "synthetic-alone" else at_logits)
-        return pull(at_logits / count)[0], None
+            at_logits = predicted + (0 if self.config.gradient == "synthetic-alone" else true)
+        return pull(at_logits / count)[0], compared(
+            {"logits": true}, None if predicted is None else {"logits": predicted}
+        )
 
     def measured(self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         support, query, used = embed_episodes(params.network.embed, model_state, episodes, self.config.statistics)

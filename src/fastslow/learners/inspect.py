@@ -44,6 +44,8 @@ class Inspection(eqx.Module):
 class ControllerGradients(eqx.Module):
     """True and synthetic gradients at each controller's output, each a module with a field for each controller.
 
+    A learner with one synthetic gradient at the logits has a mapping with that one name instead.
+
     Attributes:
         true: `‖δL/δc_t‖`, `[steps items]`.
         synthetic: the norm of the predictors' estimate of it; `None` without predictors.
@@ -103,10 +105,14 @@ def compare_gradients(network: Network, predictors: SyntheticGradients | None, s
 
     true, (traces, _) = jax.grad(perturbed, has_aux=True)(zero_perturbations(cell, segment.inputs))
     true = joined(true)
+    return compared(true, predictors and joined(predicted(predictors, outputs_of(traces), segment)))
+
+
+def compared(true: PyTree, synthetic: PyTree | None) -> ControllerGradients:
+    """Norms of both and the cosine between them, from gradients `[items width]` at one place or several."""
     norms = jax.tree.map(_norm, true)
-    if predictors is None:
+    if synthetic is None:
         return ControllerGradients(norms, None, None)
-    synthetic = joined(predicted(predictors, outputs_of(traces), segment))
     return ControllerGradients(norms, jax.tree.map(_norm, synthetic), jax.tree.map(_cosine, true, synthetic))
 
 
@@ -119,4 +125,4 @@ def _cosine(a: Float[Array, "items width"], b: Float[Array, "items width"]) -> F
     return jnp.where(product > 0, jnp.sum(a * b, axis=1) / jnp.where(product > 0, product, 1.0), 0.0)
 
 
-__all__ = ["ControllerGradients", "Inspectable", "Inspection", "compare_gradients", "inspection"]
+__all__ = ["ControllerGradients", "Inspectable", "Inspection", "compare_gradients", "compared", "inspection"]

@@ -59,6 +59,18 @@ def kept_items(labels: Int[Array, " items"], slots: int, keep: Keep) -> Int[Arra
     return items[order[:slots]]
 
 
+def attention(
+    slots: LabelledSlots, query: Float[Array, " width"], temperature: Scalar, without: Int[Array, ""] | None = None
+) -> Float[Array, " slots"]:
+    """`a`, softmax over the cosines of a query and the keys of at least one slot; see `read`."""
+    scores = temperature * cosine(slots.keys, query)
+    if without is None:
+        return jax.nn.softmax(scores)
+    # a finite number, as the only slot may be the one that is not read
+    hidden = slots.items == without
+    return jnp.where(hidden, 0.0, jax.nn.softmax(jnp.where(hidden, -1e9, scores)))
+
+
 def read(
     slots: LabelledSlots,
     query: Float[Array, " width"],
@@ -80,14 +92,9 @@ def read(
     """
     if slots.keys.shape[0] == 0:
         return jnp.zeros_like(query), jnp.full(classes, jnp.log(FLOOR), query.dtype)
-    scores = temperature * cosine(slots.keys, query)
-    # a finite number, as the only slot may be the one that is not read
-    scores = scores if without is None else jnp.where(slots.items == without, -1e9, scores)
-    attention = jax.nn.softmax(scores)
-    if without is not None:
-        attention = jnp.where(slots.items == without, 0.0, attention)
-    vote = attention @ jax.nn.one_hot(slots.labels, classes, dtype=query.dtype)
-    return attention @ slots.values, jnp.log(vote + FLOOR)
+    a = attention(slots, query, temperature, without)
+    vote = a @ jax.nn.one_hot(slots.labels, classes, dtype=query.dtype)
+    return a @ slots.values, jnp.log(vote + FLOOR)
 
 
-__all__ = ["FLOOR", "KEEP", "Keep", "LabelledSlots", "kept_items", "read"]
+__all__ = ["FLOOR", "KEEP", "Keep", "LabelledSlots", "attention", "kept_items", "read"]

@@ -21,20 +21,20 @@ def gradients(
     """Norms of true and synthetic gradients at the output of each controller, over inner steps or over an episode.
 
     Args:
-        true: by controller, `‖δL/δc_t‖` for each inner step and item.
-        synthetic: by controller, `‖SG_C(c_t, y_t)‖`; empty where there are no predictors.
-        agreement: by controller, the cosine between the two; empty where there are no predictors.
+        true: by place, such as "input controller", `‖δL/δc_t‖` for each inner step and item.
+        synthetic: by place, `‖SG_C(c_t, y_t)‖`; empty where there are no predictors.
+        agreement: by place, the cosine between the two; empty where there are no predictors.
         support: for an episode that is one walk, the number of its steps that belong to the support set.
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(true), sharey=True)
+    panels = figure.subplots(1, len(true), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, true, strict=True):
         for norms, color in ((true[name], TRUE), (synthetic.get(name), SYNTHETIC)):
             if norms is not None:
                 _norms(axes, norms, color, support is not None)
         if support is not None:
             axes.axvline(support + 0.5, color="#bbbbbb", linewidth=1)
-        axes.set_title(f"{name} controller{_note(true[name], agreement.get(name))}", **TEXT)
+        axes.set_title(f"{name}{_note(true[name], agreement.get(name))}", **TEXT)
         axes.set_xlabel("inner step" if support is None else "step: support set, then queries", **TEXT)
         axes.set_xlim(0.5, true[name].shape[0 if support is None else 1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

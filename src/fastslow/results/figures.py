@@ -151,14 +151,18 @@ def memory_figure(inside: Inspection, episode: FewShotEpisode) -> Figure:
 def gradients_figure(inside: Inspection) -> Figure:
     """Norms of true and synthetic gradients at each controller."""
     met = inside.gradients
-    true, synthetic, agreement = (_by_controller(part) for part in (met.true, met.synthetic, met.agreement))
+    true, synthetic, agreement = (_by_place(part) for part in (met.true, met.synthetic, met.agreement))
     one_walk = next(iter(true.values())).shape[1] > inside.support  # support set and queries in one walk: in context
     return gradients(true, synthetic, agreement, inside.support if one_walk else None)
 
 
-def _by_controller(part: Any) -> dict[str, np.ndarray]:
-    """Arrays by the names of the controllers; none where there is nothing."""
-    return {} if part is None else {field.name: np.asarray(getattr(part, field.name)) for field in fields(part)}
+def _by_place(part: Any) -> dict[str, np.ndarray]:
+    """Arrays by where they were met; none where there is nothing."""
+    if part is None:
+        return {}
+    if isinstance(part, Mapping):
+        return {place: np.asarray(norms) for place, norms in part.items()}
+    return {f"{field.name} controller": np.asarray(getattr(part, field.name)) for field in fields(part)}
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

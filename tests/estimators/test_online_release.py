@@ -44,7 +44,7 @@ def test_it_learns_generated_characters_too() -> None:
         given = jax.jit(task.sample)(jax.random.key(seed), 0).support
         images, labels = np.asarray(given.inputs), np.asarray(given.labels)
         drawings = np.stack([images[labels == k] for k in range(5)])
-        model = OnlineOneShot(ink="light")
+        model = OnlineOneShot("omniglot-stream", ink="light")
         streams.append(by_instance(drawings, rng.permutation(np.repeat(np.arange(5), 10)), model))
     found = shares(streams)
     assert found[2] > 0.7
@@ -64,7 +64,9 @@ def test_it_holds_what_is_stated_on_held_out_drawings(root: Path, real_data: Pat
     for _ in range(STREAMS):
         chosen = dark[rng.choice(len(names), classes, replace=False)]
         hands = np.stack([each[rng.permutation(DRAWINGS)] for each in chosen])
-        streams.append(by_instance(hands, rng.permutation(np.repeat(np.arange(classes), 10)), OnlineOneShot()))
+        streams.append(
+            by_instance(hands, rng.permutation(np.repeat(np.arange(classes), 10)), OnlineOneShot("omniglot-stream"))
+        )
     found = shares(streams)
     for k in (2, 10):
         value = stated[k]

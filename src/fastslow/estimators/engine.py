@@ -41,7 +41,7 @@ class Engine:
         self._adapt = jax.jit(lambda state, support: learner.adapt(state, support, key=jax.random.key(0)))
         self._predict = jax.jit(lambda adapted, images: learner.predict(adapted, images))
         self._embed = jax.jit(lambda embedder, images: embedder(images))
-        self._statistics = jax.jit(lambda state, images: state.params.network.embed(images, None)[1])
+        self._statistics = jax.jit(lambda state, images: embedding_of(state.params)(images, None)[1])
 
     def adapt(
         self, state: LearnerState, images: Float[np.ndarray, "items 28 28"], labels: Int[np.ndarray, " items"]
@@ -62,7 +62,7 @@ class Engine:
         whole episodes would need the queries.
         """
         used = state.model_state if self._by_running else self._statistics(state, images)
-        return _on_host(Embedder(state.params.network.embed, used))
+        return _on_host(Embedder(embedding_of(state.params), used))
 
     def features(
         self, embedder: Embedder, images: Float[np.ndarray, "items 28 28"]
@@ -91,6 +91,22 @@ def engine_of(config: Config) -> Engine:
     return Engine(config)
 
 
+def embedder_of(saved: Saved) -> Embedder:
+    """The embedding of a model for examples that come one by one, normalised by running averages.
+
+    Raises:
+        UserError: the model was trained without running averages.
+    """
+    if not jax.tree.leaves(saved.state().model_state):
+        raise bad("model", got=saved.name, expected="a model with running averages for its normalisation")
+    return _on_host(Embedder(embedding_of(saved.state().params), saved.state().model_state))
+
+
+def embedding_of(params: Any) -> Any:
+    """The embedding among a learner's parameters."""
+    return getattr(params, "network", params).embed
+
+
 def find_model(model: Any) -> Saved:
     """Loads a model, or gives the one loaded before where its files have not changed.
 
@@ -116,4 +132,4 @@ def _find_model(model: str | Path, changed: tuple[int, ...]) -> Saved:
     return load(model)
 
 
-__all__ = ["CHUNK", "Embedder", "Engine", "engine_of", "find_model"]
+__all__ = ["CHUNK", "Embedder", "Engine", "embedder_of", "embedding_of", "engine_of", "find_model"]

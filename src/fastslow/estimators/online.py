@@ -1,50 +1,50 @@
-"""A network that learns from a stream, one example at a time, in the manner of river."""
+"""Learns from a stream, one example at a time, in the manner of river."""
 
 from collections.abc import Hashable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
 from scipy.sparse import issparse
 
-from .._checks import Described, bad, check_choice
+from .._checks import Described, bad, check_choice, check_integer
 from ..configs.config import Config
-from ..datasets.images import to_thirds
 from ..learners.base import Adaptable
-from ..learners.supervised import Streamed
-from ..tasks.drawing import SIDE, as_shown
-from .engine import find_model
+from ..tasks.drawing import SIDE
+from .engine import embedder_of, engine_of, find_model
 from .inputs import as_pixels, pixel_range_of, to_ink
 from .labels import as_labels
+from .slot_reader import SlotReader, as_features, unit
+from .stream_reader import first_state, reader_of
+
+MOST_SLOTS = 1_000_000
 
 
 class OnlineOneShot:
     """Names each image after what came before, and learns its class from one example, without any training.
-
-    A trained network reads the stream; all it learns goes into its memory:
 
         model = OnlineOneShot()
         for image, label in stream:
             guess = model.predict_one(image)
             model.learn_one(image, label)
 
-    What a network was trained on, `trained_classes` classes and `trained_examples` examples in random order, is what it
-    holds. More of either are taken, and named the worse the more they are. Of the released network's streams with ten
-    examples of each class, the tenth are named rightly in 98 % of cases with 5 classes, 91 % with 15, 59 % with 30.
-    With up to 15 classes more examples help, or do no harm, up to about 100 in all; near 200 it names a few points
-    fewer, near 300 and after far fewer (results/mann/release): start a new one before. There can be no more classes
-    than the network has labels (`most_classes`).
+    A network embeds the image, and a memory holds the features and labels of examples: a query takes the labels of
+    those that it is most similar to. Classes may come at any time. Where no slot is left, the class that holds most
+    slots loses its oldest example, so that rare classes stay; nothing decays.
+
+    With `features=True` examples are feature vectors of any other network, and no model of ours is used.
+
+    A model that was trained on streams, such as "omniglot-stream", reads the stream itself, and all it learns goes
+    into its own memory. It has no more classes than it has labels, and holds what it was trained on: how many classes
+    and examples that are is measured (docs/mann.md).
 
     Labels may be of any hashable kind, images of any size. Predicting changes nothing; learning cannot be undone, but
     a copy (`copy.deepcopy`, or pickle) keeps what was learned until then.
 
     Args:
-        model: name of a released model, or path of a run folder or of a release's folder, trained on streams.
+        model: name of a released model, or path of a run folder or of a release's folder.
+        features: whether examples are feature vectors in place of images; the model is then not used.
+        slots: how many examples the memory holds; models trained on streams have their own.
         ink: whether strokes are the "dark" or the "light" side of the pixel values.
         pixel_range: the pixel values of no and full light, `(low, high)`; None for 0 … 255 in images of bytes and
             0 … 1 in images of floating-point numbers.
@@ -56,38 +56,62 @@ class OnlineOneShot:
 
     def __init__(
         self,
-        model: str | Path = "omniglot-stream",
+        model: str | Path = "omniglot",
         *,
+        features: bool = False,
+        slots: int = 1000,
         ink: Literal["dark", "light"] = "dark",
         pixel_range: tuple[float, float] | None = None,
     ):
         check_choice("ink", ink, ("dark", "light"))
-        saved = find_model(model)
-        spec = saved.config.task.spec
-        if spec.episode != "sequence" or spec.shape != (SIDE, SIDE) or not isinstance(saved.learner, Adaptable):
-            raise bad("model", got=str(model), expected="a model trained on streams of characters")
+        check_integer("slots", slots, most=MOST_SLOTS, reason="each is compared with every query")
         self.ink = ink
         self.pixel_range = pixel_range_of(pixel_range)
         self.classes: list[Hashable] = []
         self.examples = 0
-        self._config: Config = saved.config
-        self.trained_classes = saved.config.task.classes
-        self.trained_examples = saved.config.task.length
-        self._streamed: Streamed = _reader(self._config).start(saved.state())
+        self._slots = slots
+        self._config: Config | None = None
+        self._embedder: Any = None
+        if features:
+            self._state: Any = self._reader.start()
+            return
+        saved = find_model(model)
+        if not isinstance(saved.learner, Adaptable):
+            raise bad("model", got=str(model), expected="a model that learns classes from examples")
+        self._config = saved.config
+        if self._streams:
+            if saved.config.task.spec.shape != (SIDE, SIDE):
+                raise bad("model", got=str(model), expected="a model trained on characters")
+            self._state = first_state(saved.config, saved.state())
+            return
+        self._embedder = embedder_of(saved)
+        self._state = self._reader.start()
 
     @property
     def most_classes(self) -> int:
-        """Labels that the network has."""
-        return _reader(self._config).most_classes
+        """Classes that there is room for."""
+        return self._reader.most_classes
+
+    @property
+    def _streams(self) -> bool:
+        """Whether the model reads the stream itself."""
+        return self._config is not None and self._config.task.spec.episode == "sequence"
+
+    @property
+    def _reader(self) -> Any:
+        """What reads the stream; made anew where it is asked for, so that a copy holds arrays alone."""
+        if self._config is not None and self._streams:
+            return reader_of(self._config)
+        return SlotReader(self._slots)
 
     def predict_one(self, x: Any) -> Hashable | None:
         """The likeliest of the classes seen so far, or None before the first example.
 
         Args:
-            x: one image, `[height, width]`.
+            x: one image, `[height, width]`, or one feature vector.
 
         Raises:
-            UserError: for what is no image.
+            UserError: for what is no image, or no feature vector.
         """
         probabilities = self.predict_proba_one(x)
         return max(probabilities, key=lambda label: probabilities[label]) if probabilities else None
@@ -96,42 +120,48 @@ class OnlineOneShot:
         """Probability of each class seen so far, given that it is one of them; empty before the first example.
 
         Args:
-            x: one image, `[height, width]`.
+            x: one image, `[height, width]`, or one feature vector.
 
         Raises:
-            UserError: for what is no image.
+            UserError: for what is no image, or no feature vector.
         """
-        image = self._image(x)
+        item = self._item(x)
         if not self.classes:
             return {}
-        log_probabilities = _reader(self._config).predict(self._streamed, image)[: len(self.classes)]
-        powers = np.exp(log_probabilities - log_probabilities.max())
-        return dict(zip(self.classes, (powers / powers.sum()).tolist(), strict=True))
+        probabilities = self._reader.predict(self._state, item, len(self.classes))
+        return dict(zip(self.classes, probabilities.tolist(), strict=True))
 
     def learn_one(self, x: Any, y: Hashable) -> None:
         """Learns one example.
 
         Args:
-            x: one image, `[height, width]`.
+            x: one image, `[height, width]`, or one feature vector.
             y: its label.
 
         Raises:
-            UserError: for what is no image or no label, or one class more than the network has labels.
+            UserError: for what is no image, feature vector or label, or one class more than there is room for.
         """
-        image = self._image(x)
+        item = self._item(x)
         label = as_labels([y], 1)[0]
         known = label in self.classes
         if not known and len(self.classes) == self.most_classes:
-            raise bad("y", got=y, expected=f"one of the {self.most_classes} classes known, as there are no labels left")
+            room = "there are no labels left" if self._streams else "each slot holds a class of its own"
+            raise bad("y", got=y, expected=f"one of the {self.most_classes} classes known, as {room}")
         number = self.classes.index(label) if known else len(self.classes)
-        self._streamed = _reader(self._config).learn(self._streamed, image, number)
+        self._state = self._reader.learn(self._state, item, number)
         if not known:
             self.classes.append(label)
         self.examples += 1
 
-    def _image(self, x: Any) -> UInt8[np.ndarray, "1 35 35"]:
+    def _item(self, x: Any) -> np.ndarray:
+        """What the reader compares."""
+        if self._config is None:
+            return as_features(x)
         images = as_pixels(_as_batch(x))
-        return to_ink(images, self.ink, self.pixel_range, cut=False, form=to_thirds)
+        if self._streams:
+            return self._reader.item(images, self.ink, self.pixel_range)
+        ink = to_ink(images, self.ink, self.pixel_range, cut=False)
+        return unit(engine_of(self._config).features(self._embedder, ink)[0])
 
 
 def _as_batch(x: Any) -> Any:
@@ -144,33 +174,6 @@ def _as_batch(x: Any) -> Any:
     if issparse(x) or len(shape) != 2:
         raise bad("x", got=shape or x, expected=expected)
     return x[None] if isinstance(x, np.ndarray) else np.asarray(x)[None]
-
-
-class Reader:
-    """Compiled functions of one configuration, shared by all that use it."""
-
-    def __init__(self, config: Config) -> None:
-        learner: Any = config.build()
-        labels = config.task.spec.target.labels()
-        self.most_classes = labels.shape[0]
-        self.start = jax.jit(lambda state: learner.start(state))
-        self._predict = eqx.filter_jit(lambda streamed, images: learner.predict(streamed, as_shown(images))[0])
-        self._learn = eqx.filter_jit(
-            lambda streamed, images, number: learner.observe(streamed, as_shown(images), labels[number][None])
-        )
-
-    def predict(self, streamed: Streamed, image: UInt8[np.ndarray, "1 35 35"]) -> Float[np.ndarray, " way"]:
-        """Log-probability of each label."""
-        return np.asarray(self._predict(streamed, jnp.asarray(image)))
-
-    def learn(self, streamed: Streamed, image: UInt8[np.ndarray, "1 35 35"], number: int) -> Streamed:
-        """One step of the stream."""
-        return jax.tree.map(np.asarray, self._learn(streamed, jnp.asarray(image), jnp.asarray(number)))
-
-
-@lru_cache(maxsize=8)
-def _reader(config: Config) -> Reader:
-    return Reader(config)
 
 
 __all__ = ["OnlineOneShot"]

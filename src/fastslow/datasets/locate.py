@@ -29,14 +29,21 @@ class Part:
     """One archive of a data set.
 
     Attributes:
-        name: the archive's file name without `.zip`, and the folder it extracts to.
+        name: the archive's file name without its ending, and the folder or file it extracts to.
         url: the official address.
         md5: checksum of the official file.
+        ending: of the archive's file name.
     """
 
     name: str
     url: str
     md5: str
+    ending: str = ".zip"
+
+    @property
+    def file(self) -> str:
+        """The archive's file name."""
+        return self.name + self.ending
 
 
 def cache_dir() -> Path:
@@ -81,20 +88,20 @@ def _look_in(argument: str, folder: Path, dataset: str, parts: tuple[Part, ...])
     if not folder.is_dir():
         raise bad(argument, got=str(folder), expected="a folder that exists")
     for candidate in (folder, folder / dataset):
-        missing = [part.name for part in parts if not _has(candidate, part)]
+        missing = [part.file for part in parts if not _has(candidate, part)]
         if not missing:
             return candidate
         if len(missing) < len(parts):
-            raise bad(argument, got=str(folder), expected=f"{_listed(parts)} side by side; {missing[0]}.zip is missing")
+            raise bad(argument, got=str(folder), expected=f"{_listed(parts)} side by side; {missing[0]} is missing")
     return None
 
 
 def _has(folder: Path, part: Part) -> bool:
-    return (folder / f"{part.name}.zip").is_file() or (folder / part.name).is_dir()
+    return (folder / part.file).is_file() or (folder / part.name).exists()
 
 
 def _listed(parts: tuple[Part, ...]) -> str:
-    return " and ".join(f"{part.name}.zip" for part in parts)
+    return " and ".join(part.file for part in parts)
 
 
 def _download(dataset: str, parts: tuple[Part, ...], home: Path) -> None:
@@ -104,7 +111,7 @@ def _download(dataset: str, parts: tuple[Part, ...], home: Path) -> None:
         with FileLock(home.with_suffix(".lock")):
             for part in parts:
                 if not _has(home, part):
-                    pooch.retrieve(part.url, known_hash=f"md5:{part.md5}", fname=f"{part.name}.zip", path=home)
+                    pooch.retrieve(part.url, known_hash=f"md5:{part.md5}", fname=part.file, path=home)
     except (OSError, ValueError) as error:
         addresses = " and ".join(part.url for part in parts)
         raise UserError(
@@ -175,7 +182,7 @@ def open_archive(folder: Path, part: Part) -> Iterator[Archive]:
     Raises:
         UserError: if the zip is cut short, is no zip, or cannot be read.
     """
-    file = folder / f"{part.name}.zip"
+    file = folder / part.file
     if not file.is_file():
         yield Archive(part, folder / part.name, None)
         return

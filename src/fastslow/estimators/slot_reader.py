@@ -8,8 +8,9 @@ from jaxtyping import Float, Int
 
 from .._checks import Described, bad
 
-TEMPERATURE = 30.0
-"""Factor on the cosine before the softmax."""
+TEMPERATURE = 50.0
+"""Factor on the cosine before the softmax. Of 10, 20, 30, 50, 70, 100 and 200 it named most drawings rightly on streams
+of 10, 20 and 40 of Omniglot's validation classes."""
 
 
 @dataclass(frozen=True, eq=False)

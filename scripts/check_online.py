@@ -135,9 +135,8 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     for row in results:
-        print(
-            f"{row.row}, {row.axis['part']}: {100 * row.value:.1f} % ({100 * row.ci95[0]:.1f} to {100 * row.ci95[1]:.1f})"
-        )
+        low, high = row.ci95
+        print(f"{row.row}, {row.axis['part']}: {100 * row.value:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
     print(out)
 
 

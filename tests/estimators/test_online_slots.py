@@ -27,12 +27,12 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def votes(held: list[tuple[np.ndarray, object]], query: np.ndarray) -> dict[object, float]:
-    """Softmax over all that is held, summed for each label."""
-    powers = [np.exp(TEMPERATURE * cosine(x, query)) for x, _ in held]
-    found: dict[object, float] = {}
-    for power, (_, label) in zip(powers, held, strict=True):
-        found[label] = found.get(label, 0.0) + power / sum(powers)
-    return found
+    """The mean power of each label's vectors, to sum 1."""
+    powers: dict[object, list[float]] = {}
+    for x, label in held:
+        powers.setdefault(label, []).append(float(np.exp(TEMPERATURE * cosine(x, query))))
+    means = {label: sum(each) / len(each) for label, each in powers.items()}
+    return {label: mean / sum(means.values()) for label, mean in means.items()}
 
 
 def kept(held: list[tuple[np.ndarray, object]], slots: int) -> list[tuple[np.ndarray, object]]:

@@ -10,36 +10,15 @@ that a machine that grows slower does so for all of them. Nothing else should ru
 before the first of them.
 """
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import chain
-from pathlib import Path
+
+from rounds import cores, run, timed
 
 BATCH, TIME, PIXELS, CLASSES = 16, 50, 400, 5
 HIDDEN, SLOTS, WIDTH, HEADS = 200, 128, 40, 4
 WAYS = ("fastslow", "fastslow-plain-unroll", "torch-eager", "torch-compile")
-
-
-def timed(step: Callable[[], object], steps: int) -> dict[str, object]:
-    """Seconds of the first call, and milliseconds of each after the second."""
-    start = time.perf_counter()
-    step()
-    first = time.perf_counter() - start
-    step()
-    times = []
-    for _ in range(steps):
-        start = time.perf_counter()
-        step()
-        times.append(1000 * (time.perf_counter() - start))
-    return {"first_seconds": round(first, 2), "times": times}
 
 
 def ours(steps: int, cores: int, plain: bool) -> dict[str, object]:
@@ -152,50 +131,14 @@ def theirs(steps: int, cores: int, compiled: bool) -> dict[str, object]:
     return {**timed(step, steps), "versions": {"torch": torch.__version__}, "hardware": hardware()}
 
 
-def measure(way: str, steps: int, cores: int) -> dict[str, object]:
+def measure(way: str, steps: int) -> dict[str, object]:
     """Times one way in this process."""
     if way.startswith("fastslow"):
-        return ours(steps, cores, plain=way != "fastslow")
-    return theirs(steps, cores, compiled=way == "torch-compile")
-
-
-def pooled(rounds: list[dict[str, object]]) -> dict[str, object]:
-    """One line of all rounds of a way: the median and the fastest of all its steps, and each round's median."""
-    each = [sorted(one.pop("times")) for one in rounds]  # type: ignore[call-overload]
-    times = sorted(chain(*each))
-    return rounds[0] | {
-        "rounds": len(rounds),
-        "step_ms_median": round(statistics.median(times), 2),
-        "step_ms_fastest": round(times[0], 2),
-        "step_ms_medians": [round(statistics.median(one), 2) for one in each],
-    }
-
-
-def main() -> int:
-    """Runs every way, one after the other, and writes the lines."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if options.way:
-        found = measure(options.way, options.steps, cores)
-        print(json.dumps({"way": options.way, "cores": cores, "batch": BATCH, "time": TIME, **found}))
-        return 0
-    load = round(os.getloadavg()[0], 2)
-    found: dict[str, list[dict[str, object]]] = {way: [] for way in WAYS}
-    for _ in range(options.rounds):
-        for way in WAYS:
-            command = [sys.executable, __file__, "--way", way, "--steps", str(options.steps)]
-            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            found[way].append(json.loads(told.strip().splitlines()[-1]))
-    lines = [json.dumps(pooled(each) | {"load": load}) for each in found.values()]
-    print("\n".join(lines))
-    options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return 0
+        found = ours(steps, cores(), plain=way != "fastslow")
+    else:
+        found = theirs(steps, cores(), compiled=way == "torch-compile")
+    return {"batch": BATCH, "time": TIME, **found}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__file__, __doc__, WAYS, measure, steps=40))

@@ -97,7 +97,7 @@ def test_a_member_that_is_there_keeps_its_settings():
 )
 def test_a_choice_that_there_is_not_is_named(argv, said, call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ended = call("train", *argv.split())
+    ended = call("train", "smoke", *argv.split())
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
     assert ended.err.startswith(f"fastslow: {said}")
     assert not any(Path("runs").glob("*"))
@@ -118,16 +118,15 @@ def test_the_help_shows_the_flags_of_what_is_chosen(union, members, call):
 
 
 def test_the_help_names_every_choice(call):
-    for words in ((), ("smoke-stream",), ("--model.cell", "mann")):
+    for words in (("main",), ("smoke-stream",), ("smoke", "--model.cell", "mann")):
         out = call("train", *words, "--help").out
-        start = PRESETS[words[0] if words[:1] == ("smoke-stream",) else "main"].config
-        config = choose(start, words[-2:])[0]
+        config = choose(PRESETS[words[0]].config, words[1:])[0]
         for choice in choices(config):
             assert f"--{choice.path} {choice.chosen}" in out
             assert set(choice.members) <= set(out.replace("|", " ").split())
 
 
-CHOSEN = ("--task", "omniglot", "--learner", "in-context", "--model.cell", "mann")
+CHOSEN = ("--task", "omniglot", "--learner", "in-context", "--model", "network", "--model.cell", "mann")
 
 
 def test_chosen_parts_without_a_preset_are_a_training_of_their_own(call, tmp_path, monkeypatch):
@@ -140,8 +139,8 @@ def test_chosen_parts_without_a_preset_are_a_training_of_their_own(call, tmp_pat
     call("train", "smoke", *CHOSEN)
     parts = {"task": OmniglotConfig(), "learner": InContextConfig()}
     main, smoke = (
-        replace(config, **parts, model=replace(config.model, cell=MANNConfig()))
-        for config in (PRESETS["main"].config, SMOKE)
+        replace(config, **parts, model=replace(model, cell=MANNConfig()))
+        for config, model in ((PRESETS["main"].config, NetworkConfig()), (SMOKE, SMOKE.model))
     )
     assert seen == [(main, Path("runs/custom-001")), (smoke, Path("runs/custom-002"))]
 

@@ -17,7 +17,7 @@ from .parsing import parse
 
 _DESCRIPTION = """Trains a preset, measures it on classes it never saw, and draws figures. The last line printed is the
 path of the result file. Without a preset it is the main job: a memory network with synthetic gradients on generated
-characters, beside the same network without them and nearest neighbour on pixels.
+characters, beside its memory alone, its inner steps alone and nearest neighbour on pixels.
 
 Examples:
 
@@ -27,9 +27,9 @@ fastslow train smoke --out /tmp/try
 
 fastslow train omniglot-5way-1shot --data DIR --seeds 3
 
-fastslow train main --task.way 10 --learner.feedback.regime both --learner.feedback.regression 1
+fastslow train paper-5way-1shot --learner.feedback.regime synthetic --steps 500
 
-fastslow train --task omniglot --model.cell mann --learner in-context
+fastslow train --task omniglot --model network --model.cell mann --learner in-context
 
 fastslow train --resume --out runs/main-001
 

@@ -7,6 +7,7 @@ on the mean) in 32 tasks, with four strided convolution blocks; here it takes fi
 tasks.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,14 +60,14 @@ def _measured(config: Config, ways: tuple[int, ...], paper: dict[tuple[int, int]
 def any_way(budget: Budget, name: str, model: AbstractModelConfig, learner: AbstractLearnerConfig, shot: int) -> Row:
     """A network for any number of classes, trained with many of them."""
     sizes = {"batch": 3, "queries": 2} if shot == 1 else {"batch": 2, "queries": 2}
-    base = _base(budget, 5, shot, 5_000, **sizes)
+    base = _base(budget, 5, shot, 4_000, **sizes)
     way = 10 if budget == "smoke" else TRAIN_WAY[shot]
     config = replace(base, task=replace(base.task, train_way=way), model=model, learner=learner)
     ways = (5,) if budget == "smoke" else (5, 20)
     paper = PROPOSED if name.startswith("NMN + SG") else {}
     return Row(
         name,
-        f"{name}-{shot}-shot".replace(", ", "-").replace(" ", "-"),
+        re.sub(r"\W+", "-", f"{name} {shot} shot").lower(),
         config,
         settings=_measured(config, ways, paper),
     )

@@ -121,7 +121,7 @@ def test_the_other_learners_learn_what_fits_them(task: Any, model: Any, learner:
         (
             LSTMConfig(),
             SupervisedConfig(persistent=True),
-            "persistent: got True, expected False, as LSTM has no memory",
+            "persistent: got True, expected False, as cell lstm has no memory to keep",
         ),
         (
             MANNConfig(FeedForwardConfig(), key_source="hidden"),

@@ -87,7 +87,7 @@ FAULTS = {
     "a list for an environment": (text_in("environment.json", "[]"), r"environment\.json: got list"),
     "a deep environment": (text_in("environment.json", DEEP), r"environment\.json: cannot be read \(it is nested"),
     "a deep configuration": (text_in("config.json", DEEP), r"config\.json: cannot be read \(it is nested"),
-    "text for steps": (text_in("config.json", '{"steps": "x"}'), r"batch: got 4, expected 'nothing'"),
+    "text for steps": (text_in("config.json", '{"steps": "x"}'), r"batch: got 4, expected nothing as in"),
     "junk for the newest step": (text_in("newest.json", "[]"), r"newest\.json: does not hold the step"),
     "a deep newest step": (text_in("newest.json", DEEP), r"newest\.json: does not hold the step"),
     "text for the newest step": (text_in("newest.json", '{"step": "6"}'), r"newest\.json: does not hold the step"),

@@ -72,7 +72,8 @@ def _(size: int, batched: list[bool], x: Array, kernel: Array) -> tuple[Array, b
 @_correlate.def_vmap
 def _(size: int, batched: list[bool], x: Array, y: Array) -> tuple[Array, bool]:
     def of_one(x: Images, y: Filtered) -> Kernel:
-        flat = jnp.einsum("nhwp,nhwc->pc", _patches(x), y)
+        # one axis to sum over: of three, one of them of size 1, XLA 0.10.1 may make a program that crashes on CPUs
+        flat = _patches(x).reshape(-1, 9 * x.shape[3]).T @ y.reshape(-1, y.shape[3])
         return flat.reshape(3, 3, x.shape[3], y.shape[3])
 
     return _each(of_one, size, batched, x, y), True

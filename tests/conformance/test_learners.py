@@ -25,11 +25,13 @@ from fastslow.learners.in_context import InContextConfig
 from fastslow.learners.maml import MAMLConfig
 from fastslow.learners.maml_plus_plus import MAMLPlusPlusConfig
 from fastslow.learners.matching import MatchingConfig
+from fastslow.learners.metanet import MetaNetConfig
 from fastslow.learners.prototypes import PrototypesConfig
 from fastslow.learners.supervised import SupervisedConfig
 from fastslow.memory.least_used import LeastUsedConfig
 from fastslow.metrics import ACCURACY, Axis
 from fastslow.models.any_way import AnyWayConfig
+from fastslow.models.augmented import AugmentedConfig
 from fastslow.models.autoencoder import AutoencoderConfig
 from fastslow.models.base import AbstractModelConfig
 from fastslow.models.classifier import ClassifierConfig
@@ -92,6 +94,7 @@ LEARNERS = {
     "maml++": Row(MAMLPlusPlusConfig(steps=2, statistics="support"), ClassifierConfig(CONV), *MARKS),
     "maml": Row(MAMLConfig(steps=2, statistics="support"), ClassifierConfig(CONV), *MARKS),
     "maml-first-order": Row(MAMLConfig(steps=2, order="first", statistics="support"), ClassifierConfig(CONV), *MARKS),
+    "metanet": Row(MetaNetConfig(hidden=4, chunks=2), AugmentedConfig(channels=4, blocks=1, hidden=5), *MARKS),
     "fast-slow": Row(FastSlowConfig(steps=1, hidden=5), AnyWayConfig(CONV, 4, slots=2), *MARKS),
     "fast-slow-memory": Row(FastSlowConfig(steps=0), AnyWayConfig(CONV, 4), *MARKS),
     "supervised": Row(SupervisedConfig(), PIXELS, STREAMS, streams),

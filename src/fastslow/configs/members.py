@@ -14,6 +14,7 @@ from ..learners.in_context import InContextConfig
 from ..learners.maml import MAMLConfig
 from ..learners.maml_plus_plus import MAMLPlusPlusConfig
 from ..learners.matching import MatchingConfig
+from ..learners.metanet import MetaNetConfig
 from ..learners.prototypes import PrototypesConfig
 from ..learners.supervised import SupervisedConfig
 from ..memory.base import AbstractMemoryConfig
@@ -21,6 +22,7 @@ from ..memory.least_used import LeastUsedConfig
 from ..memory.ntm import NTMConfig
 from ..memory.slots import AbstractSlotsConfig, KeyValueSlotsConfig, SoftSlotsConfig
 from ..models.any_way import AnyWayConfig
+from ..models.augmented import AugmentedConfig
 from ..models.autoencoder import AutoencoderConfig
 from ..models.base import AbstractModelConfig
 from ..models.classifier import ClassifierConfig
@@ -48,6 +50,7 @@ MODELS = (
     EmbedderConfig,
     AutoencoderConfig,
     AnyWayConfig,
+    AugmentedConfig,
 )
 LEARNERS = (
     FineTuneConfig,
@@ -59,6 +62,7 @@ LEARNERS = (
     FastSlowConfig,
     MatchingConfig,
     MAMLPlusPlusConfig,
+    MetaNetConfig,
 )
 CELLS = (
     NMNConfig,

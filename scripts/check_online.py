@@ -10,7 +10,6 @@ over all of them. Nearest neighbours hold as many examples, kept by the same rul
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +44,9 @@ def stream(labels: Int[np.ndarray, " digits"], seed: int) -> Int[np.ndarray, " s
     return np.array(chosen)
 
 
-def by_estimator(
-    make: Callable[[], OnlineOneShot], items: np.ndarray, labels: np.ndarray
-) -> Bool[np.ndarray, " after"]:
+def by_estimator(model: OnlineOneShot, items: np.ndarray, labels: np.ndarray) -> Bool[np.ndarray, " after"]:
     """Whether each of the last examples was named rightly."""
-    model, right = make(), []
+    right = []
     for item, label in zip(items, labels.tolist(), strict=True):
         right.append(model.predict_one(item) == label)
         model.learn_one(item, label)
@@ -76,7 +73,7 @@ def measure(saved: Saved, digits: Digits, streams: int, slots: int) -> dict[str,
     for seed in range(streams):
         chosen = stream(digits.labels, seed)
         labels = digits.labels[chosen]
-        own = by_estimator(lambda: OnlineOneShot(features=True, slots=slots), features[chosen], labels)
+        own = by_estimator(OnlineOneShot(features=True, slots=slots), features[chosen], labels)
         found.setdefault("OnlineOneShot", []).append(own)
         found.setdefault("nearest neighbour, same features", []).append(by_neighbour(features[chosen], labels, slots))
         found.setdefault("nearest neighbour, pixels", []).append(by_neighbour(pixels[chosen], labels, slots))

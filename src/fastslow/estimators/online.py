@@ -99,7 +99,7 @@ class OnlineOneShot:
 
     @property
     def _reader(self) -> Any:
-        """What reads the stream; made anew where it is asked for, so that a copy holds arrays alone."""
+        """What reads the stream. It is built at each call, so that a copy of the estimator holds arrays alone."""
         if self._config is not None and self._streams:
             return reader_of(self._config)
         return SlotReader(self._slots)

@@ -39,9 +39,8 @@ class SlotReader:
     def predict(self, held: Slots, key: Float[np.ndarray, " width"], classes: int) -> Float[np.ndarray, " classes"]:
         """The vote of each class, its mean over the class's slots: `exp(TEMPERATURE · cos(key, key_i))`, to sum 1.
 
-        The network's own read takes the sum. In a stream classes differ in how many examples they have, and on
-        Omniglot's validation classes the mean names up to two more of a hundred drawings rightly than the sum or than
-        the nearest neighbour.
+        The network's own read takes the sum. In a stream, classes differ in their number of examples, and a sum would
+        favour those with many.
         """
         check_width(held, key)
         powers = np.exp(TEMPERATURE * (held.keys @ key - 1).astype(np.float64))

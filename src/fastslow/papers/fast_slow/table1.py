@@ -13,12 +13,10 @@ from pathlib import Path
 
 from ...configs.config import Config
 from ...configs.presets import omniglot
-from ...learners.base import AbstractLearnerConfig
 from ...learners.fast_slow import FastSlowConfig, Gradient
 from ...learners.maml import MAMLConfig, Order
 from ...learners.prototypes import PrototypesConfig
 from ...models.any_way import AnyWayConfig
-from ...models.base import AbstractModelConfig
 from ...models.classifier import ClassifierConfig
 from ...models.conv import ConvConfig
 from ...models.embedder import EmbedderConfig
@@ -57,25 +55,25 @@ def _measured(config: Config, ways: tuple[int, ...], paper: dict[tuple[int, int]
     return tuple(found)
 
 
-def any_way(budget: Budget, name: str, model: AbstractModelConfig, learner: AbstractLearnerConfig, shot: int) -> Row:
-    """A network for any number of classes, trained with many of them."""
+def joined(budget: Budget, name: str, gradient: Gradient, shot: int, *, steps: int = 2) -> Row:
+    """The joined network, trained with more classes than it is tested with."""
     sizes = {"batch": 3, "queries": 2} if shot == 1 else {"batch": 2, "queries": 2}
     base = _base(budget, 5, shot, 4_000, **sizes)
     way = 10 if budget == "smoke" else TRAIN_WAY[shot]
-    config = replace(base, task=replace(base.task, train_way=way), model=model, learner=learner)
+    config = replace(
+        base,
+        task=replace(base.task, train_way=way),
+        model=AnyWayConfig(),
+        learner=FastSlowConfig(steps=steps, gradient=gradient),
+    )
     ways = (5,) if budget == "smoke" else (5, 20)
-    paper = PROPOSED if name.startswith("NMN + SG") else {}
+    paper = PROPOSED if gradient == "synthetic" else {}
     return Row(
         name,
         re.sub(r"\W+", "-", f"{name} {shot} shot").lower(),
         config,
         settings=_measured(config, ways, paper),
     )
-
-
-def joined(budget: Budget, name: str, gradient: Gradient, shot: int, *, steps: int = 2) -> Row:
-    """The joined network."""
-    return any_way(budget, name, AnyWayConfig(), FastSlowConfig(steps=steps, gradient=gradient), shot)
 
 
 def ordered(row: Row) -> Row:

@@ -16,16 +16,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fastslow._checks import UserError
-from fastslow.configs.json import to_json
 from fastslow.datasets.images import to_ink_28
 from fastslow.datasets.mnist import Digits, load_mnist
 from fastslow.estimators import OnlineOneShot
 from fastslow.estimators.engine import embedder_of, engine_of
 from fastslow.estimators.slot_reader import SlotReader, unit
 from fastslow.results.row import ResultRow, write_rows
-from fastslow.results.statistics import interval
-from fastslow.training.fingerprint import SCHEME
-from fastslow.training.provenance import environment
+from fastslow.results.tables import table
+from fastslow.zoo.evaluate import accuracy_row
 from fastslow.zoo.saved import Saved, load
 
 EXPERIMENT = "online-mnist"
@@ -87,28 +85,15 @@ def rows(
     results = []
     for name, right in found.items():
         for part, where in PARTS.items():
-            value, low, high = interval(right[None, :, where].mean(axis=2), bounds=(0.0, 1.0))
-            results.append(
-                ResultRow(
-                    experiment=EXPERIMENT,
-                    row=name,
-                    metric="accuracy",
-                    unit="share",
-                    axis={"part": part},
-                    value=value,
-                    ci95=(low, high),
-                    chance=1 / CLASSES,
-                    episodes=len(right),
-                    seeds=saved.seeds[:1],
-                    paper_value=None,
-                    facts={"slots": slots, "model": saved.name},
-                    config=to_json(saved.config),
-                    params_digest={"scheme": SCHEME, "values": list(saved.digests[:1])},
-                    data=data,
-                    seconds=seconds,
-                    **environment(),
-                )
-            )
+            fields = {
+                "experiment": EXPERIMENT,
+                "row": name,
+                "axis": {"part": part},
+                "chance": 1 / CLASSES,
+                "data": data,
+            }
+            facts = {"slots": slots, "model": saved.name}
+            results.append(accuracy_row(saved, right[:, where].mean(axis=1), facts=facts, seconds=seconds, **fields))
     return results
 
 
@@ -131,9 +116,7 @@ def main() -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    for row in results:
-        low, high = row.ci95
-        print(f"{row.row}, {row.axis['part']}: {100 * row.value:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+    print(table(results))
     print(out)
 
 

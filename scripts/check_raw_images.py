@@ -21,19 +21,16 @@ import numpy as np
 from jaxtyping import Float
 
 from fastslow._checks import UserError, bad
-from fastslow.configs.json import to_json
 from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import FewShotClassifier
 from fastslow.metrics import ACCURACY
 from fastslow.results.row import ResultRow, write_rows
-from fastslow.results.statistics import interval
 from fastslow.tasks.base import Examples, TaskSplits
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
 from fastslow.training.evaluate import EVALUATION_SEED, evaluate_all
-from fastslow.training.fingerprint import SCHEME
-from fastslow.training.provenance import environment
 from fastslow.training.state import draw
+from fastslow.zoo.evaluate import accuracy_row
 from fastslow.zoo.saved import Saved, load
 
 EXPERIMENT = "raw-images"
@@ -105,27 +102,9 @@ def on_raw_images(model: str | Path, config: OmniglotConfig, episodes: int) -> F
 
 def row(name: str, saved: Saved, tasks: TaskSplits, found: np.ndarray, seconds: float) -> ResultRow:
     """The result row of one way."""
-    value, low, high = interval(found[None].astype(np.float64), bounds=ACCURACY.bounds)
-    config = saved.config
-    return ResultRow(
-        experiment=EXPERIMENT,
-        row=name,
-        metric=ACCURACY.name,
-        unit=ACCURACY.unit,
-        axis={},
-        value=value,
-        ci95=(low, high),
-        chance=config.task.spec.chance,
-        episodes=len(found),
-        seeds=saved.seeds[:1],
-        paper_value=None,
-        facts={**config.learner.facts, "updates": config.training.steps},
-        config=to_json(config),
-        params_digest={"scheme": SCHEME, "values": list(saved.digests[:1])},
-        data=tasks.data,
-        seconds=seconds,
-        **environment(),
-    )
+    facts = {**saved.config.learner.facts, "updates": saved.config.training.steps}
+    fields = {"experiment": EXPERIMENT, "row": name, "chance": saved.config.task.spec.chance, "data": tasks.data}
+    return accuracy_row(saved, found, facts=facts, seconds=seconds, **fields)
 
 
 def compare(model: str | Path, *, episodes: int = 1000, data: str | None = None) -> Comparison:

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 from tests.learners.streams import batch, counts
-from tests.learners.tiny import CONV, FEATURES, LSTM, MANN, SIZE, SPEC, WAY, episodes, nmn
+from tests.learners.tiny import CONV, FEATURES, LSTM, MANN, NUMBERED, SIZE, SPEC, WAY, episodes, nmn, numbered
 from tests.reference.rounding import rounding
 
 from fastslow.cells.lstm import LSTMConfig
@@ -26,6 +26,7 @@ from fastslow.learners.maml import MAMLConfig
 from fastslow.learners.maml_plus_plus import MAMLPlusPlusConfig
 from fastslow.learners.matching import MatchingConfig
 from fastslow.learners.metanet import MetaNetConfig
+from fastslow.learners.pretrained import PretrainedConfig
 from fastslow.learners.prototypes import PrototypesConfig
 from fastslow.learners.supervised import SupervisedConfig
 from fastslow.memory.least_used import LeastUsedConfig
@@ -97,6 +98,7 @@ LEARNERS = {
     "metanet": Row(MetaNetConfig(hidden=4, chunks=2), AugmentedConfig(channels=4, blocks=1, hidden=5), *MARKS),
     "fast-slow": Row(FastSlowConfig(steps=1, hidden=5), AnyWayConfig(CONV, 4, slots=2), *MARKS),
     "fast-slow-memory": Row(FastSlowConfig(steps=0), AnyWayConfig(CONV, 4), *MARKS),
+    "pretrained": Row(PretrainedConfig(steps=2), nmn(), NUMBERED, lambda seed: numbered(episodes(BATCH, seed))),
     "supervised": Row(SupervisedConfig(), PIXELS, STREAMS, streams),
     "supervised-persistent": Row(SupervisedConfig(persistent=True), PIXELS, STREAMS, streams),
     "supervised-numbers": Row(

@@ -5,16 +5,20 @@ from typing import Any
 
 import jax
 import pytest
-from tests.estimators.pictures import SUPPORT, Y
+from tests.estimators.pictures import SLOTS, SUPPORT, Y
 
 from fastslow.cells.lstm import LSTMConfig
 from fastslow.cells.mann import MANNConfig
 from fastslow.configs.config import Config
 from fastslow.configs.presets import find_preset
+from fastslow.learners.fast_slow import FastSlowConfig
 from fastslow.learners.supervised import SupervisedConfig
 from fastslow.memory.least_used import LeastUsedConfig
+from fastslow.models.any_way import AnyWayConfig
+from fastslow.models.conv import ConvConfig
 from fastslow.models.flatten import FlattenConfig
 from fastslow.models.network import NetworkConfig
+from fastslow.tasks.glyphs import GlyphsConfig
 from fastslow.tasks.omniglot_stream import OmniglotStreamConfig
 from fastslow.training.fingerprint import tree_digest
 from fastslow.zoo.saved import Saved, write_release
@@ -24,6 +28,14 @@ from fastslow.zoo.saved import Saved, write_release
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a release whose head has five outputs."""
     return release_of(find_preset("smoke").config, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def any_way_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a release for any number of classes, with a memory of eight slots."""
+    model = AnyWayConfig(ConvConfig(features=8, channels=4), width=8, slots=SLOTS)
+    config = Config(GlyphsConfig(train_way=7), model, FastSlowConfig(steps=1, hidden=8))
+    return release_of(config, tmp_path_factory)
 
 
 @pytest.fixture(scope="session", params=["one-hot", "strings"])

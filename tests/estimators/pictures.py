@@ -4,6 +4,8 @@ import numpy as np
 
 WAY = 5
 """Outputs of the tiny model's head."""
+SLOTS = 8
+"""Slots of the tiny network for any number of classes."""
 
 
 def drawings(classes: int, each: int, side: int = 40, seed: int = 0) -> np.ndarray:

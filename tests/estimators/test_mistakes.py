@@ -20,7 +20,7 @@ from fastslow.estimators import FewShotClassifier
 def test_a_refused_addition_changes_nothing(tiny_model: Path) -> None:
     classifier = FewShotClassifier(tiny_model, readout="head").fit(drawings(5, 1), range(5))
     before = classifier.predict_proba(QUERIES)
-    with pytest.raises(UserError, match="y: got 6 classes, expected at most the 5"):
+    with pytest.raises(UserError, match="y: got 6 classes, expected at most 5, which the head"):
         classifier.partial_fit(drawings(6, 1)[5:], [5])
     with pytest.raises(UserError, match="y: got 9, expected one of `classes`"):
         classifier.partial_fit(drawings(1, 1), [9], classes=range(5))

@@ -1,6 +1,6 @@
 """A task small enough to train in a test, characters of four by four pixels, and small networks for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import equinox as eqx
@@ -24,6 +24,7 @@ from fastslow.tasks.targets import Categorical
 
 WAY, FEATURES, WIDTH, SIZE = 3, 6, 5, 4
 SPEC = TaskSpec("marks", "few-shot", (SIZE, SIZE), Categorical(WAY), label=WAY, metrics=(ACCURACY,))
+NUMBERED = replace(SPEC, train_classes=WAY + 2)
 CONV = ConvConfig(FEATURES, 4, 1)
 WIDE = ConvConfig(8, 16, 1)
 """With so many channels learning hardly depends on the initial weights."""
@@ -94,3 +95,10 @@ def _drawn(task: Marks, keys: jax.Array) -> FewShotEpisode:
 
 def episodes(batch: int, seed: int = 0, **settings) -> FewShotEpisode:
     return _drawn(Marks(**settings), jax.random.split(jax.random.key(seed), batch))
+
+
+def numbered(given: FewShotEpisode) -> FewShotEpisode:
+    """The same episodes; the class under each label has another number in each of them."""
+    labels = jnp.arange(WAY)
+    classes = (labels[None] + jnp.arange(given.query.labels.shape[0])[:, None]) % (WAY + 2)
+    return jax.vmap(FewShotEpisode)(given.support, given.query, classes.astype(given.query.labels.dtype))

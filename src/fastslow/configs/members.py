@@ -15,6 +15,7 @@ from ..learners.maml import MAMLConfig
 from ..learners.maml_plus_plus import MAMLPlusPlusConfig
 from ..learners.matching import MatchingConfig
 from ..learners.metanet import MetaNetConfig
+from ..learners.pretrained import PretrainedConfig
 from ..learners.prototypes import PrototypesConfig
 from ..learners.supervised import SupervisedConfig
 from ..memory.base import AbstractMemoryConfig
@@ -63,6 +64,7 @@ LEARNERS = (
     MatchingConfig,
     MAMLPlusPlusConfig,
     MetaNetConfig,
+    PretrainedConfig,
 )
 CELLS = (
     NMNConfig,

@@ -22,7 +22,7 @@ rotations. Alphabets are disjoint but for one: Gurmukhi has characters 1–41 in
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 
 from .._checks import bad
@@ -58,6 +58,7 @@ def split_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json")))
 
 
+@cache
 def load_split(name: str) -> Split:
     """Loads a split by name.
 

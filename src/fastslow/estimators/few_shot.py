@@ -20,9 +20,11 @@ from ..zoo.saved import Saved
 from .engine import find_model
 from .inputs import as_images, as_pixels, canonical_order, pixel_range_of, to_ink
 from .labels import as_labels, check_known, encode
-from .readouts import fit_head, fit_prototypes
+from .readouts import fit_head, fit_prototypes, head_classes
 
 Readout = Literal["auto", "head", "prototypes"]
+MOST_EXAMPLES = 2000
+"""Examples that a head adapts to: it embeds them all at once."""
 
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
@@ -36,17 +38,20 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     Two read-outs turn the model into an answer:
 
     * `head`: the model adapts to the examples by its own protocol, as it was trained to, and its own decoder answers.
-      The decoder has a fixed number of outputs (the `way` of the model's configuration, 5 for `omniglot`), so there are
-      at most that many classes; with fewer, the outputs left over are masked.
+      A network for any number of classes holds as many as its memory has slots; where there are more examples than
+      slots, it keeps as many of each class. Other models have as many outputs as the `way` of their configuration; with
+      fewer classes, the outputs left over are masked.
     * `prototypes`: each class is the mean of its examples in the model's embedding, and the nearest one answers
       (Euclidean distance). Any number of classes, and quicker.
 
-    `auto` takes the head where it has outputs enough, and prototypes otherwise.
+    `auto` takes the head where it has room for all classes and there are at most 2,000 examples, and prototypes
+    otherwise.
 
     Any number of threads may predict while one fits: each answer follows from what was learned before or after, never
     from a part of each. Of two threads that fit or add examples at a time, the later one's result stays alone.
 
-    The first call compiles, for seconds; so does, with the head, each number of examples not met before in the process.
+    The first call compiles, for seconds; so does, with the head, each number of classes or examples not met before in
+    the process.
 
     Args:
         model: name of a released model, or path of a run folder or of a release's folder.
@@ -175,24 +180,26 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             expected = "a model trained on few-shot episodes, not on streams"
             raise bad("model", got=str(self.model), expected=expected, hint="use OnlineOneShot")
         order = canonical_order(images, codes)
-        fit = fit_head if self._takes_head(saved, len(classes)) else fit_prototypes
+        fit = fit_head if self._takes_head(saved, len(classes), len(codes)) else fit_prototypes
         self.readout_ = fit(saved, images[order], codes[order])
         self.classes_ = classes
         self.model_digest_ = saved.digests[0]
         self.pixel_range_ = limits
         self.support_images_, self.support_labels_ = images, labels
 
-    def _takes_head(self, saved: Saved, classes: int) -> bool:
+    def _takes_head(self, saved: Saved, classes: int, examples: int) -> bool:
         check_choice("readout", self.readout, ("auto", "head", "prototypes"))
-        way = saved.config.task.spec.target.outputs
-        if self.readout == "head" and classes > way:
-            raise bad(
-                "y",
-                got=Described(f"{classes} classes"),
-                expected=f"at most the {way} that the head of model {saved.name!r} has outputs for",
-                hint="use readout='prototypes' or 'auto'",
-            )
-        return self.readout == "head" or (self.readout == "auto" and classes <= way)
+        if self.readout == "prototypes":
+            return False
+        most, hint = head_classes(saved.config), "use readout='prototypes' or 'auto'"
+        room = most is None or classes <= most
+        if self.readout == "head" and not room:
+            expected = f"at most {most}, which the head of model {saved.name!r} has room for"
+            raise bad("y", got=Described(f"{classes} classes"), expected=expected, hint=hint)
+        if self.readout == "head" and examples > MOST_EXAMPLES:
+            got, expected = Described(f"{examples} images"), f"at most {MOST_EXAMPLES:,} for readout 'head'"
+            raise bad("X", got=got, expected=expected, hint=hint)
+        return room and examples <= MOST_EXAMPLES
 
     def _images(self, pixels: np.ndarray, limits: tuple[float, float] | None) -> Float[np.ndarray, "items 28 28"]:
         return to_ink(as_images(pixels, self.layout), self.ink, limits, cut=self.pixel_range == "fit")

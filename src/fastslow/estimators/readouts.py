@@ -1,6 +1,6 @@
 """Two ways from labelled examples to probabilities: the model's own head, and nearest class means."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,18 @@ class Prototypes:
         return softmax(-SHARPNESS * squares)
 
 
+def head_classes(config: Config) -> int | None:
+    """Most classes that the head of a model tells apart; None for any number."""
+    return config.model.most_classes if config.learner.any_way else config.task.spec.label
+
+
 def fit_head(saved: Saved, images: Float[np.ndarray, "items 28 28"], codes: Int[np.ndarray, " items"]) -> Head:
-    """Adapts the model's head to labelled images; `codes` are below its number of outputs."""
-    adapted = engine_of(saved.config).adapt(saved.state(), images, codes)
-    return Head(saved.config, adapted, int(codes.max()) + 1)
+    """Adapts the model's head to labelled images; `codes` are below `head_classes`."""
+    config, classes = saved.config, int(codes.max()) + 1
+    if config.learner.any_way:
+        config = replace(config, task=replace(config.task, way=classes, train_way=None))
+    adapted = engine_of(config).adapt(saved.state(), images, codes)
+    return Head(config, adapted, classes)
 
 
 def fit_prototypes(
@@ -68,4 +76,4 @@ def softmax(logits: Float[np.ndarray, "items classes"]) -> Float[np.ndarray, "it
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-__all__ = ["Head", "Prototypes", "fit_head", "fit_prototypes", "softmax"]
+__all__ = ["Head", "Prototypes", "fit_head", "fit_prototypes", "head_classes", "softmax"]

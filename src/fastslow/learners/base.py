@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -82,6 +82,9 @@ class Adaptable(eqx.Module):
 @dataclass(frozen=True)
 class AbstractLearnerConfig(ABC):
     """The settings of a learner: a frozen dataclass with a field `kind`, its name."""
+
+    any_way: ClassVar[bool] = False
+    """Whether what it trains serves any number of classes."""
 
     if TYPE_CHECKING:
 

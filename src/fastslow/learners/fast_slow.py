@@ -137,7 +137,7 @@ class FastSlowLearner(QueryLossLearner, Inspectable):
     def _adapted(
         self, params: Parameters, features: Array, labels: Int[Array, " support"], statistics: Any
     ) -> AdaptedNetwork:
-        network, classes = params.network, columns(labels, self.spec)
+        network, classes = params.network, columns(self.spec)
         queries = network.queries(features)
         present = jnp.any(labels[:, None] == jnp.arange(classes, dtype=labels.dtype)[None], axis=0)
         fast = network.fast_weights(queries, labels, classes)
@@ -191,6 +191,8 @@ def _answers(adapted: AdaptedNetwork, features: Float[Array, "query features"]) 
 class FastSlowConfig(AbstractLearnerConfig):
     """A memory of the support set, and inner steps that read it."""
 
+    any_way = True
+
     steps: int = 2
     """Inner steps; 0: the memory alone."""
     gradient: Gradient = "synthetic"
@@ -230,7 +232,7 @@ class FastSlowConfig(AbstractLearnerConfig):
         check_real("rate", self.rate)
         check_integer("hidden", self.hidden, most=2**16, reason="larger layers do not fit")
         check_statistics(self.statistics)
-        spec.require("few-shot", self.kind, any_way=True)
+        spec.require("few-shot", self.kind, any_way=self.any_way)
         require(model, spec, f"learner {self.kind}", "embed", "fast_weights", "written")
         return FastSlowLearner(model, optimizer, self, spec)
 

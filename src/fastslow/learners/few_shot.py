@@ -82,9 +82,9 @@ def statistics_alone(statistics: Statistics, model_state: Any) -> Any:
     return model_state if statistics == "running" else None
 
 
-def columns(labels: Int[Array, "... support"], spec: TaskSpec) -> int:
-    """Columns of an answer by a learner for any number of classes: a support set has no more classes than items."""
-    return max(labels.shape[-1], spec.label)
+def columns(spec: TaskSpec) -> int:
+    """Columns of an answer by a learner for any number of classes: the most that an episode has."""
+    return max(spec.label, spec.train_way or 0)
 
 
 def class_figures(logits: Float[Array, "batch query columns"], labels: Int[Array, "batch query"]) -> Figures:

@@ -149,7 +149,7 @@ class MatchingLearner(QueryLossLearner):
         similar = -squared_distances(x[None], support)[0] if distance else cosine(support, x)
         scale = jnp.exp(params.log_scale) if self.config.scale == "learned" else 1
         attention = jax.nn.softmax(scale * similar)
-        return jnp.log(attention @ jax.nn.one_hot(labels, columns(labels, self.spec), dtype=x.dtype) + FLOOR)
+        return jnp.log(attention @ jax.nn.one_hot(labels, columns(self.spec), dtype=x.dtype) + FLOOR)
 
     def measured(self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         support, query, used = embed_episodes(params.embed, model_state, episodes, self.config.statistics)
@@ -165,6 +165,8 @@ class MatchingLearner(QueryLossLearner):
 @dataclass(frozen=True)
 class MatchingConfig(AbstractLearnerConfig):
     """A query takes the labels of the support items it is similar to."""
+
+    any_way = True
 
     similarity: Similarity = "cosine"
     """Of a query and an item. distance: minus the squared distance."""
@@ -196,7 +198,7 @@ class MatchingConfig(AbstractLearnerConfig):
         check_choice("scale", self.scale, ("learned", "one"))
         check_integer("context_steps", self.context_steps, least=0, most=MOST_STEPS, reason="each is in the program")
         check_statistics(self.statistics)
-        spec.require("few-shot", self.kind, any_way=True)
+        spec.require("few-shot", self.kind, any_way=self.any_way)
         require_embedding(model, spec, f"learner {self.kind}")
         return MatchingLearner(model, optimizer, self, spec)
 

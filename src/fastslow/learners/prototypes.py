@@ -77,7 +77,7 @@ class PrototypicalLearner(QueryLossLearner):
 
     def measured(self, params: Any, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         support, query, used = embed_episodes(params.embed, model_state, episodes, self.config.statistics)
-        way = columns(episodes.support.labels, self.spec)
+        way = columns(self.spec)
 
         def of_one(support: Array, labels: Array, query: Array) -> Array:
             return prototype_logits(query, *class_means(support, labels, way))
@@ -112,6 +112,8 @@ def prototype_logits(
 class PrototypesConfig(AbstractLearnerConfig):
     """Each class is the mean of its embedded examples; the nearest mean answers."""
 
+    any_way = True
+
     statistics: Statistics = "running"
     """What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the
     support set; episode: those of support and queries together, which is transductive."""
@@ -132,7 +134,7 @@ class PrototypesConfig(AbstractLearnerConfig):
         """
         del batch
         check_statistics(self.statistics)
-        spec.require("few-shot", self.kind, any_way=True)
+        spec.require("few-shot", self.kind, any_way=self.any_way)
         require_embedding(model, spec, f"learner {self.kind}")
         return PrototypicalLearner(model, optimizer, self, spec)
 

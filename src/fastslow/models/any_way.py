@@ -144,6 +144,11 @@ class AnyWayConfig(AbstractModelConfig):
     kind: Literal["any-way"] = "any-way"
     """Labelled slots that vote; any number of classes."""
 
+    @property
+    def most_classes(self) -> int | None:
+        """A class without a slot could not be read."""
+        return self.slots or None
+
     def build(self, spec: TaskSpec, *, key: Key) -> AnyWay:
         """Builds the network of a task.
 

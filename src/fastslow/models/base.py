@@ -17,6 +17,11 @@ class AbstractModelConfig(ABC):
         def __getattr__(self, name: str) -> Any:
             """The settings of a member; `kind` is its name."""
 
+    @property
+    def most_classes(self) -> int | None:
+        """Classes that it can hold at a time; None for any number, or as many as its task has."""
+        return None
+
     @abstractmethod
     def build(self, spec: TaskSpec, *, key: Key) -> Any:
         """Builds the model of a task.

@@ -30,10 +30,17 @@ class Examples(eqx.Module):
 
 
 class FewShotEpisode(eqx.Module):
-    """One N-way S-shot task: a labelled support set and queries of the same classes."""
+    """One N-way S-shot task: a labelled support set and queries of the same classes.
+
+    Attributes:
+        support: labelled examples.
+        query: examples to name.
+        classes: the number of the class under each label, among all those of the split; `None` where they have none.
+    """
 
     support: Examples
     query: Examples
+    classes: Int[Array, " way"] | None = None
 
 
 class Inputs(eqx.Module):
@@ -79,6 +86,7 @@ class TaskSpec:
         tokens: size of the vocabulary where inputs are class numbers of tokens.
         padded: whether training episodes may end in padding.
         train_way: classes of a training episode, where they are others than `label`.
+        train_classes: all classes that training episodes draw from, where these are numbered.
     """
 
     kind: str
@@ -90,6 +98,7 @@ class TaskSpec:
     tokens: int | None = None
     padded: bool = False
     train_way: int | None = None
+    train_classes: int | None = None
 
     @property
     def monitor(self) -> Metric:

@@ -62,7 +62,9 @@ class OmniglotConfig(AbstractTaskConfig):
     @property
     def spec(self) -> TaskSpec:
         """What is known of the task before its data are loaded."""
-        return few_shot_spec(self.kind, self.way, self.train_way)
+        characters = len(load_split(self.split).train) + self.generated
+        classes = characters * (ROTATIONS if self.rotations else 1)
+        return replace(few_shot_spec(self.kind, self.way, self.train_way), train_classes=classes)
 
     def build(self) -> TaskSplits:
         """Loads Omniglot and builds the tasks of the split.
@@ -152,7 +154,8 @@ class OmniglotTask(AbstractTask[FewShotEpisode]):
         key_shots, key_asked = jax.random.split(warp_key)
         support = self._examples(support_key, key_shots, chosen, labels, shots)
         query = self._examples(query_key, key_asked, chosen, labels, asked)
-        return FewShotEpisode(support, query)
+        # the class of each label
+        return FewShotEpisode(support, query, jnp.zeros_like(chosen).at[labels].set(chosen))
 
     def _examples(
         self,

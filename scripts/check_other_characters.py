@@ -92,12 +92,12 @@ def all_characters(data: str | None) -> list[Characters]:
     Raises:
         UserError: MNIST cannot be found.
     """
-    digits, small = load_mnist(data).test, load_digits()
+    digits, (small, small_labels) = load_mnist(data).test, load_digits(return_X_y=True)
     letters = np.concatenate([to_ink_28(printed(c, face)[None], "light") for c in LETTERS for face in FACES])
     numbers = np.repeat(np.arange(len(LETTERS)), len(FACES))
     return [
         characters("MNIST", "test", digits.images, digits.labels),
-        characters("8×8 digits", "whole", small.images / 16, small.target),
+        characters("8×8 digits", "whole", np.asarray(small).reshape(-1, 8, 8) / 16, np.asarray(small_labels)),
         characters("printed letters", "14 faces", letters, numbers),
     ]
 

@@ -52,6 +52,21 @@ def test_rows_of_a_comparison_differ_in_what_is_compared_alone() -> None:
     assert rows[0].config.training.seeds == 3
 
 
+def test_table_1_compares_networks_on_the_same_episodes() -> None:
+    """What serves any number of classes differs in model, learner, seeds and split alone, and is measured alike."""
+    rows = [*table1.joined("laptop"), *table1.rivals_for_any_way("laptop")]
+    first = rows[0].config
+    for row in rows:
+        config = row.config
+        assert config.task == replace(first.task, split=config.task.split)
+        assert config.training == replace(first.training, seeds=config.training.seeds)
+        assert config.optimizer == first.optimizer
+        assert [setting.label for setting in row.settings] == [s.label for s in rows[0].settings]
+        assert all(setting.task.split == config.task.split for setting in row.settings)
+        assert ("ordered" in row.name) == (config.task.split == table1.ORDERED)
+    assert first.training.seeds == 3
+
+
 def test_every_experiment_says_how_long_it_takes() -> None:
     for name, experiment in EXPERIMENTS.items():
         assert experiment.name == name

@@ -9,10 +9,14 @@ from ..cells.mann import MANNConfig
 from ..cells.nmn import NMNConfig
 from ..learners.fast_slow import FastSlowConfig
 from ..learners.fine_tune import FineTuneConfig
+from ..learners.maml_plus_plus import MAMLPlusPlusConfig
+from ..learners.metanet import MetaNetConfig
 from ..learners.supervised import SupervisedConfig
 from ..memory.least_used import LeastUsedConfig
 from ..memory.slots import SoftSlotsConfig
 from ..models.any_way import AnyWayConfig
+from ..models.augmented import AugmentedConfig
+from ..models.classifier import ClassifierConfig
 from ..models.conv import ConvConfig
 from ..models.flatten import FlattenConfig
 from ..models.network import NetworkConfig
@@ -65,6 +69,18 @@ def omniglot(way: int, shot: int, *, batch: int, queries: int, steps: int, warp:
     )
 
 
+def maml_plus_plus(way: int, shot: int) -> Config:
+    """MAML++ with all its parts, on the embedding of the other networks, in place of its own of four blocks."""
+    config = omniglot(way, shot, batch=8, queries=1 if way == 20 else 3, steps=3_000, warp=0.0)
+    return replace(config, model=ClassifierConfig(ConvConfig()), learner=MAMLPlusPlusConfig())
+
+
+def metanet(way: int, shot: int) -> Config:
+    """MetaNet in its authors' sizes, four episodes an update in place of one."""
+    config = omniglot(way, shot, batch=4, queries=3, steps=1_000, warp=0.0)
+    return replace(config, model=AugmentedConfig(), learner=MetaNetConfig())
+
+
 def stream(task: AbstractTaskConfig, steps: int, *, seeds: int = 1) -> Config:
     """The memory-augmented network, equations as printed, on sequences; updates of 16 by Muon."""
     return Config(
@@ -106,6 +122,16 @@ GLYPHS = Config(
     ),
 )
 
+CHARACTERS = replace(
+    omniglot(5, 1, batch=3, queries=2, steps=6_000),
+    task=OmniglotConfig(
+        train_way=30, queries=2, split="omniglot_1200_423_random", warp=1.5, augment=0.8, generated=2_000
+    ),
+    model=AnyWayConfig(),
+    learner=FastSlowConfig(),
+)
+"""One network for characters of any kind, few or many classes. Validation classes are Omniglot's as they were drawn."""
+
 SMOKE = Config(
     task=GlyphsConfig(queries=1),
     model=NetworkConfig(
@@ -117,6 +143,11 @@ SMOKE = Config(
 
 PRESETS = {
     "main": Preset(GLYPHS, "5-way 1-shot on generated characters, beside each part alone", "2 minutes"),
+    "characters": Preset(
+        CHARACTERS,
+        "Omniglot and generated characters, changed in stroke, blur, contrast and shape; any number of classes",
+        "30 minutes",
+    ),
     "omniglot-5way-1shot": Preset(
         omniglot(5, 1, batch=8, queries=3, steps=12000), "Omniglot, 5 classes, 1 example each", "40 minutes"
     ),

@@ -150,8 +150,9 @@ class PretrainedConfig(AbstractLearnerConfig):
             expected = f"a learner without a head for each training class, as task {spec.kind} draws them without end"
             raise bad("learner", got=self.kind, expected=expected)
         cell = require_controllers(model, spec, f"learner {self.kind}")
-        if getattr(cell, "label_input", "none") != "none":
-            raise bad("label_input", got=cell.label_input, expected=f"none, as learner {self.kind} shows no labels")
+        label_input = getattr(cell, "label_input", "none")
+        if label_input != "none":
+            raise bad("label_input", got=label_input, expected=f"none, as learner {self.kind} shows no labels")
         return PretrainedLearner(model, optimizer, self, spec, spec.train_classes)
 
 

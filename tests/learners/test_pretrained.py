@@ -88,6 +88,11 @@ def test_a_task_gets_a_head_of_zeros_and_plain_steps(
     assert np.ptp(found) > 1e6 * FIGURE
 
 
+def test_episodes_without_their_classes(learner: PretrainedLearner, state: LearnerState) -> None:
+    with refused("classes: got none, expected episodes with the numbers of their classes, as task marks has"):
+        learner.update(state, double_of(episodes(2)), key=KEY)
+
+
 def test_a_task_with_numbered_classes() -> None:
     """Omniglot's training classes, and those generated beside them, each four times by rotation."""
     assert OmniglotConfig().spec.train_classes == 4 * 1150

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Num
 
-from .._checks import bad, check_integer, check_real
+from .._checks import Described, bad, check_integer, check_real
 from .._typing import Key, Scalar
 from ..models.base import AbstractModelConfig
 from ..models.network import Network
@@ -95,8 +95,12 @@ class PretrainedLearner(TaskLearner):
 
     def _loss(self, network: Network, episodes: FewShotEpisode) -> tuple[Scalar, tuple[Figures, Any]]:
         """Mean cross entropy over all drawings of the batch, in all classes."""
+        given = episodes.classes
+        if given is None:
+            expected = f"episodes with the numbers of their classes, as task {self.spec.kind} has train_classes"
+            raise bad("classes", got=Described("none"), expected=expected)
         support, query, used = embed_episodes(network.embed, None, episodes)
-        numbers = lambda examples: jax.vmap(jnp.take)(episodes.classes, examples.labels)
+        numbers = lambda examples: jax.vmap(jnp.take)(given, examples.labels)
         features = jnp.concatenate([support, query], axis=1)
         classes = jnp.concatenate([numbers(episodes.support), numbers(episodes.query)], axis=1)
         still = AdaptedModel(network, network.cell.init_state(), jnp.zeros(()), jnp.zeros(()))

@@ -76,10 +76,10 @@ def characters(name: str, split: str, light: np.ndarray, labels: np.ndarray) -> 
 def printed(letter: str, face: str) -> UInt8[np.ndarray, "height columns"]:
     """One letter, its longer side as large as that of any other."""
     font = ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"), LARGE)
-    left, top, right, bottom = font.getbbox(letter)
-    width, height = int(right - left), int(bottom - top)
-    picture = Image.new("L", (width, height))
-    ImageDraw.Draw(picture).text((-left, -top), letter, fill=255, font=font)
+    picture = Image.new("L", (3 * LARGE, 3 * LARGE))
+    ImageDraw.Draw(picture).text((LARGE, LARGE), letter, fill=255, font=font)
+    picture = picture.crop(picture.getbbox())
+    width, height = picture.size
     side = max(width, height) + 2 * MARGIN
     square = Image.new("L", (side, side))
     square.paste(picture, ((side - width) // 2, (side - height) // 2))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.toy import put_in_place
+from tests.results.rows import ROW
 
 from fastslow._checks import UserError
 from fastslow.configs.config import read_config
@@ -65,6 +66,16 @@ def test_table_1_compares_networks_on_the_same_episodes() -> None:
         assert all(setting.task.split == config.task.split for setting in row.settings)
         assert ("ordered" in row.name) == (config.task.split == table1.ORDERED)
     assert first.training.seeds == 3
+
+
+def test_the_sweep_draws_a_line_over_slots_for_each_network() -> None:
+    at = lambda slots, value: replace(
+        ROW, row=worth.name_of(slots, "memory alone"), axis={"setting": "a"}, value=value, ci95=(value, value)
+    )
+    (title,), (lines,) = zip(*worth.panels([at(5, 0.5), at(100, 0.75)]).items(), strict=True)
+    assert title == "a"
+    assert list(lines) == ["memory alone"]
+    assert lines["memory alone"].tolist() == [[5, 0.5, 0.5, 0.5], [100, 0.75, 0.75, 0.75]]
 
 
 def test_every_experiment_says_how_long_it_takes() -> None:

@@ -25,6 +25,7 @@ from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import FewShotClassifier
 from fastslow.metrics import ACCURACY
+from fastslow.results.measure import facts_of
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.tasks.base import Examples, TaskSplits
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
@@ -102,7 +103,7 @@ def on_raw_images(model: str | Path, config: OmniglotConfig, episodes: int) -> F
 
 def row(name: str, saved: Saved, tasks: TaskSplits, found: np.ndarray, seconds: float) -> ResultRow:
     """The result row of one way."""
-    facts = {**saved.config.learner.facts, "updates": saved.config.training.steps}
+    facts = facts_of(saved.config)
     fields = {"experiment": EXPERIMENT, "row": name, "chance": saved.config.task.spec.chance, "data": tasks.data}
     return accuracy_row(saved, found, facts=facts, seconds=seconds, **fields)
 

@@ -19,6 +19,7 @@ from fastslow._checks import UserError, bad
 from fastslow.configs.config import Config
 from fastslow.configs.json import to_json
 from fastslow.configs.presets import PRESETS
+from fastslow.estimators.readouts import head_classes
 from fastslow.metrics import ACCURACY
 from fastslow.results.row import ResultRow, read_rows
 from fastslow.results.tables import table
@@ -160,19 +161,30 @@ def few_shot_words(name: str, config: Config) -> Words:
     """Of a model that was trained on few-shot episodes."""
     task: Any = config.task
     learner: Any = config.learner
+    way, most = task.train_way or task.way, head_classes(config)
+    rest = "more go by the nearest class mean in its embedding"
+    limit = f"Its own head tells at most {most} classes apart; {rest}." if most else "It tells any number apart."
     return Words(
         what="A neural memory network with synthetic gradients that names small drawings of classes it has never seen, "
         f'from a few\nlabelled examples of each. Load it with `fastslow.load("{name}")`, or use it as\n'
         f'`fastslow.estimators.FewShotClassifier("{name}")`.',
         facts={
-            "task": f"{task.way}-way {task.shot}-shot, {task.queries} queries a class, all in random order",
+            "task": f"{way}-way {task.shot}-shot, {task.queries} queries a class, all in random order",
+            "training drawings": changes(task),
             "learner": ", ".join(stated(config.learner.facts)),
             "normalisation": NORMALISES[learner.statistics],
         },
-        limits="Images are brought to 28×28 grey levels, so fine detail is lost. Its own head tells at most "
-        f"{task.way} classes apart; more classes go by the nearest class mean in its embedding, which this card does "
-        "not measure.",
+        limits=f"Images are brought to 28×28 grey levels, so fine detail is lost. {limit}",
     )
+
+
+def changes(task: Any) -> str:
+    """How training drawings differ from the data set's."""
+    strengths = {name: getattr(task, name, 0) for name in ("warp", "augment")}
+    found = [f"{name} {strength:g}" for name, strength in strengths.items() if strength]
+    if getattr(task, "generated", 0):
+        found.append(f"{task.generated:,} generated characters beside the data set's")
+    return ", ".join(found) or "as they are"
 
 
 def stated(facts: Mapping[str, object]) -> list[str]:

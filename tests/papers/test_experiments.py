@@ -56,6 +56,7 @@ def test_rows_of_a_comparison_differ_in_what_is_compared_alone() -> None:
 def test_table_1_compares_networks_on_the_same_episodes() -> None:
     """What serves any number of classes differs in model, learner, seeds and split alone, and is measured alike."""
     rows = [*table1.joined("laptop"), *table1.rivals_for_any_way("laptop")]
+    rows = [row for row in rows if row.folder != table1.of_five_examples("laptop").folder]
     first = rows[0].config
     for row in rows:
         config = row.config

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ..baselines.base import Baseline
+from ..configs.config import Config
 from ..configs.json import to_json
 from ..configs.run import Trained
 from ..metrics import Figure, Metric, label_of
@@ -52,12 +53,19 @@ def measure(
         row=row,
         chance=trained.config.task.spec.chance,
         seeds=seeds,
-        facts={**trained.config.learner.facts, "updates": trained.config.training.steps},
+        facts=facts_of(trained.config),
         config=to_json(trained.config),
         params_digest=params_digest([one_seed(trained.states.params, i) for i in range(len(seeds))]),
         data=trained.tasks.data,
         seconds=trained.seconds + time.perf_counter() - start,
     )
+
+
+def facts_of(config: Config) -> dict[str, Any]:
+    """What rows state of a training: its learner's facts, its updates, and how many classes its episodes had."""
+    train_way = config.task.spec.train_way
+    classes = {} if train_way is None else {"training classes": train_way}
+    return {**config.learner.facts, "updates": config.training.steps, **classes}
 
 
 def measure_baseline(
@@ -156,4 +164,4 @@ def series_of(reports: list[Mapping[str, Any]], names: tuple[str, ...]) -> dict[
     return series
 
 
-__all__ = ["AT_ONCE", "Paper", "measure", "measure_baseline", "rows_of", "series_of"]
+__all__ = ["AT_ONCE", "Paper", "facts_of", "measure", "measure_baseline", "rows_of", "series_of"]

@@ -95,6 +95,15 @@ def any_way(
     return Row(name, folder, config, settings=_settings(config, SETTINGS[:1] if budget == "smoke" else SETTINGS, paper))
 
 
+def of_five_examples(budget: Budget) -> Row:
+    """The joined network trained on five examples of each of twenty classes, as many drawings an update."""
+    base = omniglot(5, 5, batch=2, queries=2, steps=4_000, warp=0.0)
+    config = replace(base, task=replace(base.task, train_way=20), model=AnyWayConfig(), learner=FastSlowConfig())
+    config = _on(config, budget, RANDOM, seeds=1)
+    settings = _settings(config, SETTINGS[1::2], PROPOSED)
+    return Row("NMN + SG, trained on five examples", "nmn-sg-5-shot", config, settings=settings)
+
+
 def joined(budget: Budget) -> list[Row]:
     """The joined network, what it consists of, and the same with true gradients."""
     synthetic, true = FastSlowConfig(gradient="synthetic"), FastSlowConfig(gradient="true")
@@ -102,6 +111,7 @@ def joined(budget: Budget) -> list[Row]:
     return [
         any_way(budget, "NMN + SG", "nmn-sg", AnyWayConfig(), synthetic, paper=PROPOSED),
         any_way(budget, "NMN + SG", "nmn-sg", AnyWayConfig(), synthetic, split=ORDERED, paper=PROPOSED, seeds=1),
+        *([] if budget == "smoke" else [of_five_examples(budget)]),
         any_way(budget, "NMN, true gradients", "nmn-true", AnyWayConfig(), true),
         any_way(budget, "NMN, memory alone", "nmn-memory", AnyWayConfig(), memory),
         any_way(budget, "NMN + SG, no slots", "nmn-sg-0-slots", AnyWayConfig(slots=0), synthetic),

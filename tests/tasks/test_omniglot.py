@@ -191,6 +191,8 @@ def test_a_users_own_classes_that_do_not_do():
         task_from_arrays([images] * 5, way=6, shot=1, queries=1)
     with pytest.raises(UserError, match=r"classes of \[3, 4\] drawings"):
         task_from_arrays([images, images[:3]], way=2, shot=1, queries=1)
+    with pytest.raises(UserError, match=r"classes of \[0, 4\] drawings, expected as many drawings in each class"):
+        task_from_arrays([images, images[:0]], way=2, shot=1, queries=1)
     with pytest.raises(UserError, match="expected at most the 4 drawings"):
         task_from_arrays([images, images], way=2, shot=1, queries=4)
     with pytest.raises(UserError, match="as many drawings"):

@@ -169,6 +169,13 @@ PRESETS = {
         "Omniglot, 5 classes, 1 example, with the paper's learning rate, predictors and regime both",
         "40 minutes",
     ),
+    **{
+        f"{name}-{way}way-{shot}shot": Preset(
+            train(way, shot), f"{title} on Omniglot, {way} classes, {shot} examples each", "some hours"
+        )
+        for name, title, train in (("maml-plus-plus", "MAML++", maml_plus_plus), ("metanet", "MetaNet", metanet))
+        for way, shot in ((5, 5), (20, 1), (20, 5))
+    },
     "omniglot-stream": Preset(
         sharp(stream(OmniglotStreamConfig(classes=15, length=100, labels="strings"), 20_000)),
         "MANN on streams of Omniglot, 15 classes at length 100, labels that are strings",

@@ -71,7 +71,7 @@ def releases() -> list[Entry]:
 def _made_for(task: Mapping[str, Any]) -> str:
     """What a released model was trained on, in a few words."""
     if "way" in task:
-        return f"{task['way']}-way {task['shot']}-shot"
+        return f"{task.get('train_way') or task['way']}-way {task['shot']}-shot"
     return f"streams, {task['classes']} classes" if "classes" in task else str(task["kind"])
 
 

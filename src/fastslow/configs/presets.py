@@ -169,13 +169,18 @@ PRESETS = {
         "Omniglot, 5 classes, 1 example, with the paper's learning rate, predictors and regime both",
         "40 minutes",
     ),
-    **{
-        f"{name}-{way}way-{shot}shot": Preset(
-            train(way, shot), f"{title} on Omniglot, {way} classes, {shot} examples each", "some hours"
-        )
-        for name, title, train in (("maml-plus-plus", "MAML++", maml_plus_plus), ("metanet", "MetaNet", metanet))
-        for way, shot in ((5, 5), (20, 1), (20, 5))
-    },
+    "maml-plus-plus-5way-5shot": Preset(
+        maml_plus_plus(5, 5), "MAML++ on Omniglot, 5 classes, 5 examples each", "some hours"
+    ),
+    "maml-plus-plus-20way-1shot": Preset(
+        maml_plus_plus(20, 1), "MAML++ on Omniglot, 20 classes, 1 example each", "some hours"
+    ),
+    "maml-plus-plus-20way-5shot": Preset(
+        maml_plus_plus(20, 5), "MAML++ on Omniglot, 20 classes, 5 examples each", "some hours"
+    ),
+    "metanet-5way-5shot": Preset(metanet(5, 5), "MetaNet on Omniglot, 5 classes, 5 examples each", "some hours"),
+    "metanet-20way-1shot": Preset(metanet(20, 1), "MetaNet on Omniglot, 20 classes, 1 example each", "some hours"),
+    "metanet-20way-5shot": Preset(metanet(20, 5), "MetaNet on Omniglot, 20 classes, 5 examples each", "some hours"),
     "omniglot-stream": Preset(
         sharp(stream(OmniglotStreamConfig(classes=15, length=100, labels="strings"), 20_000)),
         "MANN on streams of Omniglot, 15 classes at length 100, labels that are strings",

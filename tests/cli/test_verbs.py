@@ -61,6 +61,20 @@ def test_evaluate_takes_other_streams_for_networks_on_streams_alone(finished, ca
         assert said in ended.err.splitlines()[-1]
 
 
+def test_evaluate_measures_other_numbers_of_classes_and_examples(finished, call, toy, tmp_path):
+    out = tmp_path / "x.json"
+    ended = call("evaluate", finished[0], "--shot", 1, 2, "--episodes", 4, "--out", out, "--experiment", "mine")
+    assert ended.code == 0, ended.err
+    rows = read_rows(out)
+    settings = ["5-way 1-shot"] * 2 + ["5-way 2-shot"] * 2
+    assert [row.axis["setting"] for row in rows] == settings
+    assert [row.config["task"]["shot"] for row in rows] == [1, 1, 2, 2]
+    assert [row.row for row in rows[::2]] == [rows[0].row] * 2
+    ended = call("evaluate", finished[0], "--way", 7)
+    said = "fastslow: --way: got 7, expected 5, the number of classes that learner fine-tune is bound to.\n"
+    assert (ended.code, ended.err.splitlines(keepends=True)[-1]) == (2, said)
+
+
 def test_evaluate_replaces_results_alone(finished, call, toy, tmp_path, monkeypatch):
     row = read_rows(finished[0] / "result.json")[0]
     monkeypatch.setattr(evaluate, "measure", lambda *_, **__: [row])

@@ -15,7 +15,8 @@ from ..learners.few_shot import Statistics
 from ..papers.fast_slow.main import pixel_row
 from ..results.checks import is_name
 from ..results.measure import measure
-from ..results.row import read_rows, write_rows
+from ..results.row import ResultRow, read_rows, write_rows
+from ..results.settings import in_setting, placed, setting_of
 from ..results.streams import on_streams
 from ..tasks.omniglot_stream import PER_CLASS
 from ..training.files import check_writable
@@ -39,6 +40,8 @@ fastslow evaluate omniglot --data DIR
 
 fastslow evaluate omniglot --statistics episode
 
+fastslow evaluate characters --way 5 20 --shot 1 5
+
 fastslow evaluate omniglot-stream --classes 5 15 30
 
 fastslow evaluate omniglot-stream --classes 5 --examples 600"""
@@ -55,6 +58,10 @@ class EvaluateFlags:
     statistics: Statistics | None = None
     """What batch normalisation uses: averages tracked in training, those of the support set, or those of support set
     and queries together, which is transductive; without it as the model was configured."""
+    way: tuple[int, ...] = ()
+    """Numbers of classes in a few-shot episode, for a learner that serves any; without it as many as in its task."""
+    shot: tuple[int, ...] = ()
+    """Numbers of examples of each class in a few-shot episode; without it as many as in its task."""
     classes: tuple[int, ...] = ()
     """Numbers of classes in a stream, for a network on streams whose labels are strings; without it as many as it was
     trained on."""
@@ -88,25 +95,51 @@ def run(argv: Sequence[str]) -> int:
 
     with naming({"data": "--data"}):
         trained = with_data_of(saved, flags.data, lambda config: with_statistics(config, flags.statistics))
+    planned = tasks_of(flags, flags.row or f"{flags.model}, {trained.config.describe()}", trained)
     if flags.split == "validation":
-        trained = on_validation(trained)
-    name = flags.row or f"{flags.model}, {trained.config.describe()}"
-    planned = {name: trained}
-    if flags.classes or flags.examples is not None:
-        with naming({"classes": "--classes", "examples": "--examples"}):
-            streams = [on_streams(trained, n, flags.examples) for n in flags.classes or (None,)]
-        planned = {f"{name}, {_streams(s.config.task)}": s for s in streams}
+        planned = [replace(one, trained=on_validation(one.trained)) for one in planned]
     out = flags.out or default_out(flags.model)
     check_replaceable(out)
     say(f"Measuring on {flags.episodes} {flags.split} episodes.")
-    rows = []
-    for title, measured in planned.items():
-        rows += measure(measured, experiment=flags.experiment, row=title, episodes=flags.episodes)
-    if trained.config.task.spec.episode == "few-shot":
-        rows.append(pixel_row(trained.config, trained.tasks, experiment=flags.experiment, episodes=flags.episodes))
+    rows = [row for one in planned for row in measured(one, flags)]
     write_rows(out, rows)
     show_results(rows, out, json=flags.json)
     return 0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is measured. Attributes: `row`, its name; `trained`; `setting`, its place on that axis, where it has one."""
+
+    row: str
+    trained: Trained
+    setting: str | None = None
+
+
+def tasks_of(flags: EvaluateFlags, name: str, trained: Trained) -> list[Planned]:
+    """The model on each of the tasks asked for; on its own, where none is.
+
+    Raises:
+        UserError: it cannot be measured on one of them.
+    """
+    if flags.way or flags.shot:
+        with naming({"way": "--way", "shot": "--shot"}):
+            each = [in_setting(trained, way, shot) for way in flags.way or (None,) for shot in flags.shot or (None,)]
+        return [Planned(name, one, setting_of(one.config.task)) for one in each]
+    if flags.classes or flags.examples is not None:
+        with naming({"classes": "--classes", "examples": "--examples"}):
+            each = [on_streams(trained, classes, flags.examples) for classes in flags.classes or (None,)]
+        return [Planned(f"{name}, {_streams(one.config.task)}", one) for one in each]
+    return [Planned(name, trained)]
+
+
+def measured(one: Planned, flags: EvaluateFlags) -> list[ResultRow]:
+    """The model's rows, and where episodes are few-shot, that of nearest neighbour on pixels."""
+    config, given = one.trained.config, {"experiment": flags.experiment, "episodes": flags.episodes}
+    rows = measure(one.trained, row=one.row, **given)
+    if config.task.spec.episode == "few-shot":
+        rows.append(pixel_row(config, one.trained.tasks, **given))
+    return rows if one.setting is None else placed(rows, one.setting)
 
 
 def check_replaceable(out: Path) -> None:

@@ -11,6 +11,7 @@ from ..configs.json import to_json
 from ..configs.run import Trained, train
 from ..results.measure import Paper, measure
 from ..results.row import ResultRow, read_rows, write_rows
+from ..results.settings import placed
 from ..tasks.base import AbstractTaskConfig
 from ..zoo.saved import load_trained
 from .base import Watch
@@ -111,7 +112,7 @@ def _measured(trained: Trained, row: Row, experiment: str, episodes: int) -> lis
     for setting, config in zip(row.settings, row.measured, strict=True):
         there = replace(trained, config=config, learner=config.build(), tasks=config.task.build())
         rows = measure(there, experiment=experiment, row=row.name, episodes=episodes, paper=setting.paper)
-        found += [replace(result, axis={**result.axis, "setting": setting.label}) for result in rows]
+        found += placed(rows, setting.label)
     return found
 
 

@@ -28,6 +28,7 @@ from ...models.conv import ConvConfig
 from ...models.embedder import EmbedderConfig
 from ...models.network import NetworkConfig
 from ...results.row import ResultRow
+from ...results.settings import setting_of
 from ...synthetic.regimes import Regime
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, Setting, run_rows
@@ -70,7 +71,7 @@ def _settings(config: Config, settings: tuple[tuple[int, int], ...], paper: Pape
     for way, shot in settings:
         task = replace(config.task, way=way, shot=shot, queries=5)
         figures = {"accuracy": paper[way, shot]} if (way, shot) in paper else None
-        found.append(Setting(f"{way}-way {shot}-shot", task, figures))
+        found.append(Setting(setting_of(task), task, figures))
     return tuple(found)
 
 

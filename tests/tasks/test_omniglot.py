@@ -259,8 +259,9 @@ def test_a_way_that_one_side_cannot_serve_is_refused(small_world):
         OmniglotConfig(way=5).build()
 
 
-def test_the_spec_needs_no_data():
-    spec = OmniglotConfig(way=7, split="nowhere").spec
+def test_the_spec_needs_no_data(monkeypatch):
+    monkeypatch.setattr(module, "load_omniglot", lambda path: pytest.fail("loaded"))
+    spec = OmniglotConfig(way=7).spec
     assert (spec.kind, spec.episode, spec.shape, spec.label) == ("omniglot", "few-shot", (28, 28), 7)
     assert (spec.target.classes, spec.chance, spec.metrics) == (7, 1 / 7, (ACCURACY,))
 

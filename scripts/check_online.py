@@ -99,7 +99,7 @@ def rows(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model", nargs="?", default="omniglot")
+    parser.add_argument("model", nargs="?", default="characters")
     parser.add_argument("--streams", type=int, default=10)
     parser.add_argument("--slots", type=int, default=1000)
     parser.add_argument("--data")

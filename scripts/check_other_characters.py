@@ -164,19 +164,18 @@ def rows(model: str, episodes: int, data: str | None) -> list[ResultRow]:
             measured = measure(model, known, way, shot, episodes)
             seconds = time.perf_counter() - start
             for name, found in measured.items():
-                axis = {"setting": f"{known.name}, {way}-way {shot}-shot"}
-                fields = {"axis": axis, "chance": 1 / way, "data": known.data, "seconds": seconds}
-                results.append(accuracy_row(saved, found, experiment=EXPERIMENT, row=name, **fields))
-    order = list(rivals(model))
-    return sorted(results, key=lambda row: order.index(row.row))
+                fields = {"axis": {"setting": f"{way}-way {shot}-shot"}, "chance": 1 / way, "data": known.data}
+                given = {"experiment": EXPERIMENT, "row": f"{known.name}: {name}", "seconds": seconds}
+                results.append(accuracy_row(saved, found, **given, **fields))
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model", nargs="?", default="omniglot")
+    parser.add_argument("model", nargs="?", default="characters")
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--data")
-    parser.add_argument("--out", type=Path, default=Path("results") / EXPERIMENT / "omniglot.json")
+    parser.add_argument("--out", type=Path, default=Path("results") / EXPERIMENT / "characters.json")
     given = parser.parse_args()
     try:
         results = rows(given.model, given.episodes, given.data)

@@ -147,10 +147,10 @@ def report(comparison: Comparison) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model", nargs="?", default="omniglot")
+    parser.add_argument("model", nargs="?", default="characters")
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--data")
-    parser.add_argument("--out", type=Path, default=Path("results") / EXPERIMENT / "omniglot.json")
+    parser.add_argument("--out", type=Path, default=Path("results") / EXPERIMENT / "characters.json")
     given = parser.parse_args()
     try:
         comparison = compare(given.model, episodes=given.episodes, data=given.data)

@@ -129,7 +129,7 @@ def test_the_place_is_read_among_other_flags():
             "--optimizer.learning-rate: got '0,1', expected a number",
         ),
         (["train", "--episodes", "x"], "--episodes: got 'x', expected an integer"),
-        (["evaluate", "omniglot", "--classes", "5", "x"], "--classes: got '5 x', expected integers"),
+        (["evaluate", "characters", "--classes", "5", "x"], "--classes: got '5 x', expected integers"),
         (["train", "smoke", "--steps"], "--steps: got nothing, expected an integer"),
         (["train", "smoke", "--out"], "--out: got nothing, expected a path"),
         (
@@ -142,7 +142,7 @@ def test_the_place_is_read_among_other_flags():
         (["train", "smoke", "--learner.feedback.regime", "both"], "fastslow: --learner.feedback.regression: got 0.0"),
         (["train", "--steps", "3", "smoke"], "got 'smoke', expected a preset only as the first word after `fastslow"),
         (["train", "omniglot-5way-1shot", "--data", "nowhere"], "fastslow: --data: got 'nowhere', expected a folder"),
-        (["evaluate", "omniglot", "--data", "nowhere"], "fastslow: --data: got 'nowhere', expected a folder that"),
+        (["evaluate", "characters", "--data", "nowhere"], "fastslow: --data: got 'nowhere', expected a folder that"),
         (["train", "smoke", "--resume", "--out", "no"], "--out: got 'no', expected the folder of a run, which holds"),
         (["reproduce", "fast-slow/main", "--resume", "--out", "no"], "--out: got 'no', expected a folder that exists"),
         (["train", "smoke", "--data", "here"], "--data: got 'here'"),

@@ -23,7 +23,7 @@ def nothing_is_computed(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [HUGE, f"-{HUGE}", "0", "1"])
-@pytest.mark.parametrize("words", [("train", "smoke"), ("train",), ("evaluate", "omniglot")], ids=" ".join)
+@pytest.mark.parametrize("words", [("train", "smoke"), ("train",), ("evaluate", "characters")], ids=" ".join)
 def test_a_number_of_test_episodes_has_bounds(words, number, call, nothing_is_computed):
     ended = call(*words, "--episodes", number)
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
@@ -78,9 +78,9 @@ def test_a_name_of_five_thousand_letters_is_no_file(words, call):
 @pytest.mark.parametrize(
     "words",
     [
-        ("evaluate", "omniglot", "--row"),
-        ("evaluate", "omniglot", "--experiment"),
-        ("evaluate", "omniglot", "--out"),
+        ("evaluate", "characters", "--row"),
+        ("evaluate", "characters", "--experiment"),
+        ("evaluate", "characters", "--out"),
         ("evaluate",),
         ("train", "smoke", "--out"),
         ("reproduce", "fast-slow/main", "--out"),
@@ -98,7 +98,7 @@ def test_text_that_no_file_can_hold_is_refused(words, text, call):
 @pytest.mark.parametrize("text", ["", "  ", "a\nb"])
 @pytest.mark.parametrize("flag", ["--row", "--experiment"])
 def test_names_of_rows_are_on_one_line(flag, text, call):
-    ended = call("evaluate", "omniglot", flag, text)
+    ended = call("evaluate", "characters", flag, text)
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
     assert ended.err.startswith(f"fastslow: {flag}: got {text!r}, expected a name on one line")
 

@@ -33,8 +33,8 @@ def test_episodes_hold_each_drawing_once() -> None:
 
 @pytest.mark.slow
 def test_both_ways_agree_on_held_out_characters(real_data: Path) -> None:
-    if "omniglot" not in release_names():
-        pytest.skip("no release named omniglot in this version")
-    comparison = compare("omniglot", episodes=200, data=str(real_data))
+    if "characters" not in release_names():
+        pytest.skip("no release named characters in this version")
+    comparison = compare("characters", episodes=200, data=str(real_data))
     assert comparison.arrays.mean() > 0.95
     assert abs(comparison.difference) <= TOLERANCE

@@ -36,9 +36,9 @@ Examples:
 
 fastslow evaluate runs/main-001 --episodes 2000
 
-fastslow evaluate omniglot --data DIR
+fastslow evaluate characters --data DIR
 
-fastslow evaluate omniglot --statistics episode
+fastslow evaluate characters --statistics episode
 
 fastslow evaluate characters --way 5 20 --shot 1 5
 

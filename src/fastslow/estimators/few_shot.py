@@ -77,7 +77,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     @no_type_check
     def __init__(
         self,
-        model: str | Path = "omniglot",
+        model: str | Path = "characters",
         *,
         ink: Literal["dark", "light"] = "dark",
         readout: Readout = "auto",

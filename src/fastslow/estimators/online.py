@@ -56,7 +56,7 @@ class OnlineOneShot:
 
     def __init__(
         self,
-        model: str | Path = "omniglot",
+        model: str | Path = "characters",
         *,
         features: bool = False,
         slots: int = 1000,

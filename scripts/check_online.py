@@ -21,9 +21,9 @@ from fastslow.datasets.mnist import Digits, load_mnist
 from fastslow.estimators import OnlineOneShot
 from fastslow.estimators.engine import embedder_of, engine_of
 from fastslow.estimators.slot_reader import SlotReader, unit
+from fastslow.results.measure import accuracy_row
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.tables import table
-from fastslow.zoo.evaluate import accuracy_row
 from fastslow.zoo.saved import Saved, load
 
 EXPERIMENT = "online-mnist"
@@ -93,7 +93,17 @@ def rows(
                 "data": data,
             }
             facts = {"slots": slots, "model": saved.name}
-            results.append(accuracy_row(saved, right[:, where].mean(axis=1), facts=facts, seconds=seconds, **fields))
+            results.append(
+                accuracy_row(
+                    saved.config,
+                    saved.seeds[:1],
+                    saved.digests[:1],
+                    right[:, where].mean(axis=1),
+                    facts=facts,
+                    seconds=seconds,
+                    **fields,
+                )
+            )
     return results
 
 

@@ -29,10 +29,10 @@ from fastslow._checks import UserError
 from fastslow.datasets.images import to_ink_28
 from fastslow.datasets.mnist import load_mnist
 from fastslow.estimators import FewShotClassifier
+from fastslow.results.measure import accuracy_row
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.tables import table
 from fastslow.training.fingerprint import digest
-from fastslow.zoo.evaluate import accuracy_row
 from fastslow.zoo.saved import load
 
 EXPERIMENT = "other-characters"
@@ -166,7 +166,7 @@ def rows(model: str, episodes: int, data: str | None) -> list[ResultRow]:
             for name, found in measured.items():
                 fields = {"axis": {"setting": f"{way}-way {shot}-shot"}, "chance": 1 / way, "data": known.data}
                 given = {"experiment": EXPERIMENT, "row": f"{known.name}: {name}", "seconds": seconds}
-                results.append(accuracy_row(saved, found, **given, **fields))
+                results.append(accuracy_row(saved.config, saved.seeds[:1], saved.digests[:1], found, **given, **fields))
     return results
 
 

@@ -162,7 +162,9 @@ def test_every_file_lies_in_a_known_layer() -> None:
 
 
 def test_loading_a_released_model_imports_no_paper() -> None:
-    code = "import sys, fastslow; fastslow.load('omniglot'); print([m for m in sys.modules if 'fastslow.papers' in m])"
+    code = (
+        "import sys, fastslow; fastslow.load('characters'); print([m for m in sys.modules if 'fastslow.papers' in m])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -29,15 +29,20 @@ def leaves(config, prefix=""):
 def test_every_preset_builds_a_learner(name):
     learner = PRESETS[name].config.build()
     state = jax.eval_shape(lambda: learner.init(key=jax.random.key(0)))
-    network = getattr(state.params, "network", state.params)
+    network = getattr(state.params, "network", getattr(state.params, "model", state.params))
     outputs = {
+        "maml-plus-plus-20way-1shot": 20,
+        "maml-plus-plus-20way-5shot": 20,
         "gaussian-process": 2,
         "smoke-stream": 2,
         "omniglot-stream": 25,
         "omniglot-20way-1shot": 20,
         "omniglot-20way-5shot": 20,
     }
-    if name != "main":  # whose decoder serves any number of classes
+    # decoders for any number of classes, and networks whose layers all take fast weights
+    headless = {"main", "characters", "metanet-5way-5shot", "metanet-20way-1shot", "metanet-20way-5shot"}
+    assert hasattr(network, "head") == (name not in headless)
+    if name not in headless:
         assert network.head.linear.weight.shape[0] == outputs.get(name, 5)
 
 

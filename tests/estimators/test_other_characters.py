@@ -10,7 +10,7 @@ pytest.importorskip("sklearn")
 from scripts.check_other_characters import FACES, LETTERS, characters, episodes_of, measure, printed, rivals
 from tests.estimators.pictures import drawings
 
-from fastslow.zoo.evaluate import accuracy_row
+from fastslow.results.measure import accuracy_row
 from fastslow.zoo.saved import load
 
 # light strokes; eight classes of twelve drawings
@@ -51,7 +51,15 @@ def test_everyone_answers_the_same_episodes(any_way_model: Path) -> None:
 def test_a_row_is_about_the_first_seed(any_way_model: Path) -> None:
     saved = load(any_way_model)
     shared = {"experiment": "other-characters", "chance": 0.2, "data": MARKS.data, "seconds": 1.0}
-    row = accuracy_row(saved, np.array([0.5, 1.0, 0.75]), row="one", axis={"setting": "marks"}, **shared)
+    row = accuracy_row(
+        saved.config,
+        saved.seeds[:1],
+        saved.digests[:1],
+        np.array([0.5, 1.0, 0.75]),
+        row="one",
+        axis={"setting": "marks"},
+        **shared,
+    )
     assert (row.value, row.episodes, row.seeds) == (0.75, 3, (0,))
     assert row.params_digest["values"] == list(saved.digests)
     assert row.config["model"]["kind"] == "any-way"

@@ -7,15 +7,16 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from ..baselines.base import Baseline
 from ..configs.config import Config
 from ..configs.json import to_json
 from ..configs.run import Trained
-from ..metrics import Figure, Metric, label_of
+from ..metrics import ACCURACY, Figure, Metric, label_of
 from ..tasks.base import TaskSplits
 from ..training.evaluate import evaluate_all
-from ..training.fingerprint import params_digest
+from ..training.fingerprint import SCHEME, params_digest
 from ..training.provenance import environment
 from ..training.state import one_seed
 from .row import ResultRow
@@ -113,6 +114,38 @@ def measure_baseline(
     )
 
 
+def accuracy_row(
+    config: Config,
+    seeds: tuple[int, ...],
+    digests: tuple[str, ...],
+    found: Float[np.ndarray, " episodes"],
+    **fields: Any,
+) -> ResultRow:
+    """The row of a measurement with a trained model on another task than its own.
+
+    Args:
+        config: of the model.
+        seeds: one.
+        digests: of its parameters.
+        found: accuracy of each episode.
+        fields: the other fields of `ResultRow`; `axis` and `facts` may be left out.
+    """
+    value, low, high = interval(found[None].astype(np.float64), bounds=ACCURACY.bounds)
+    return ResultRow(
+        metric=ACCURACY.name,
+        unit=ACCURACY.unit,
+        value=value,
+        ci95=(low, high),
+        episodes=len(found),
+        seeds=seeds,
+        paper_value=None,
+        config=to_json(config),
+        params_digest={"scheme": SCHEME, "values": list(digests)},
+        **({"axis": {}, "facts": {}} | fields),
+        **environment(),
+    )
+
+
 def rows_of(
     found: Mapping[str, Figure], metrics: tuple[Metric, ...], paper: Paper | None, **shared: Any
 ) -> list[ResultRow]:
@@ -164,4 +197,4 @@ def series_of(reports: list[Mapping[str, Any]], names: tuple[str, ...]) -> dict[
     return series
 
 
-__all__ = ["AT_ONCE", "Paper", "facts_of", "measure", "measure_baseline", "rows_of", "series_of"]
+__all__ = ["AT_ONCE", "Paper", "accuracy_row", "facts_of", "measure", "measure_baseline", "rows_of", "series_of"]

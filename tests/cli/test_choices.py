@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -110,10 +110,10 @@ def test_the_help_shows_the_flags_of_what_is_chosen(union, members, call):
         assert (ended.code, ended.err) == (0, "")
         flags = ended.out.partition("The flags below")[2]
         for other in members:
-            for name in other.__dataclass_fields__:
+            for name in (field.name for field in fields(other)):
                 if name != "kind" and not hasattr(getattr(other(), name), "kind") and name != "feedback":
                     is_shown = re.search(rf"--{union}\.{name.replace('_', '-')}[ ,]", flags) is not None
-                    assert is_shown == (name in member.__dataclass_fields__), name
+                    assert is_shown == (name in {field.name for field in fields(member)}), name
         assert f"--{union} {member().kind}|" in ended.out
 
 

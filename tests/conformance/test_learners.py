@@ -162,6 +162,9 @@ def close(one: Any, other: Any) -> None:
 def test_it_states_facts(name: str) -> None:
     facts = LEARNERS[name].config.facts
     assert all(isinstance(value, str | int | float | bool) for value in facts.values())
+    if LEARNERS[name].spec.episode == "few-shot":
+        assert isinstance(facts["protocol"], str)
+        assert isinstance(facts["transductive"], bool)
 
 
 @every_learner
@@ -224,9 +227,10 @@ def test_updates_lower_the_loss_and_stay_finite(name: str) -> None:
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state, figures)))
 
 
+@pytest.mark.slow
 @every_learner
 def test_jit_is_no_jit(name: str) -> None:
-    """Inner steps and answers; an update without `jit` takes minutes."""
+    """Inner steps and answers, seconds each; an update without `jit` takes minutes."""
     with jax.disable_jit():
         slow = built(name).evaluate(first(name), given(name), key=KEY)
     close(evaluate(name)(first(name), given(name)), slow)

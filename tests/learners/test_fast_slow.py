@@ -1,7 +1,6 @@
 """Memory and inner steps together: against a naive twin, for any number of classes, and through a configuration."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from tests.cells.tiny import as_users_come
-from tests.learners.tiny import CONV, SPEC, WAY, Marks, MarksConfig, episodes
+from tests.learners.tiny import CONV, SPEC, WAY, Marks, episodes
 from tests.reference import any_way as twin
 
 import fastslow as fs
@@ -150,13 +149,6 @@ def test_one_part_alone_is_not_inspected(choices: dict[str, int]) -> None:
     learner = built(replace(MODEL, slots=choices.get("slots", 4)), steps=choices.get("steps", 1))
     episode = Marks().sample(KEY, jnp.asarray(0))
     assert learner.inspect(learner.init(key=KEY), episode) is None
-
-
-def test_a_configuration_trains_it(tmp_path: Path) -> None:
-    training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    config = fs.Config(MarksConfig(), replace(MODEL, slots=2), FastSlowConfig(steps=1, hidden=4), training=training)
-    (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
-    assert row.facts["inner steps"] == 1
 
 
 @pytest.mark.parametrize(

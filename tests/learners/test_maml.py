@@ -76,13 +76,13 @@ def test_the_second_order_gradient_is_that_of_the_query_loss(episodes: fs.FewSho
     assert not np.allclose(of_first.head.linear.weight, gradient.head.linear.weight, rtol=1e-3)
 
 
-@pytest.mark.parametrize("order", ["first", "second"])
-def test_a_configuration_trains_it(order: str, tmp_path: Path) -> None:
+def test_a_configuration_trains_it(tmp_path: Path) -> None:
     training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    config = fs.Config(MarksConfig(), MODEL, MAMLConfig(steps=1, order=order), training=training)
+    config = fs.Config(MarksConfig(), MODEL, MAMLConfig(steps=1), training=training)
     (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
     assert row.facts["transductive"] is True
-    assert row.facts["order"] == order
+    assert row.facts["order"] == "second"
+    assert MAMLConfig(order="first").facts["order"] == "first"
 
 
 def test_convolutions_are_normalised_by_the_batch_at_hand(episodes: fs.FewShotEpisode) -> None:

@@ -1,6 +1,5 @@
 """MAML++: with every part off it is MAML; each part against what its equation says."""
 
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tests.learners.tiny import CONV, SPEC, MarksConfig, episodes
+from tests.learners.tiny import CONV, SPEC, episodes
 
 import fastslow as fs
 from fastslow.learners.maml import MAMLConfig
@@ -93,10 +92,3 @@ def test_rates_and_pairs_of_each_step_are_learned_and_used() -> None:
     for step in (0, 1):
         moved = jax.tree.map(lambda leaf, step=step: leaf.at[step].add(0.1), state.params.pairs)
         assert loss(eqx.tree_at(lambda p: p.pairs, state.params, moved)) != loss(state.params)
-
-
-def test_a_configuration_trains_it(tmp_path: Path) -> None:
-    training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    config = fs.Config(MarksConfig(), MODEL, MAMLPlusPlusConfig(steps=2), training=training)
-    (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
-    assert row.facts["transductive"] is True

@@ -1,13 +1,12 @@
 """Matching networks: similarities and context embeddings against a naive twin, and a configuration."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.learners.tiny import CONV, SPEC, WAY, Marks, MarksConfig, episodes
+from tests.learners.tiny import CONV, SPEC, WAY, Marks, episodes
 
 import fastslow as fs
 from fastslow.learners.matching import FLOOR, MatchingConfig
@@ -78,13 +77,6 @@ def test_answers_agree_with_a_naive_twin(choices: dict[str, Any]) -> None:
         p = np.array([sum(attention[np.asarray(support.labels) == j]) + FLOOR for j in range(WAY)])
         # nine steps of sums of a dozen products; the floor's six columns add 6e-8 to a sum that is divided by
         np.testing.assert_allclose(np.exp(row), p, rtol=1e-6)
-
-
-def test_a_configuration_trains_it(tmp_path: Path) -> None:
-    training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    config = fs.Config(MarksConfig(), MODEL, MatchingConfig(context_steps=2), training=training)
-    (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
-    assert row.facts["protocol"] == "matching"
 
 
 @pytest.mark.usefixtures("double")

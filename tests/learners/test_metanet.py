@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tests.learners.tiny import CONV, SPEC, MarksConfig, episodes
+from tests.learners.tiny import CONV, SPEC, episodes
 from tests.reference import metanet as twin
 from tests.reference.lstm import Gate, LSTMWeights
 from tests.reference.rounding import rounding
@@ -210,13 +209,6 @@ def test_it_learns_an_easy_task() -> None:
         trained, figures = update(trained, episodes(8, step))
         losses.append(float(figures["loss"].value))
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
-
-
-def test_a_configuration_trains_it(tmp_path: Path) -> None:
-    training = fs.TrainingConfig(steps=2, batch=2, log_every=1, validate_every=2, validation_episodes=2)
-    config = fs.Config(MarksConfig(), AugmentedConfig(2, 1, 3), MetaNetConfig(hidden=3), training=training)
-    (row,) = fs.evaluate(fs.train(config, tmp_path / "run"), episodes=4)
-    assert (row.facts["protocol"], row.facts["transductive"]) == ("metanet", False)
 
 
 def test_a_loss_is_the_sum_over_queries_and_the_mean_over_tasks() -> None:

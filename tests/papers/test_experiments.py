@@ -12,13 +12,20 @@ from fastslow._checks import UserError
 from fastslow.configs.config import read_config
 from fastslow.configs.json import to_json
 from fastslow.configs.presets import SMOKE
+from fastslow.models.flatten import FlattenConfig
 from fastslow.papers.base import BUDGETS
 from fastslow.papers.catalogue import EXPERIMENTS
 from fastslow.papers.fast_slow import main, regimes, table1, worth
 from fastslow.papers.rows import Row, Setting, run_rows
 from fastslow.results.row import read_rows
 
-SMALL = replace(SMOKE, training=replace(SMOKE.training, steps=2, checkpoint_every=2, validate_every=2))
+FLAT = FlattenConfig()
+"""In place of convolutions, which take long to compile."""
+SMALL = replace(
+    SMOKE,
+    model=replace(SMOKE.model, embed=FLAT),
+    training=replace(SMOKE.training, steps=2, checkpoint_every=2, validate_every=2),
+)
 
 
 @pytest.fixture
@@ -88,7 +95,7 @@ def test_every_experiment_says_how_long_it_takes() -> None:
 def test_the_main_job_compares_a_network_with_each_of_its_parts(trained, tmp_path: Path) -> None:
     watch = lambda name, report: trained.append(name)
     out = tmp_path / "main"
-    small = replace(main.tiny(), training=SMALL.training)
+    small = replace(main.tiny(), model=replace(main.tiny().model, embed=FLAT), training=SMALL.training)
     rows = main.run_main(out, small, resume=False, watch=watch, episodes=4)
     assert [row.row for row in rows] == [main.BOTH, main.MEMORY, main.STEPS, main.PIXELS]
     assert [row.facts.get("inner steps") for row in rows] == [1, 0, 1, None]

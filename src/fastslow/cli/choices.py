@@ -113,7 +113,8 @@ def fitting(config: Any) -> Iterator[None]:
             raise
         wrong = {name: _wrong(config, choice.path, member) for name, member in choice.members.items()}
         # where none fits at once, those that fit once another part is chosen, too
-        fit = [name for name in wrong if wrong[name] is None] or [n for n in wrong if wrong[n] != error.argument]
+        fit = [name for name in wrong if wrong[name] is None]
+        fit = fit or [name for name in wrong if wrong[name] not in (error.argument, part)]
         if not fit:
             raise
         sentence = f"{error}".removesuffix(".")

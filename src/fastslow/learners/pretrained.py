@@ -44,7 +44,7 @@ class Adapted(eqx.Module):
 class PretrainedLearner(TaskLearner):
     """Trains a network to name all training classes; a new task gets a new head and plain gradient steps.
 
-    fast-slow's Table 1 has a row "baseline NMN" and does not say how that network meets new classes; this is one reading.
+    fast-slow's Table 1 has a row "baseline NMN" and does not say how that network meets new classes; this is a reading.
     No gradient passes through those steps. Every item is read from the initial memory and fresh controllers. The steps
     change the controllers and the new head, whose weights start at zero.
 

@@ -73,21 +73,37 @@ class Inputs(eqx.Module):
     mask: Bool[Array, " time"] | None
 
 
-class Record(eqx.Module):
-    """What a scan keeps of each step.
+class Kept(eqx.Module):
+    """What a scan keeps of a step for the backward pass.
 
     Attributes:
-        inputs, outputs: of each affine map.
+        outputs: of each affine map.
         reads: of each memory.
         residuals: of the step.
         before: the state before a possible reset; None where no reset is given.
     """
 
-    inputs: dict[str, Array]
     outputs: dict[str, Array]
     reads: dict[str, Array]
     residuals: Any
     before: Any
+
+
+class Record(eqx.Module):
+    """What a scan keeps of all steps.
+
+    The backward pass has what a step kept in its carry when that step comes. Read there from the arrays of all steps,
+    it would be addressed again for each number that it enters, which is slower on CPUs.
+
+    Attributes:
+        inputs: of each affine map, at each step.
+        last: what the last step kept.
+        earlier: what the step before each step kept; zeros at the first.
+    """
+
+    inputs: dict[str, Array]
+    last: Kept
+    earlier: Kept
 
 
 def unroll_reversible(
@@ -154,7 +170,7 @@ def _run(static: Any, inputs: Inputs) -> tuple[Any, Array, Record]:
     # once, not in every step
     maps = jax.lax.optimization_barrier(turned(inputs.maps))
 
-    def one(state: Any, given: tuple[Array, Array | None, Array | None]) -> tuple[Any, tuple[Array, Record]]:
+    def step(state: Any, given: tuple[Array, Array | None, Array | None]) -> tuple[Any, Array, dict[str, Array], Kept]:
         projected, reset, keep = given
         start = state if reset is None else select(reset, inputs.fresh, state)
         forward = Forward(cell, maps)
@@ -162,10 +178,19 @@ def _run(static: Any, inputs: Inputs) -> tuple[Any, Array, Record]:
         if keep is not None:
             after, y = select(keep, after, state), jnp.where(keep, y, 0)
         before = None if reset is None else state
-        return after, (y, Record(forward.inputs, forward.outputs, forward.reads, residuals, before))
+        return after, y, forward.inputs, Kept(forward.outputs, forward.reads, residuals, before)
 
-    last, (ys, record) = jax.lax.scan(one, inputs.state, (inputs.projected, inputs.reset, inputs.mask))
-    return last, ys, record
+    def one(carry: tuple[Any, Kept], given: Any) -> tuple[tuple[Any, Kept], tuple[Array, dict[str, Array], Kept]]:
+        state, earlier = carry
+        after, y, read, kept = step(state, given)
+        return (after, kept), (y, read, earlier)
+
+    steps = inputs.projected, inputs.reset, inputs.mask
+    first = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, shape=leaf.shape[1:]), steps)
+    shapes = jax.eval_shape(lambda state, first: step(state, first)[3], inputs.state, first)
+    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    (last, kept), (ys, read, earlier) = jax.lax.scan(one, (inputs.state, none), steps)
+    return last, ys, Record(read, kept, earlier)
 
 
 def _without_derivative(run: Callable[[Inputs], Any]) -> Callable[[Inputs], Any]:
@@ -205,7 +230,7 @@ def _backward(
     weights = {name: each.weight for name, each in inputs.maps.items()}
 
     def one(carry: Any, given: Any) -> tuple[Any, tuple[Array, dict[str, Array]]]:
-        (after, to_after, to_cell, to_fresh), (projected, reset, keep, to_y, kept) = carry, given
+        (after, to_after, to_cell, to_fresh, kept), (projected, reset, keep, to_y, earlier) = carry, given
         cell = eqx.combine(varied, fixed, static)
         start = cell.inverse(after, kept.residuals)
         begun, rest = eqx.partition(start, eqx.is_inexact_array)
@@ -229,11 +254,12 @@ def _backward(
             to_start = jax.tree.map(lambda leaf: jnp.where(begins, 0, leaf), to_start)
             start = kept.before
         to_cell = jax.tree.map(jnp.add, to_cell, gradients[0])
-        return (start, to_start, to_cell, to_fresh), (gradients[2], gradients[3])
+        return (start, to_start, to_cell, to_fresh, earlier), (gradients[2], gradients[3])
 
     to_last = eqx.filter(to_last, jax.tree.map(eqx.is_inexact_array, last))
     none = jax.tree.map(jnp.zeros_like, (varied, eqx.filter(inputs.fresh, eqx.is_inexact_array)))
-    (_, to_state, to_cell, to_fresh), (to_projected, to_outputs) = jax.lax.scan(
-        one, (last, to_last, *none), (inputs.projected, inputs.reset, inputs.mask, to_ys, record), reverse=True
+    steps = inputs.projected, inputs.reset, inputs.mask, to_ys, record.earlier
+    (_, to_state, to_cell, to_fresh, _), (to_projected, to_outputs) = jax.lax.scan(
+        one, (last, to_last, *none, record.last), steps, reverse=True
     )
     return Inputs(to_cell, dict.fromkeys(inputs.maps), to_fresh, to_state, to_projected, None, None), to_outputs

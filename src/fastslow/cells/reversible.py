@@ -7,6 +7,7 @@ the one after it.
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import equinox as eqx
@@ -169,16 +170,7 @@ def _run(static: Any, inputs: Inputs) -> tuple[Any, Array, Record]:
     cell = eqx.combine(inputs.cell, static)
     # once, not in every step
     maps = jax.lax.optimization_barrier(turned(inputs.maps))
-
-    def step(state: Any, given: tuple[Array, Array | None, Array | None]) -> tuple[Any, Array, dict[str, Array], Kept]:
-        projected, reset, keep = given
-        start = state if reset is None else select(reset, inputs.fresh, state)
-        forward = Forward(cell, maps)
-        after, y, residuals = cell.step(start, projected, forward)
-        if keep is not None:
-            after, y = select(keep, after, state), jnp.where(keep, y, 0)
-        before = None if reset is None else state
-        return after, y, forward.inputs, Kept(forward.outputs, forward.reads, residuals, before)
+    step = partial(_step, cell, maps, inputs.fresh)
 
     def one(carry: tuple[Any, Kept], given: Any) -> tuple[tuple[Any, Kept], tuple[Array, dict[str, Array], Kept]]:
         state, earlier = carry
@@ -191,6 +183,20 @@ def _run(static: Any, inputs: Inputs) -> tuple[Any, Array, Record]:
     none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     (last, kept), (ys, read, earlier) = jax.lax.scan(one, (inputs.state, none), steps)
     return last, ys, Record(read, kept, earlier)
+
+
+def _step(
+    cell: Any, maps: Any, fresh: Any, state: Any, given: tuple[Array, Array | None, Array | None]
+) -> tuple[Any, Array, dict[str, Array], Kept]:
+    """One step of the scan: the state after it, the output, the inputs of the affine maps, and what is kept."""
+    projected, reset, keep = given
+    start = state if reset is None else select(reset, fresh, state)
+    forward = Forward(cell, maps)
+    after, y, residuals = cell.step(start, projected, forward)
+    if keep is not None:
+        after, y = select(keep, after, state), jnp.where(keep, y, 0)
+    before = None if reset is None else state
+    return after, y, forward.inputs, Kept(forward.outputs, forward.reads, residuals, before)
 
 
 def _without_derivative(run: Callable[[Inputs], Any]) -> Callable[[Inputs], Any]:
@@ -231,8 +237,7 @@ def _backward(
 
     def one(carry: Any, given: Any) -> tuple[Any, tuple[Array, dict[str, Array]]]:
         (after, to_after, to_cell, to_fresh, kept), (projected, reset, keep, to_y, earlier) = carry, given
-        cell = eqx.combine(varied, fixed, static)
-        start = cell.inverse(after, kept.residuals)
+        start = eqx.combine(varied, fixed, static).inverse(after, kept.residuals)
         begun, rest = eqx.partition(start, eqx.is_inexact_array)
 
         def step(varied: Any, begun: Any, projected: Array, to_outputs: dict[str, Array]) -> tuple[Any, Array]:

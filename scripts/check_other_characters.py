@@ -143,9 +143,10 @@ def rivals(model: str) -> dict[str, Callable[[], Any]]:
 
 def measure(model: str, known: Characters, way: int, shot: int, episodes: int) -> dict[str, np.ndarray]:
     """Accuracy of each episode by each rival, `[episodes]`."""
-    found: dict[str, list[float]] = {name: [] for name in rivals(model)}
+    makers = rivals(model)
+    found: dict[str, list[float]] = {name: [] for name in makers}
     for support, query in episodes_of(known, way, shot, episodes):
-        for name, make in rivals(model).items():
+        for name, make in makers.items():
             fitted = make().fit(known.images[support], known.labels[support])
             found[name].append(fitted.score(known.images[query], known.labels[query]))
     return {name: np.array(each) for name, each in found.items()}

@@ -163,7 +163,11 @@ def few_shot_words(name: str, config: Config) -> Words:
     learner: Any = config.learner
     way, most = task.train_way or task.way, head_classes(config)
     rest = "more go by the nearest class mean in its embedding"
-    limit = f"Its own head tells at most {most} classes apart; {rest}." if most else "It tells any number apart."
+    limit = (
+        f"Its own head tells at most {most} classes apart; {rest}."
+        if most
+        else "Its own head tells any number of classes apart."
+    )
     return Words(
         what="A neural memory network with synthetic gradients that names small drawings of classes it has never seen, "
         f'from a few\nlabelled examples of each. Load it with `fastslow.load("{name}")`, or use it as\n'

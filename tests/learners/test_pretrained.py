@@ -48,7 +48,7 @@ def batch(double: None) -> FewShotEpisode:
 def test_the_loss_names_every_drawing_among_all_classes(
     learner: PretrainedLearner, state: LearnerState, batch: FewShotEpisode
 ) -> None:
-    """Cross entropy by hand on the outputs of the network, whose statistics are those of the whole batch."""
+    """Cross entropy in NumPy, from the outputs of the network with the statistics of the whole batch."""
     _, figures = jax.jit(lambda s, e: learner.update(s, e, key=KEY))(state, batch)
     x = jnp.concatenate([batch.support.inputs, batch.query.inputs], axis=1)
     outputs = np.asarray(state.params.items(x.reshape(-1, *x.shape[2:]), None)[0])

@@ -93,8 +93,8 @@ class Kept(eqx.Module):
 class Record(eqx.Module):
     """What a scan keeps of all steps.
 
-    The backward pass has what a step kept in its carry when that step comes. Read there from the arrays of all steps,
-    it would be addressed again for each number that it enters, which is slower on CPUs.
+    The scan of the backward pass carries what the next step kept. To index the arrays of all steps within a step is
+    slower on CPUs.
 
     Attributes:
         inputs: of each affine map, at each step.

@@ -48,6 +48,7 @@ def rows(budget: Budget) -> list[Row]:
                 )
                 steps = {"smoke": 2, "laptop": 2_000, "paper": 20_000}[budget]
                 config = replace(row.config, training=replace(row.config.training, steps=steps, seeds=1))
+                # smoke has one setting, which is neither
                 settings = tuple(s for s in row.settings if s.label in SETTINGS) or row.settings
                 found.append(replace(row, config=config, settings=settings))
     return found

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from fastslow._checks import UserError
 from fastslow.datasets.images import to_ink_28
@@ -114,21 +116,9 @@ def episodes_of(
         yield np.concatenate([each[:shot] for each in drawn]), np.concatenate([each[shot:] for each in drawn])
 
 
-class OnPixels:
-    """A classifier of scikit-learn on flattened pixels in [0, 1]."""
-
-    def __init__(self, classifier: Any) -> None:
-        """Wraps a classifier. Args: `classifier`, of scikit-learn."""
-        self.classifier = classifier
-
-    def fit(self, images: np.ndarray, labels: np.ndarray) -> "OnPixels":
-        """Learns images."""
-        self.classifier.fit(images.reshape(len(images), -1) / 255, labels)
-        return self
-
-    def score(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Share of images named rightly."""
-        return self.classifier.score(images.reshape(len(images), -1) / 255, labels)
+def pixels(images: UInt8[np.ndarray, "items 28 28"]) -> Float[np.ndarray, "items pixels"]:
+    """Flattened images in [0, 1]."""
+    return images.reshape(len(images), -1) / 255
 
 
 def rivals(model: str) -> dict[str, Callable[[], Any]]:
@@ -136,8 +126,10 @@ def rivals(model: str) -> dict[str, Callable[[], Any]]:
     return {
         "FewShotClassifier": partial(FewShotClassifier, model, ink="light"),
         "class means in its embedding": partial(FewShotClassifier, model, ink="light", readout="prototypes"),
-        "nearest neighbour, pixels": lambda: OnPixels(KNeighborsClassifier(1)),
-        "logistic regression, pixels": lambda: OnPixels(LogisticRegression(max_iter=1000)),
+        "nearest neighbour, pixels": lambda: make_pipeline(FunctionTransformer(pixels), KNeighborsClassifier(1)),
+        "logistic regression, pixels": lambda: make_pipeline(
+            FunctionTransformer(pixels), LogisticRegression(max_iter=1000)
+        ),
     }
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Num
 from .._checks import Described, bad, check_integer, check_real
 from .._typing import Key, Scalar
 from ..models.base import AbstractModelConfig
+from ..models.head import Head
 from ..models.network import Network
 from ..synthetic.regimes import FeedbackConfig
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
@@ -87,9 +88,8 @@ class PretrainedLearner(TaskLearner):
         return jax.nn.log_softmax(read_queries(adapted.model, features))
 
     def _adapt(self, network: Network, features: Array, labels: Int[Array, " support"]) -> AdaptedModel:
-        sizes = eqx.filter_eval_shape(lambda: self.model.build(self.spec, key=jax.random.key(0))).head
-        fresh = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), sizes)
-        network = eqx.tree_at(lambda n: n.head, network, fresh)
+        head = Head(network.cell.out_size, self.spec.target, key=jax.random.key(0))
+        network = eqx.tree_at(lambda n: n.head, network, jax.tree.map(jnp.zeros_like, head))
         rates = inner_rates(fast_weights(network), self.config.steps, self.config.rate)
         params = Parameters(network, None, rates)
         return adapt_inner(params, features, self.labels(labels), BACKPROPAGATION, "independent", "initial")

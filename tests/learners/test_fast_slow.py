@@ -41,7 +41,7 @@ def adapted_by_hand(params: Any, features: np.ndarray, labels: np.ndarray, model
     """Inner steps whose gradient at the weights comes from finite differences of the logits."""
     network, classes = params.network, len(labels)
     net = {"temperature": float(np.exp(network.log_temperature)), "gain": float(network.gain)}
-    codes = np.asarray(label_codes(jnp.arange(classes), WIDTH, jnp.float64))
+    codes = label_codes(classes, WIDTH, np.dtype(float))
     reader = controller(network.controllers.input)
     queries = [twin.lstm(reader, x) for x in features]
     fast = {"output": controller(network.controllers.output), "write": controller(network.controllers.write)}

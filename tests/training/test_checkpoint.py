@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -52,7 +53,11 @@ def copy(written: Path, tmp_path: Path) -> Checkpoints:
     return Checkpoints(Path(shutil.copytree(written, tmp_path / "checkpoints")))
 
 
-LIKE = jax.eval_shape(lambda: at_step(0))
+def shapes(state: Any) -> Any:
+    return jax.eval_shape(lambda: state)
+
+
+LIKE = shapes(at_step(0))
 
 
 def test_every_bit_comes_back(copy: Checkpoints) -> None:
@@ -130,7 +135,7 @@ def test_half_written_and_half_deleted_ones_are_not_seen_and_cleaned(copy: Check
     [(3, False, r"float32 \(2, 3, 4\)|holds float32 \(2,"), (2, True, "holds nothing for learner.model_state.other")],
 )
 def test_another_configuration_is_told_from_damage(seeds: int, rename: bool, message: str, copy: Checkpoints) -> None:
-    like = jax.eval_shape(lambda: initial_state(softmax(), blobs(), TrainingConfig(batch=4, seeds=seeds)))
+    like = shapes(initial_state(softmax(), blobs(), TrainingConfig(batch=4, seeds=seeds)))
     stored = dict(LIKE.learner.model_state)
     if rename:
         stored["other"] = stored.pop("half")
@@ -151,7 +156,7 @@ def test_updates_do_not_reach_what_is_being_saved(tmp_path: Path) -> None:
     for _ in range(20):
         state, _ = update(state)
     checkpoints.wait()
-    loaded, _ = checkpoints.load(jax.eval_shape(lambda: initial_state(learner, task, CONFIG)))
+    loaded, _ = checkpoints.load(shapes(initial_state(learner, task, CONFIG)))
     assert tree_digest(loaded) == expected
     assert not np.array_equal(loaded.learner.params["weight"], state.learner.params["weight"])
 

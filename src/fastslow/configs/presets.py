@@ -114,11 +114,12 @@ def sharp(config: Config) -> Config:
 
 
 GLYPHS = Config(
-    task=GlyphsConfig(train_way=10, queries=2),
+    task=GlyphsConfig(train_way=20, queries=2),
     model=AnyWayConfig(),
     learner=FastSlowConfig(),
+    optimizer=AdamConfig(learning_rate=2e-3),
     training=TrainingConfig(
-        steps=300, batch=4, log_every=25, validate_every=150, validation_episodes=200, checkpoint_every=150
+        steps=220, batch=2, log_every=20, validate_every=110, validation_episodes=100, checkpoint_every=110
     ),
 )
 

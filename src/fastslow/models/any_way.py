@@ -1,11 +1,13 @@
 """The neural memory network for any number of classes: labelled slots that vote, a decoder column for each class."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_choice, check_integer, check_size
@@ -77,7 +79,8 @@ class AnyWay(eqx.Module):
         items = kept_items(labels, self.slots, self.keep)
         q, y = queries[items], labels[items]
         m = _fresh(fast.output, jnp.concatenate([jnp.zeros_like(q), q], axis=1))
-        values = _fresh(fast.write, jnp.concatenate([m, label_codes(y, self.width, q.dtype)], axis=1))
+        codes = jnp.asarray(label_codes(fast.decoder.shape[0], self.width, q.dtype))
+        values = _fresh(fast.write, jnp.concatenate([m, codes[y]], axis=1))
         return LabelledSlots(q, values, y, items)
 
     def fast_weights(
@@ -119,11 +122,14 @@ def _fresh(controller: LSTM, x: Float[Array, "items in"]) -> Float[Array, "items
     return jax.vmap(lambda row: controller(controller.init_state(), row)[1])(x)
 
 
-def label_codes(labels: Int[Array, " items"], width: int, dtype: Any) -> Float[Array, "items width"]:
-    """A fixed random vector of unit length for each class's number."""
-    draw = lambda label: jax.random.normal(jax.random.fold_in(jax.random.key(0), label), (width,), dtype)
-    codes = jax.vmap(draw)(labels)
-    return codes / jnp.linalg.norm(codes, axis=1, keepdims=True)
+@cache
+def label_codes(classes: int, width: int, dtype: np.dtype) -> Float[np.ndarray, "classes width"]:
+    """A fixed random vector of unit length for each class's number; its generator is fixed, as models are stored."""
+    with jax.ensure_compile_time_eval():
+        world = jax.random.key(0, impl="threefry2x32")
+        draw = lambda number: jax.random.normal(jax.random.fold_in(world, number), (width,), dtype)
+        codes = np.asarray(jax.vmap(draw)(jnp.arange(classes, dtype=jnp.uint32)))
+    return codes / np.linalg.norm(codes, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)

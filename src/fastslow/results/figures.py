@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from ..configs.run import Trained
+from ..learners.base import LearnerState
 from ..learners.inspect import Inspectable, Inspection
 from ..metrics import Metric, label_of
 from ..plotting import streams as stream_plots
@@ -21,7 +24,8 @@ from ..plotting.gradients import gradients
 from ..plotting.learning_curve import learning_curve
 from ..plotting.memory import memory
 from ..plotting.style import save
-from ..tasks.base import FewShotEpisode
+from ..tasks.base import AbstractTask, FewShotEpisode
+from ..tasks.digest import QUICK
 from ..training.evaluate import EVALUATION_SEED
 from ..training.metrics import read_metrics
 from ..training.state import draw, one_seed
@@ -65,11 +69,7 @@ def _inner_figures(trained: Trained) -> dict[str, Figure]:
     learner = trained.learner
     if not isinstance(learner, Inspectable):
         return {}
-    key, _ = jax.random.split(jax.random.key(EVALUATION_SEED))
-    # the first of the episodes that results are measured on
-    batch = draw(trained.tasks.test, key, jnp.zeros((), jnp.int32), jnp.arange(1))
-    episode = jax.tree.map(lambda x: x[0], batch)
-    inside = learner.inspect(one_seed(trained.states, 0), episode)
+    inside, episode = _first_episode(learner, one_seed(trained.states, 0), trained.tasks.test)
     if inside is None:
         return {}
     inside, episode = jax.device_get((inside, episode))
@@ -78,6 +78,17 @@ def _inner_figures(trained: Trained) -> dict[str, Figure]:
         "memory.png": memory_figure(inside, episode),
         "gradients.png": gradients_figure(inside),
     }
+
+
+@partial(eqx.filter_jit, compiler_options=QUICK)
+def _first_episode(
+    learner: Inspectable, state: LearnerState, test: AbstractTask
+) -> tuple[Inspection | None, FewShotEpisode]:
+    """The first of the episodes that results are measured on, from inside."""
+    key, _ = jax.random.split(jax.random.key(EVALUATION_SEED))
+    batch = draw(test, key, jnp.zeros((), jnp.int32), jnp.arange(1))
+    episode = jax.tree.map(lambda x: x[0], batch)
+    return learner.inspect(state, episode), episode
 
 
 def read_curve(metrics: Path, name: str) -> Curve:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, Num
@@ -129,7 +129,13 @@ class TaskSpec:
 
 
 class AbstractTask(eqx.Module, Generic[Episode]):
-    """Draws episodes. Arrays it needs (a data set) are fields, so that it travels through `jit` as an argument."""
+    """Draws episodes. Arrays it needs (a data set) are fields, so that it travels through `jit` as an argument.
+
+    Attributes:
+        sequential: whether its episodes are sequences, through which networks go step by step.
+    """
+
+    sequential: ClassVar[bool] = False
 
     @abstractmethod
     def sample(self, key: Key, step: Int[Array, ""]) -> Episode:

@@ -20,7 +20,7 @@ SCHEME: Literal["draws-sha256"] = "draws-sha256"
 """Name of this kind of checksum in a result file."""
 DECIMALS = 2
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-"""Options of the compiler for reference draws, which run once."""
+"""Options of the compiler for programs that run once, such as reference draws."""
 
 Draws = Float[np.ndarray, " draws"]
 

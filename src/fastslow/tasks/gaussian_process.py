@@ -6,7 +6,7 @@ place after some values, `sequential_nll` minus the log density of each value of
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -91,6 +91,8 @@ class GaussianProcessTask(AbstractTask[SequenceEpisode]):
         config: the process and the stream.
         split: `train`, `validation` or `test`.
     """
+
+    sequential: ClassVar[bool] = True
 
     config: GaussianProcessConfig = eqx.field(static=True)
     split: str = eqx.field(static=True)

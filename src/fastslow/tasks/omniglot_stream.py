@@ -10,7 +10,7 @@ class have been shown; drawings are turned and shifted at a third of their size,
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -137,6 +137,8 @@ class OmniglotStreamTask(AbstractTask[SequenceEpisode]):
         balanced: whether each class comes equally often.
         start, grow_every: the curriculum, if `start` is above 0.
     """
+
+    sequential: ClassVar[bool] = True
 
     images: UInt8[Array, "characters drawings side side"]
     classes: int = eqx.field(static=True)

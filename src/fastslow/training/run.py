@@ -55,26 +55,27 @@ class Run:
         if validation is not None:
             self._episodes = episode_count(validation, config.validation_episodes)
             self._score = compile_score(learner, validation, config.batch, self._mesh, config.over_seeds)
-        state, seconds = self._opened(learner, task, folder)
+        state, seconds = self._opened(initial_state(learner, task, config), folder)
         self._timer = Timer(config.steps, seconds)
-        self.state = copy_to(initial_state(learner, task, config) if state is None else state, self._mesh)
+        self.state = copy_to(state, self._mesh)
         self.step = int(self.state.step)
 
-    def _opened(
-        self, learner: Trainable, task: AbstractTask, folder: RunFolder | None
-    ) -> tuple[TrainState | None, float]:
-        """The saved state of a folder and its training time so far. All is checked first, and written afterwards."""
+    def _opened(self, state: TrainState, folder: RunFolder | None) -> tuple[TrainState, float]:
+        """The saved state of a folder, or the one given, and its training time so far.
+
+        All is checked first, and written afterwards.
+        """
+        seconds = 0.0
         if folder is None or self._log is None or self._checkpoints is None:
-            return None, 0.0
-        state, seconds = None, 0.0
+            return state, seconds
         self._notices += folder.notices
         if folder.resuming:
-            like = jax.eval_shape(lambda: initial_state(learner, task, self._config))
-            state, notices = self._checkpoints.load(like)
+            saved, notices = self._checkpoints.load(jax.eval_shape(lambda: state))
             self._notices += notices
-            if state is None:
+            if saved is None:
                 self._notices.append(f"{folder.checkpoints} holds no checkpoint yet: starting from the beginning.")
-            step = 0 if state is None else int(state.step)
+            state = state if saved is None else saved
+            step = int(state.step)
             last = self._log.cut_back(step)
             seconds = float(last["seconds"]) if last else 0.0
             self._checkpoints.clean()

@@ -1,5 +1,6 @@
 """All that a run carries from one update to the next, as arrays: what is donated, saved and restored."""
 
+from functools import partial
 from typing import TypeVar
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from .._typing import Key
 from ..learners.base import LearnerState, Trainable
 from ..metrics import Figure
 from ..tasks.base import AbstractTask
+from ..tasks.digest import QUICK
 from .config import Select, TrainingConfig
 from .fingerprint import is_data
 
@@ -84,7 +86,7 @@ def initial_state(learner: Trainable, task: AbstractTask, config: TrainingConfig
     """
     arrays, rest = eqx.partition(learner, is_data)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=QUICK)
     def start(arrays: PyTree, seed: Int[Array, ""]) -> tuple[LearnerState, UInt32[Array, " words"]]:
         initial_key, training_key = jax.random.split(jax.random.key(seed))
         return eqx.combine(arrays, rest).init(key=initial_key), jax.random.key_data(training_key)

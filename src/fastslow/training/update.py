@@ -14,6 +14,7 @@ from .._typing import Key
 from ..baselines.base import Baseline
 from ..learners.base import Figures, LearnerState, Trainable
 from ..tasks.base import AbstractTask
+from .compiler import compiler_options
 from .config import OverSeeds, TrainingConfig
 from .fingerprint import is_data
 from .parallel import block, copy_to, replicate, shard
@@ -61,7 +62,7 @@ def compile_update(learner: Trainable, task: AbstractTask, config: TrainingConfi
     arrays, rest = eqx.partition((learner, task), is_data)
     placed = copy_to(arrays, mesh)
 
-    @partial(jax.jit, donate_argnums=0)
+    @partial(jax.jit, donate_argnums=0, compiler_options=compiler_options(task, mesh))
     def update(state: TrainState, arrays: PyTree) -> tuple[TrainState, Float[Array, " seeds"]]:
         learner, task = eqx.combine(arrays, rest)
         change = partial(_change, learner, task, config.batch, mesh, state.step)
@@ -121,7 +122,7 @@ def compile_score(
     arrays, rest = eqx.partition((scored, task), is_data)
     placed = copy_to(arrays, mesh)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options(task, mesh))
     def score(states: LearnerState | None, key: Key, first: Int[Array, ""], arrays: PyTree) -> Figures:
         scored, task = eqx.combine(arrays, rest)
         sampling_key, learner_key = jax.random.split(key)

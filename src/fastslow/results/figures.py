@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 from matplotlib.figure import Figure
 
 from ..configs.run import Trained
@@ -27,6 +27,7 @@ from ..plotting.style import save
 from ..tasks.base import AbstractTask, FewShotEpisode
 from ..tasks.digest import QUICK
 from ..training.evaluate import EVALUATION_SEED
+from ..training.fingerprint import is_data
 from ..training.metrics import read_metrics
 from ..training.state import draw, one_seed
 from .tables import ordinal
@@ -80,15 +81,21 @@ def _inner_figures(trained: Trained) -> dict[str, Figure]:
     }
 
 
-@partial(eqx.filter_jit, compiler_options=QUICK)
 def _first_episode(
     learner: Inspectable, state: LearnerState, test: AbstractTask
 ) -> tuple[Inspection | None, FewShotEpisode]:
     """The first of the episodes that results are measured on, from inside."""
-    key, _ = jax.random.split(jax.random.key(EVALUATION_SEED))
-    batch = draw(test, key, jnp.zeros((), jnp.int32), jnp.arange(1))
-    episode = jax.tree.map(lambda x: x[0], batch)
-    return learner.inspect(state, episode), episode
+    arrays, rest = eqx.partition((learner, state, test), is_data)
+
+    @partial(jax.jit, compiler_options=QUICK)
+    def inspected(arrays: PyTree) -> tuple[Inspection | None, FewShotEpisode]:
+        learner, state, test = eqx.combine(arrays, rest)
+        key, _ = jax.random.split(jax.random.key(EVALUATION_SEED))
+        batch = draw(test, key, jnp.zeros((), jnp.int32), jnp.arange(1))
+        episode = jax.tree.map(lambda x: x[0], batch)
+        return learner.inspect(state, episode), episode
+
+    return inspected(arrays)
 
 
 def read_curve(metrics: Path, name: str) -> Curve:

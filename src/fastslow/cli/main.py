@@ -43,7 +43,7 @@ VERBS = {
 }
 
 EXAMPLES = """examples:
-  fastslow train                                     the main job, within five minutes on two cores
+  fastslow train                                     the main job, within two minutes on two cores
   fastslow train omniglot-5way-1shot --data DIR      Omniglot, from the folder with its two zips
   fastslow train --resume                            continue the newest run of the main job
   fastslow evaluate runs/main-001 --episodes 2000    measure it again, on more episodes

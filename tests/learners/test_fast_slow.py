@@ -80,7 +80,16 @@ def adapted_by_hand(params: Any, features: np.ndarray, labels: np.ndarray, model
         for array, slope, rate in zip(flat(fast), slopes, rates, strict=True):
             array -= rate[step] * slope
     memory = twin.written(fast, queries, labels, codes, model.slots, balanced)
-    return lambda x: twin.answer(net, fast, memory, twin.lstm(reader, x), classes)[0], present
+    nearness = 0.0 if network.nearness is None else float(network.nearness)
+
+    def answer(x: np.ndarray) -> np.ndarray:
+        logits = twin.answer(net, fast, memory, twin.lstm(reader, x), classes)[0]
+        for j in np.flatnonzero(present):
+            mean = np.mean([row for row, y in zip(features, labels, strict=True) if y == j], axis=0)
+            logits[j] -= nearness * np.sum((x - mean) ** 2)
+        return logits
+
+    return answer, present
 
 
 @pytest.mark.usefixtures("double")
@@ -91,8 +100,9 @@ def adapted_by_hand(params: Any, features: np.ndarray, labels: np.ndarray, model
         (replace(MODEL, slots=2), "synthetic-alone"),
         (replace(MODEL, slots=2, keep="least-used", start="alike"), "true"),
         (replace(MODEL, slots=0), "synthetic"),
+        (replace(MODEL, class_means=True), "synthetic"),
     ],
-    ids=["both", "two slots", "true, last two", "no memory"],
+    ids=["both", "two slots", "true, last two", "no memory", "class means"],
 )
 def test_two_inner_steps_agree_with_a_naive_twin(model: AnyWayConfig, gradient: str) -> None:
     learner = built(model, steps=2, gradient=gradient, rate=0.5, statistics="support")

@@ -63,6 +63,7 @@ class AdaptedNetwork(eqx.Module):
         network: as trained.
         fast: its fast weights after the last inner step.
         memory: what the support set wrote by them: a `LabelledSlots`.
+        support: its feature vectors and labels.
         present: which classes have an example.
         statistics: what normalises its queries.
         met: the gradients at the logits that its inner steps met; `None` without steps.
@@ -71,6 +72,7 @@ class AdaptedNetwork(eqx.Module):
     network: AnyWay
     fast: FastWeights
     memory: Any
+    support: tuple[Array, Array]
     present: Array
     statistics: Any
     met: ControllerGradients | None
@@ -145,7 +147,8 @@ class FastSlowLearner(QueryLossLearner, Inspectable):
         if self.config.steps:
             gradient = partial(self._gradient, params, queries, labels, present)
             fast, met = inner_loop(gradient, fast, params.rates)
-        return AdaptedNetwork(network, fast, network.written(fast, queries, labels), present, statistics, met)
+        memory = network.written(fast, queries, labels)
+        return AdaptedNetwork(network, fast, memory, (features, labels), present, statistics, met)
 
     def _gradient(
         self, params: Parameters, queries: Array, labels: Array, present: Array, fast: FastWeights
@@ -184,7 +187,8 @@ class FastSlowLearner(QueryLossLearner, Inspectable):
 def _answers(adapted: AdaptedNetwork, features: Float[Array, "query features"]) -> Float[Array, "query classes"]:
     """Logits of queries; `ABSENT` for a class without an example."""
     each = lambda query: adapted.network.answer(adapted.fast, adapted.memory, query)[0]
-    return jnp.where(adapted.present, jax.vmap(each)(adapted.network.queries(features)), ABSENT)
+    found = jax.vmap(each)(adapted.network.queries(features))
+    return jnp.where(adapted.present, found + adapted.network.near(features, *adapted.support, found.shape[1]), ABSENT)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from .conv import ConvConfig
 from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 
 Start = Literal["memory", "alike"]
+NEARNESS = 0.1
+"""Weight of the squared distance to a class's mean before training; prototypes have 1."""
 
 
 class FastWeights(eqx.Module):
@@ -51,6 +53,7 @@ class AnyWay(eqx.Module):
         gain: `g`, weight of the vote.
         start: the decoder's column of every class before the first inner step.
         from_values: a map of the mean value that the memory holds of a class, added to its column; `None` for nothing.
+        nearness: weight of how near the mean feature vector of a class is; `None` where it has no part in the logits.
         slots: `l`.
         keep: which items stay where slots are missing.
     """
@@ -61,6 +64,7 @@ class AnyWay(eqx.Module):
     gain: Scalar
     start: Float[Array, " width"]
     from_values: Float[Array, "width width"] | None
+    nearness: Scalar | None
     slots: int = eqx.field(static=True)
     keep: Keep = eqx.field(static=True)
 
@@ -92,8 +96,7 @@ class AnyWay(eqx.Module):
         if self.from_values is None or self.slots == 0:
             return fast
         memory = self.written(fast, queries, labels)
-        member = jax.nn.one_hot(memory.labels, classes, dtype=columns.dtype)
-        means = member.T @ memory.values / jnp.maximum(jnp.sum(member, axis=0), 1)[:, None]
+        means = _class_means(memory.values, memory.labels, classes)
         return eqx.tree_at(lambda f: f.decoder, fast, columns + means @ self.from_values.T)
 
     def answer(
@@ -115,6 +118,27 @@ class AnyWay(eqx.Module):
         content, log_vote = read(memory, query, jnp.exp(self.log_temperature), classes, without)
         m = _fresh(fast.output, jnp.concatenate([content, query])[None])[0]
         return fast.decoder @ m + self.gain * log_vote, log_vote
+
+    def near(
+        self,
+        features: Float[Array, "items features"],
+        support: Float[Array, "support features"],
+        labels: Int[Array, " support"],
+        classes: int,
+    ) -> Float[Array, "items classes"]:
+        """What the classes' mean feature vectors add to the logits after the inner steps, which do not change it."""
+        if self.nearness is None:
+            return jnp.zeros((features.shape[0], classes), features.dtype)
+        means = _class_means(support, labels, classes)
+        return -self.nearness * jnp.sum((features[:, None] - means[None]) ** 2, axis=2)
+
+
+def _class_means(
+    rows: Float[Array, "items width"], labels: Int[Array, " items"], classes: int
+) -> Float[Array, "classes width"]:
+    """The mean row of each class; zeros for a class without one."""
+    member = jax.nn.one_hot(labels, classes, dtype=rows.dtype)
+    return member.T @ rows / jnp.maximum(jnp.sum(member, axis=0), 1)[:, None]
 
 
 def _fresh(controller: LSTM, x: Float[Array, "items in"]) -> Float[Array, "items out"]:
@@ -147,6 +171,8 @@ class AnyWayConfig(AbstractModelConfig):
     class-balanced: the oldest of the class that holds most slots."""
     start: Start = "memory"
     """Decoder columns before the first inner step. memory: by what the memory holds of a class; alike: all the same."""
+    class_means: bool = False
+    """Whether the logits also hold how near the mean feature vector of a class is, by a learned weight."""
     kind: Literal["any-way"] = "any-way"
     """Labelled slots that vote; any number of classes."""
 
@@ -175,7 +201,8 @@ class AnyWayConfig(AbstractModelConfig):
         from_values = jax.random.normal(key_map, (k, k)) / k**0.5 if self.start == "memory" else None
         log_temperature = jnp.log(jnp.asarray(10.0, float))
         gain, start = jnp.ones((), float), jnp.zeros(k, float)
-        return AnyWay(embed, controllers, log_temperature, gain, start, from_values, self.slots, self.keep)
+        nearness = jnp.full((), NEARNESS) if self.class_means else None
+        return AnyWay(embed, controllers, log_temperature, gain, start, from_values, nearness, self.slots, self.keep)
 
 
 __all__ = ["AnyWay", "AnyWayConfig", "FastWeights", "label_codes"]

@@ -117,7 +117,6 @@ def joined(budget: Budget) -> list[Row]:
         any_way(budget, "NMN, memory alone", "nmn-memory", AnyWayConfig(), memory),
         any_way(budget, "NMN + SG, no slots", "nmn-sg-0-slots", AnyWayConfig(slots=0), synthetic),
         any_way(budget, "NMN + SG, 10 slots", "nmn-sg-10-slots", AnyWayConfig(slots=10), synthetic),
-        any_way(budget, "NMN, true gradients, 10 slots", "nmn-true-10-slots", AnyWayConfig(slots=10), true),
         any_way(budget, "NMN, memory alone, 10 slots", "nmn-memory-10-slots", AnyWayConfig(slots=10), memory),
     ]
 

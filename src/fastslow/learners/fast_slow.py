@@ -215,12 +215,8 @@ class FastSlowConfig(AbstractLearnerConfig):
     @property
     def facts(self) -> dict[str, str | int | float | bool]:
         transductive = self.statistics == "episode"
-        return {
-            "protocol": self.kind,
-            "gradient": self.gradient,
-            "inner steps": self.steps,
-            "transductive": transductive,
-        }
+        gradient = {"gradient": self.gradient} if self.steps else {}
+        return {"protocol": self.kind, **gradient, "inner steps": self.steps, "transductive": transductive}
 
     def build(
         self, model: AbstractModelConfig, spec: TaskSpec, optimizer: optax.GradientTransformation, *, batch: int

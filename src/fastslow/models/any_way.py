@@ -53,7 +53,7 @@ class AnyWay(eqx.Module):
         gain: `g`, weight of the vote.
         start: the decoder's column of every class before the first inner step.
         from_values: a map of the mean value that the memory holds of a class, added to its column; `None` for nothing.
-        nearness: weight of how near the mean feature vector of a class is; `None` where it has no part in the logits.
+        nearness: weight of the squared distance to a class's mean feature vector; `None` without this term.
         slots: `l`.
         keep: which items stay where slots are missing.
     """
@@ -126,7 +126,10 @@ class AnyWay(eqx.Module):
         labels: Int[Array, " support"],
         classes: int,
     ) -> Float[Array, "items classes"]:
-        """What the classes' mean feature vectors add to the logits after the inner steps, which do not change it."""
+        """The term of the logits by distance to each class's mean feature vector; zeros without it.
+
+        Inner steps do not change it, and do not see it.
+        """
         if self.nearness is None:
             return jnp.zeros((features.shape[0], classes), features.dtype)
         means = _class_means(support, labels, classes)
@@ -172,7 +175,7 @@ class AnyWayConfig(AbstractModelConfig):
     start: Start = "memory"
     """Decoder columns before the first inner step. memory: by what the memory holds of a class; alike: all the same."""
     class_means: bool = False
-    """Whether the logits also hold how near the mean feature vector of a class is, by a learned weight."""
+    """Whether the logits include the squared distance to the mean feature vector of a class, times a learned weight."""
     kind: Literal["any-way"] = "any-way"
     """Labelled slots that vote; any number of classes."""
 

@@ -14,8 +14,8 @@ NO_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
 def compiler_options(task: AbstractTask, mesh: Mesh) -> dict[str, Any] | None:
     """What programs over a task's episodes are compiled with.
 
-    On CPUs, XLA's lower effort takes half the time and its programs are as fast. Its emitters of fused loops make the
-    networks of images slower, and the steps of a loop over a sequence faster.
+    On CPUs, optimisation level 1 compiles faster, and its programs are as fast. Fusion emitters make networks of images
+    slower, and loops over sequences faster.
 
     Args:
         task: what the program draws episodes from.

@@ -85,7 +85,7 @@ def test_whatever_is_combined_builds_or_is_refused_in_one_sentence(task: Any, le
         except UserError as error:
             refused.append(str(error))
     assert [said for said in refused if not re.fullmatch(r"[^\n]+\.", said) or ". " in said] == []
-    streams = learner.kind in ("supervised", "reconstruction")
+    streams = learner.kind in ("supervised", "reconstruction", "online")
     numbered = learner.kind != "pretrained" or task.spec.train_classes is not None
     assert bool(built) == (task.spec.episode == ("sequence" if streams else "few-shot") and numbered)
 

@@ -26,6 +26,7 @@ from fastslow.learners.maml import MAMLConfig
 from fastslow.learners.maml_plus_plus import MAMLPlusPlusConfig
 from fastslow.learners.matching import MatchingConfig
 from fastslow.learners.metanet import MetaNetConfig
+from fastslow.learners.online import OnlineConfig
 from fastslow.learners.pretrained import PretrainedConfig
 from fastslow.learners.prototypes import PrototypesConfig
 from fastslow.learners.supervised import SupervisedConfig
@@ -104,6 +105,8 @@ LEARNERS = {
     "supervised-numbers": Row(
         SupervisedConfig(), NetworkConfig(FlattenConfig(), LSTMConfig(FEATURES)), PROCESS.spec, functions
     ),
+    "online": Row(OnlineConfig(), nmn(), STREAMS, streams),
+    "online-held": Row(OnlineConfig(BOTH, slots=4, steps=2, warp=0.5), nmn("write", "key-value"), STREAMS, streams),
     "reconstruction": Row(ReconstructionConfig(), AutoencoderConfig(FEATURES, 2), STREAMS, streams),
 }
 every_learner = pytest.mark.parametrize("name", LEARNERS)
@@ -335,5 +338,5 @@ def test_labels_of_the_support_set_change_the_predictions(name: str) -> None:
 
 def test_there_are_learners_of_each_kind() -> None:
     """Nothing above is skipped without notice."""
-    assert set(ADAPTABLE) == {name for name in LEARNERS if name != "reconstruction"}
+    assert set(ADAPTABLE) == LEARNERS.keys() - {"reconstruction", "online", "online-held"}
     assert sum(classes_of(name) is None for name in ADAPTABLE) == 1

@@ -156,13 +156,16 @@ def test_a_baselines_key_differs_from_batch_to_batch() -> None:
 
 
 def test_the_value_over_all_episodes_is_a_quotient_of_sums() -> None:
+    total, count = jnp.asarray([[1.0, 0.0], [0.0, 0.0]]), jnp.asarray([[1.0, 3.0], [0.0, 0.0]])
     figures = {
-        "accuracy": Figure(jnp.asarray([[1.0, 0.0], [0.0, 0.0]]), jnp.asarray([[1.0, 3.0], [0.0, 0.0]])),
-        "accuracy/parity": Figure(jnp.ones((2, 2, 2)), jnp.ones((2, 2, 2))),
+        ACCURACY.key: Figure(total, count),
+        BY_PARITY.key: Figure(jnp.stack([total, 2 * total], axis=2), jnp.stack([count, 2 * count], axis=2)),
     }
-    found = overall(figures)
-    assert list(found) == ["accuracy"]
-    np.testing.assert_array_equal(found["accuracy"], [0.25, np.nan])
+    assert list(overall(figures, ())) == ["accuracy"]
+    found = overall(figures, (ACCURACY, BY_PARITY))
+    assert list(found) == ["accuracy", "accuracy, parity even", "accuracy, parity odd"]
+    for values in found.values():
+        np.testing.assert_array_equal(values, [0.25, np.nan])
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("episodes", 0), ("episodes", MOST_EPISODES + 1), ("batch", 10**35)])

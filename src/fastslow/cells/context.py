@@ -5,14 +5,15 @@ each other's state. Items that are each shown from a fresh state are queries aft
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import Array, Bool, PyTree
 
-from .base import AbstractCell
+from .base import AbstractCell, select
 from .unroll import unroll
 
 State = TypeVar("State")
@@ -32,7 +33,10 @@ class ContextAndQueries(eqx.Module):
 
 
 def walk(
-    step: AbstractCell[State] | Step[State], state: State, inputs: ContextAndQueries
+    step: AbstractCell[State] | Step[State],
+    state: State,
+    inputs: ContextAndQueries,
+    alive: Bool[Array, " time"] | None = None,
 ) -> tuple[State, ContextAndQueries]:
     """Runs a cell over a context, then on each query.
 
@@ -40,21 +44,28 @@ def walk(
         step: a cell, or any function `(state, input) → (state, output)`.
         state: the state before the context.
         inputs: the inputs.
+        alive: of each step of the context, whether it changes the state; the others are padding.
 
     Returns:
-        The state after the context, and the outputs.
+        The state after the context, and the outputs; those of padding have no meaning.
     """
     if jax.tree.leaves(inputs.context)[0].shape[0] == 0:
         # a scan of no steps cannot run under `jax.disable_jit`, and costs compile time for nothing
         queries = jax.vmap(lambda x: step(state, x)[1])(inputs.queries)
         return state, ContextAndQueries(context=jax.tree.map(lambda y: y[:0], queries), queries=queries)
     if isinstance(step, AbstractCell):
-        after, context = unroll(step, state, inputs.context)
+        after, context = unroll(step, state, inputs.context, mask=alive)
     else:
-        # a module's bound step cannot be hashed, a lambda can
-        after, context = jax.lax.scan(lambda s, x: step(s, x), state, inputs.context)
+        after, context = jax.lax.scan(partial(_kept, step), state, (inputs.context, alive))
     queries = jax.vmap(lambda x: step(after, x)[1])(inputs.queries)
     return after, ContextAndQueries(context=context, queries=queries)
+
+
+def _kept(step: Step[State], state: State, given: tuple[Any, Array | None]) -> tuple[State, Any]:
+    """A step that changes no state where it is padding."""
+    x, keep = given
+    after, y = step(state, x)
+    return (after if keep is None else select(keep, after, state)), y
 
 
 def only_context(xs: PyTree) -> ContextAndQueries:

@@ -15,6 +15,7 @@ from ..learners.maml import MAMLConfig
 from ..learners.maml_plus_plus import MAMLPlusPlusConfig
 from ..learners.matching import MatchingConfig
 from ..learners.metanet import MetaNetConfig
+from ..learners.online import OnlineConfig
 from ..learners.pretrained import PretrainedConfig
 from ..learners.prototypes import PrototypesConfig
 from ..learners.supervised import SupervisedConfig
@@ -38,12 +39,14 @@ from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.glyphs import GlyphsConfig
 from ..tasks.omniglot import OmniglotConfig
 from ..tasks.omniglot_stream import OmniglotStreamConfig
+from ..tasks.rare_digits import RareDigitsConfig
 
 TASKS = (
     GlyphsConfig,
     OmniglotConfig,
     OmniglotStreamConfig,
     GaussianProcessConfig,
+    RareDigitsConfig,
 )
 MODELS = (
     NetworkConfig,
@@ -65,6 +68,7 @@ LEARNERS = (
     MAMLPlusPlusConfig,
     MetaNetConfig,
     PretrainedConfig,
+    OnlineConfig,
 )
 CELLS = (
     NMNConfig,

@@ -43,17 +43,11 @@ from .few_shot import (
     track,
 )
 from .inspect import Inspectable, Inspection, compare_gradients, inspection
+from .parameters import Parameters, fresh_parameters
 from .structure import require, require_controllers
 from .task_learner import TaskLearner
 
 OuterStep = Literal["own", "summed"]
-
-
-class Parameters(eqx.Module):
-    """All that the outer loop learns. Attributes: `network`; `predictors`, `None` in regime `true`."""
-
-    network: Network
-    predictors: SyntheticGradients | None
 
 
 class Adapted(eqx.Module):
@@ -80,7 +74,7 @@ class InContextLearner(TaskLearner, Inspectable):
     config: "InContextConfig" = eqx.field(static=True)
 
     def init(self, *, key: Key) -> LearnerState:
-        params = self.config.parameters(self.model, self.spec, key=key)
+        params = fresh_parameters(self.model, self.spec, self.config.feedback, key=key)
         return initial_state(self.optimizer, params, params.network.embed.neutral())
 
     def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
@@ -237,15 +231,6 @@ class InContextConfig(AbstractLearnerConfig):
                 "which; use label input write or input, or learner fine-tune."
             )
         return InContextLearner(model, optimizer, self, spec)
-
-    def parameters(self, model: AbstractModelConfig, spec: TaskSpec, *, key: Key) -> Parameters:
-        """A fresh network with what its learner adds to it."""
-        key_model, key_predictors = jax.random.split(key)
-        network, path = model.build(spec, key=key_model), self.feedback
-        if not path.predicts:
-            return Parameters(network, None)
-        given = {"kind": path.predictor, "hidden": path.hidden, "key": key_predictors}
-        return Parameters(network, SyntheticGradients(network.cell.controllers, spec.target.size, **given))
 
     def _check(self) -> None:
         self.feedback.check()

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Num, PyTree
 from .._checks import bad
 from .._typing import Key, Scalar
 from ..cells.unroll import unroll
-from ..metrics import LOSS, Figure, Metric, label_of, measured
+from ..metrics import Metric
 from ..models.base import AbstractModelConfig
 from ..models.network import Network, initial_states
 from ..tasks.base import Examples, Inputs, SequenceEpisode, TaskSpec
@@ -32,6 +32,7 @@ from .base import (
     value,
 )
 from .few_shot import track
+from .sequences import sequence_figures, summed_figures
 from .structure import kind_of, require
 
 
@@ -93,8 +94,8 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
 
         def loss_of(network: Network) -> tuple[Scalar, tuple[Figures, Any, PyTree]]:
             outputs, used, states = self._outputs(network, state.model_state, episodes, training=True)
-            figures = self._figures(network, outputs, episodes)
-            figures = self._over_batch(figures)
+            figures = sequence_figures(self.spec, network.head, outputs, episodes)
+            figures = summed_figures(self.spec, figures)
             # L(θ) = −Σ_t y_t^T log p_t, as a mean over steps                   (mann eq. 25, 26)
             task_loss = value(figures["loss"])
             own_loss = jnp.mean(jax.vmap(network.cell.own_loss, axis_size=batch)(states))
@@ -107,7 +108,7 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
 
     def evaluate(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> Figures:
         outputs, _, _ = self._outputs(state.params, state.model_state, episodes, training=False)
-        return self._figures(state.params, outputs, episodes)
+        return sequence_figures(self.spec, state.params.head, outputs, episodes)
 
     def start(self, state: LearnerState) -> Streamed:
         """The network before a sequence: its initial memory, or the first that persisted; no label shown yet."""
@@ -160,28 +161,6 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         run = lambda state, rows, alive: unroll(network.cell, state, rows, mask=alive if self.spec.padded else None)
         states, ys = jax.vmap(run)(states, rows, alive)
         return jax.vmap(jax.vmap(network.head))(ys), used, states
-
-    def _figures(
-        self, network: Network, outputs: Float[Array, "batch time outputs"], episodes: SequenceEpisode
-    ) -> Figures:
-        """Loss and scores of each episode, along the labelled axes of the task's metrics, too."""
-        head = network.head
-        scores = jax.vmap(jax.vmap(head.scores))(outputs, episodes.targets)
-        scores["loss"] = jax.vmap(jax.vmap(head.nll))(outputs, episodes.targets)
-        expected = {metric.key: metric for metric in (LOSS, self.spec.monitor, *self.spec.metrics)}
-        return {k: measured(m, scores[m.name], episodes.mask, episodes.axis_index) for k, m in expected.items()}
-
-    def _over_batch(self, figures: Figures) -> Figures:
-        """Sums over the episodes of a batch, each label of an axis by itself."""
-        summed = {}
-        for metric in (LOSS, self.spec.monitor, *self.spec.metrics):
-            total, count = (jnp.sum(part, axis=0) for part in (figures[metric.key].total, figures[metric.key].count))
-            if metric.axis is None:
-                summed[metric.key] = Figure(total, count)
-                continue
-            for place, label in enumerate(metric.axis.labels):
-                summed[label_of(metric.name, metric.at(label))] = Figure(total[place], count[place])
-        return summed
 
     def _first_states(self, network: Network, memories: PyTree, batch: int) -> PyTree:
         """A cell's state before each sequence of a batch: its memory is the initial one, or that of a batch slot."""

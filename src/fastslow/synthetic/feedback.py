@@ -60,7 +60,8 @@ def objective(
 ) -> tuple[Scalar, tuple[ContextAndQueries, ContextAndQueries]]:
     """Task loss of a segment from the initial state; also its traces and the head's outputs."""
     cell, head = learnable.cell, learnable.head
-    _, traces = traced_walk(cell, cell.init_state(), learnable.inputs, perturbations, apply)
+    start = segment.start(cell)
+    _, traces = traced_walk(cell, start, learnable.inputs, perturbations, apply, segment.kept)
     outputs = _decoded(head, traces)
     return segment.loss(head.nll, outputs), (traces, outputs)
 
@@ -93,7 +94,7 @@ def feedback(
     return _regressed(learnable, predictors, segment, config)
 
 
-def _perturbed(learnable: Learnable, segment: Segment) -> Any:
+def perturbed(learnable: Learnable, segment: Segment) -> Any:
     """Loss, traces, gradients and the true gradient at every controller's output, from one backward pass."""
     zeros = zero_perturbations(learnable.cell, learnable.inputs)
 
@@ -126,14 +127,15 @@ def together(taught: Feedback) -> Learnable:
 
 def predicted(predictors: SyntheticGradients, outputs: ContextAndQueries, segment: Segment) -> ContextAndQueries:
     """Estimates of `δL/δc_t` (fast-slow eq. 9)."""
-    return segment.times(predictors(outputs, segment.labels), 1 / segment.steps)
+    return segment.times(predictors(outputs, segment.labels, segment.kept), 1 / segment.steps)
 
 
 def _regression(
     predictors: SyntheticGradients, outputs: ContextAndQueries, true: ContextAndQueries, segment: Segment
 ) -> Scalar:
     """`L_SG` (fast-slow eq. 11): what the predictors say against the true gradient, both for the summed loss."""
-    return regression_loss(predictors(detached(outputs), segment.labels), segment.times(true, segment.steps))
+    answers = segment.without_padding(predictors(detached(outputs), segment.labels, segment.kept))
+    return regression_loss(answers, segment.times(true, segment.steps))
 
 
 def _replace(gradients: Learnable, controllers: Any) -> Learnable:
@@ -144,14 +146,14 @@ def _regressed(
     learnable: Learnable, predictors: SyntheticGradients, segment: Segment, config: FeedbackConfig
 ) -> Feedback:
     """Regimes `both` and `synthetic`: predictors regress on the true gradient and teach beside it or instead."""
-    (loss, (traces, decoded)), (gradients, true) = _perturbed(learnable, segment)
+    (loss, (traces, decoded)), (gradients, true) = perturbed(learnable, segment)
     outputs = outputs_of(traces)
     synthetic = predicted(detached(predictors), outputs, segment)
     # α · SG_C(c_t, y_t)
     scaled = jax.tree.map(lambda g: config.alpha * g, synthetic)
     local = None
     if config.reach == "local":
-        local = local_gradients(learnable.cell.controllers, traces, scaled)
+        local = local_gradients(learnable.cell.controllers, traces, scaled, segment.kept)
         if config.regime == "synthetic":
             gradients = _replace(gradients, jax.tree.map(jnp.zeros_like, local))
     else:
@@ -165,13 +167,14 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, segment: Segment
     """Regime `meta`: no backward pass through the decoder; the decoder takes its own local gradient."""
     cell, head = learnable.cell, learnable.head
     if config.regression > 0:
-        (_, (traces, _)), (_, true) = _perturbed(learnable, segment)
+        (_, (traces, _)), (_, true) = perturbed(learnable, segment)
     else:
-        _, traces = traced_walk(cell, cell.init_state(), learnable.inputs)
+        _, traces = traced_walk(cell, segment.start(cell), learnable.inputs, alive=segment.kept)
         true = None
     outputs = outputs_of(traces)
     synthetic = predicted(predictors, outputs, segment)
-    local = local_gradients(cell.controllers, traces, jax.tree.map(lambda g: config.alpha * g, synthetic))
+    scaled = jax.tree.map(lambda g: config.alpha * g, synthetic)
+    local = local_gradients(cell.controllers, traces, scaled, segment.kept)
 
     def of_head(head: Head) -> tuple[Scalar, ContextAndQueries]:
         decoded = _decoded(head, traces)
@@ -185,4 +188,4 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, segment: Segment
     return Feedback(loss, decoded, gradients, local, true, synthetic, _regression(predictors, outputs, true, segment))
 
 
-__all__ = ["Feedback", "Learnable", "feedback", "objective", "predicted", "together"]
+__all__ = ["Feedback", "Learnable", "feedback", "objective", "perturbed", "predicted", "together"]

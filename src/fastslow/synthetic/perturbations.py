@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Bool, PyTree
 
 from ..cells.context import ContextAndQueries, walk
 from ..cells.controlled import AbstractControlledCell, AbstractTrace, Apply
@@ -32,6 +32,7 @@ def traced_walk(
     inputs: ContextAndQueries,
     perturbations: ContextAndQueries | None = None,
     apply: Apply = jnp.add,
+    alive: Bool[Array, " time"] | None = None,
 ) -> tuple[Any, ContextAndQueries]:
     """Runs a cell over context and queries and records every step.
 
@@ -41,12 +42,13 @@ def traced_walk(
         inputs: rows of cell inputs.
         perturbations: rows for each controller's output, or `None`.
         apply: how a perturbation acts on an output; `jnp.add` leaves it alone where the perturbation is zero.
+        alive: see `walk`.
 
     Returns:
         The state after the context, and the trace of each step.
     """
     if perturbations is None:
-        return walk(lambda s, x: cell.trace(s, x), state, inputs)
+        return walk(lambda s, x: cell.trace(s, x), state, inputs, alive)
     paired = ContextAndQueries(
         context=(inputs.context, perturbations.context), queries=(inputs.queries, perturbations.queries)
     )
@@ -54,7 +56,7 @@ def traced_walk(
     def step(state: Any, pair: tuple[Array, Any]) -> tuple[Any, AbstractTrace]:
         return cell.trace(state, pair[0], pair[1], apply)
 
-    return walk(step, state, paired)
+    return walk(step, state, paired, alive)
 
 
 def outputs_of(traces: ContextAndQueries) -> ContextAndQueries:

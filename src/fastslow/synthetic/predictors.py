@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from .._checks import check_choice
 from .._typing import Key, Scalar
@@ -29,8 +30,10 @@ class AbstractPredictor(eqx.Module):
     """
 
     @abstractmethod
-    def __call__(self, outputs_and_labels: ContextAndQueries) -> ContextAndQueries:
-        """Maps rows `[c_t; y_t]` to rows of `c_t`'s width."""
+    def __call__(
+        self, outputs_and_labels: ContextAndQueries, alive: Bool[Array, " time"] | None = None
+    ) -> ContextAndQueries:
+        """Maps rows `[c_t; y_t]` to rows of `c_t`'s width; `alive` as for `walk`."""
 
 
 class LSTMPredictor(AbstractPredictor):
@@ -48,8 +51,10 @@ class LSTMPredictor(AbstractPredictor):
         self.recurrence = LSTM(width + labels, hidden, key=key_recurrence)
         self.readout = _linear(hidden, width, scale, key=key_readout)
 
-    def __call__(self, outputs_and_labels: ContextAndQueries) -> ContextAndQueries:
-        _, hidden = walk(self.recurrence, self.recurrence.init_state(), outputs_and_labels)
+    def __call__(
+        self, outputs_and_labels: ContextAndQueries, alive: Bool[Array, " time"] | None = None
+    ) -> ContextAndQueries:
+        _, hidden = walk(self.recurrence, self.recurrence.init_state(), outputs_and_labels, alive)
         return jax.tree.map(jax.vmap(self.readout), hidden)
 
 
@@ -64,7 +69,9 @@ class MLPPredictor(AbstractPredictor):
         self.hidden = eqx.nn.Linear(width + labels, hidden, key=key_hidden)
         self.readout = _linear(hidden, width, scale, key=key_readout)
 
-    def __call__(self, outputs_and_labels: ContextAndQueries) -> ContextAndQueries:
+    def __call__(
+        self, outputs_and_labels: ContextAndQueries, alive: Bool[Array, " time"] | None = None
+    ) -> ContextAndQueries:
         return jax.tree.map(jax.vmap(lambda x: self.readout(jax.nn.relu(self.hidden(x)))), outputs_and_labels)
 
 
@@ -109,12 +116,15 @@ class SyntheticGradients(eqx.Module):
             lambda cell, key: build(cell.out_size, labels, hidden, scale, key=key), controllers, keyed
         )
 
-    def __call__(self, outputs: ContextAndQueries, labels: ContextAndQueries) -> ContextAndQueries:
+    def __call__(
+        self, outputs: ContextAndQueries, labels: ContextAndQueries, alive: Bool[Array, " time"] | None = None
+    ) -> ContextAndQueries:
         """Predicts the gradient at every controller's output.
 
         Args:
             outputs: rows `c_t` for each controller, for context and queries.
             labels: rows `y_t` for context and queries.
+            alive: see `walk`.
 
         Returns:
             `SG_C(c_t, y_t)`, shaped as `outputs`                    (fast-slow eq. 9).
@@ -125,7 +135,8 @@ class SyntheticGradients(eqx.Module):
                 ContextAndQueries(
                     context=jnp.concatenate([context, labels.context], axis=1),
                     queries=jnp.concatenate([queries, labels.queries], axis=1),
-                )
+                ),
+                alive,
             )
 
         found = for_each(predict, self.predictors, outputs.context, outputs.queries)

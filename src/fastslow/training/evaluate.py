@@ -11,7 +11,7 @@ from .._checks import Described, bad, check_integer
 from .._typing import Key
 from ..baselines.base import Baseline
 from ..learners.base import Figures, LearnerState, Trainable
-from ..metrics import Figure
+from ..metrics import Figure, Metric, label_of
 from ..tasks.base import AbstractTask
 from .config import MOST_BATCH, OverSeeds, check_episodes
 from .parallel import copy_to, episode_mesh
@@ -85,10 +85,19 @@ def scores(score: Score, states: LearnerState | None, key: Key, episodes: int, b
     return jax.tree.map(lambda *each: jnp.concatenate(each, axis=1)[:, :episodes], *parts)
 
 
-def overall(figures: Figures) -> dict[str, Float[Array, " seeds"]]:
-    """Value of each metric over all episodes, Σ total / Σ count, for each seed; metrics with labels are left out."""
-    return {
+def overall(figures: Figures, metrics: Sequence[Metric]) -> dict[str, Float[Array, " seeds"]]:
+    """Value of each metric over all episodes, Σ total / Σ count, for each seed; NaN where nothing is counted.
+
+    Args:
+        figures: arrays `[seeds, episodes]`, and `[seeds, episodes, labels]` of metrics with an axis.
+        metrics: those with an axis are given label by label.
+    """
+    values = {
         key: Figure(jnp.sum(figure.total, axis=1), jnp.sum(figure.count, axis=1)).value
         for key, figure in figures.items()
-        if figure.total.ndim == 2
     }
+    found = {key: value for key, value in values.items() if value.ndim == 1}
+    for metric in metrics:
+        for place, label in enumerate(metric.axis.labels if metric.axis else ()):
+            found[label_of(metric.name, metric.at(label))] = values[metric.key][:, place]
+    return found

@@ -40,7 +40,7 @@ class Run:
         devices: Sequence[Any] | None,
     ) -> None:
         self._config = config
-        self._monitor = learner.monitor
+        self._monitor, self._metrics = learner.monitor, learner.metrics
         self._mesh, notices = episode_mesh(config.batch, devices)
         self._notices = list(notices)
         self._log = None if folder is None else MetricsLog(folder.metrics)
@@ -95,7 +95,8 @@ class Run:
         self._validation = {}
         if self._score is not None and self._config.validates_after(self.step):
             key = jax.random.key(self._config.validation_seed)
-            self._validation = overall(scores(self._score, self.state.learner, key, self._episodes, self._config.batch))
+            found = scores(self._score, self.state.learner, key, self._episodes, self._config.batch)
+            self._validation = overall(found, self._metrics)
             value = self._validation[self._monitor.key]
             self.state = keep_best(self.state, value, self._monitor.larger_is_better)
 

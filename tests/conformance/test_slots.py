@@ -11,9 +11,14 @@ import numpy as np
 import pytest
 
 from fastslow.memory.slots import AbstractSlots, KeyValueSlots, SoftSlots
+from fastslow.memory.threshold import ThresholdSlots
 
 SLOTS, WIDTH, STEPS = 3, 4, 5
-MEMORIES: dict[str, Callable[..., AbstractSlots]] = {"soft": SoftSlots, "key-value": KeyValueSlots}
+MEMORIES: dict[str, Callable[..., AbstractSlots]] = {
+    "soft": SoftSlots,
+    "key-value": KeyValueSlots,
+    "threshold": lambda *sizes, key: ThresholdSlots(KeyValueSlots(*sizes, key=key), 0.5),
+}
 ROWS = ["-".join(row) for row in itertools.product(MEMORIES, ("learned", "constant", "random"))]
 every_memory = pytest.mark.parametrize("row", ROWS)
 

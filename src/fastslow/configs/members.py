@@ -23,6 +23,7 @@ from ..memory.base import AbstractMemoryConfig
 from ..memory.least_used import LeastUsedConfig
 from ..memory.ntm import NTMConfig
 from ..memory.slots import AbstractSlotsConfig, KeyValueSlotsConfig, SoftSlotsConfig
+from ..memory.threshold import ThresholdSlotsConfig
 from ..models.any_way import AnyWayConfig
 from ..models.augmented import AugmentedConfig
 from ..models.autoencoder import AutoencoderConfig
@@ -83,6 +84,7 @@ CONTROLLERS = (
 SLOTS = (
     SoftSlotsConfig,
     KeyValueSlotsConfig,
+    ThresholdSlotsConfig,
 )
 MEMORIES = (
     LeastUsedConfig,

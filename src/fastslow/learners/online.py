@@ -179,7 +179,7 @@ class OnlineLearner(Trainable[SequenceEpisode]):
         features, pull, used = jax.vjp(lambda w: eqx.combine(w, rest)(flat, given), weights, has_aux=True)
 
         def of_one(features: Array, memory: Any, held: Any, targets: Array, mask: Array) -> Taught:
-            segment = segment_of(network, memory, held, features, targets, mask)
+            segment = segment_of(network, memory, held, features, targets, mask, replay=self.config.replay)
             return taught(params, segment, self.config.feedback)
 
         each = features.reshape(batch, -1, features.shape[1])
@@ -219,6 +219,8 @@ class OnlineConfig(AbstractLearnerConfig):
     keep: Keep = "class-balanced"
     """What is evicted where no slot is left. least-used: the oldest example; class-balanced: the oldest of the class
     that holds most slots."""
+    replay: bool = True
+    """Whether held examples are learned again with each batch."""
     steps: int = 1
     """Steps on a surprising batch; 1: as on any other."""
     surprise: float = 4.0

@@ -47,10 +47,12 @@ def segment_of(
     features: Float[Array, "items features"],
     targets: Float[Array, "time size"],
     mask: Bool[Array, " time"],
+    *,
+    replay: bool = True,
 ) -> Segment:
     """A stream's steps: the batch after what came before it, or, as queries, after the held examples.
 
-    Held examples fill the memory, and are then queries, too.
+    Held examples fill the memory; in a replay they are then queries, too.
 
     Args:
         network: reads them; a cell that takes labels at its write controller is shown them, no other is.
@@ -59,6 +61,7 @@ def segment_of(
         features: of what is embedded, see `embedded`.
         targets: of the batch.
         mask: which of the batch's examples there are.
+        replay: whether held examples are queries, too.
     """
     shows = getattr(network.cell, "label_input", "none") == "write"
 
@@ -68,7 +71,7 @@ def segment_of(
     if held is None:
         masks = only_context(mask)
         return Segment(only_context(rows(features, targets)), only_context(targets), masks, masks, memory)
-    slots, learned = held.targets.shape[0], jnp.concatenate([held.filled, mask])
+    slots, learned = held.targets.shape[0], jnp.concatenate([held.filled & replay, mask])
     labels = ContextAndQueries(held.targets, jnp.concatenate([held.targets, targets]))
     inputs = ContextAndQueries(rows(features[:slots], labels.context), rows(features[slots:], labels.queries))
     loss_mask = ContextAndQueries(jnp.zeros_like(held.filled), learned)

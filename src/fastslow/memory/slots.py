@@ -204,7 +204,17 @@ class KeyValueSlots(AbstractSlots):
     def write(
         self, state: SlotsState, reading: Reading, query: Float[Array, " width"], update: Float[Array, " width"]
     ) -> SlotsState:
-        address = least_used(state.usage)
+        return self.written(state, reading, query, update, least_used(state.usage))
+
+    def written(
+        self,
+        state: SlotsState,
+        reading: Reading,
+        query: Float[Array, " width"],
+        update: Float[Array, " width"],
+        address: Float[Array, " slots"],
+    ) -> SlotsState:
+        """The memory after a write to a one-hot address."""
         chosen = address[:, None] > 0
         # w^u_t = γ w^u_{t-1} + w^r_t + w^w_t               (mann eq. 5); no gradient can pass the hard address
         usage = self.decay * state.usage + jax.lax.stop_gradient(reading.scores) + address

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -179,7 +180,21 @@ def rows_of(
     return rows
 
 
-def series_of(reports: list[Mapping[str, Any]], names: tuple[str, ...]) -> dict[str, Any]:
+def one_number(row: ResultRow, metric: str, unit: str, values: Float[np.ndarray, " seeds"]) -> ResultRow:
+    """A number of each seed's training, beside a row that was measured of it.
+
+    Args:
+        row: of the same training.
+        metric: what the number is.
+        unit: of it; a share is in [0, 1].
+        values: at least two.
+    """
+    value, low, high = interval(values[:, None], bounds=(0.0, 1.0) if unit == "share" else None)
+    changes = {"metric": metric, "unit": unit, "axis": {}, "chance": None, "paper_value": None, "series": None}
+    return replace(row, value=value, ci95=(low, high), **changes)
+
+
+def series_of(reports: Sequence[Mapping[str, Any]], names: tuple[str, ...]) -> dict[str, Any]:
     """Figures over the updates, for trainings that are themselves the experiment.
 
     Args:
@@ -197,4 +212,14 @@ def series_of(reports: list[Mapping[str, Any]], names: tuple[str, ...]) -> dict[
     return series
 
 
-__all__ = ["AT_ONCE", "Paper", "accuracy_row", "facts_of", "measure", "measure_baseline", "rows_of", "series_of"]
+__all__ = [
+    "AT_ONCE",
+    "Paper",
+    "accuracy_row",
+    "facts_of",
+    "measure",
+    "measure_baseline",
+    "one_number",
+    "rows_of",
+    "series_of",
+]

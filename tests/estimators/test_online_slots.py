@@ -27,12 +27,12 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def votes(held: list[tuple[np.ndarray, object]], query: np.ndarray) -> dict[object, float]:
-    """The mean power of each label's vectors, to sum 1."""
+    """The summed powers of each label's vectors, over the root of how many these are, to sum 1."""
     powers: dict[object, list[float]] = {}
     for x, label in held:
         powers.setdefault(label, []).append(float(np.exp(TEMPERATURE * cosine(x, query))))
-    means = {label: sum(each) / len(each) for label, each in powers.items()}
-    return {label: mean / sum(means.values()) for label, mean in means.items()}
+    found = {label: sum(each) / len(each) ** 0.5 for label, each in powers.items()}
+    return {label: vote / sum(found.values()) for label, vote in found.items()}
 
 
 def kept(held: list[tuple[np.ndarray, object]], slots: int) -> list[tuple[np.ndarray, object]]:

@@ -37,14 +37,14 @@ class SlotReader:
         return Slots(np.zeros((0, 0), np.float32), np.zeros(0, np.int64))
 
     def predict(self, held: Slots, key: Float[np.ndarray, " width"], classes: int) -> Float[np.ndarray, " classes"]:
-        """The vote of each class, its mean over the class's slots: `exp(TEMPERATURE · cos(key, key_i))`, to sum 1.
+        """The votes of the classes, to sum 1: `Σ_i exp(TEMPERATURE · cos(key, key_i)) / √n` over the `n` slots of one.
 
-        The network's own read takes the sum. In a stream, classes differ in their number of examples, and a sum would
-        favour those with many.
+        The network's own read takes the sum. In a stream, classes differ in their number of examples: a sum favours
+        those with many, a mean those with few.
         """
         check_width(held, key)
         powers = np.exp(TEMPERATURE * (held.keys @ key - 1).astype(np.float64))
-        votes = np.bincount(held.numbers, weights=powers, minlength=classes) / np.bincount(held.numbers)
+        votes = np.bincount(held.numbers, weights=powers, minlength=classes) / np.sqrt(np.bincount(held.numbers))
         return votes / votes.sum()
 
     def learn(self, held: Slots, key: Float[np.ndarray, " width"], number: int) -> Slots:

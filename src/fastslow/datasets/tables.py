@@ -1,0 +1,60 @@
+"""Tables of text: the columns that are asked for, as arrays, or one sentence that says what is wrong."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from .._checks import Described, bad
+
+Table = dict[str, np.ndarray]
+"""Columns by name: numbers, or text."""
+
+
+def read_table(text: str, source: str, *, numbers: Sequence[str], texts: Sequence[str] = ()) -> Table:
+    """Reads comma-separated columns under a line of names.
+
+    Args:
+        text: the whole file.
+        source: its name, for messages.
+        numbers: columns of finite numbers.
+        texts: columns of text.
+
+    Raises:
+        UserError: a column that is missing, a line that is too short, or a number that is none or not finite.
+    """
+    rows = list(csv.reader(io.StringIO(text)))
+    names = [name.strip() for name in rows[0]] if rows else []
+    for column in (*numbers, *texts):
+        if column not in names:
+            raise bad("data", got=Described(f"{source} without a column {column!r}"), expected=_listed(numbers, texts))
+    places = {column: names.index(column) for column in (*numbers, *texts)}
+    body = [row for row in rows[1:] if row]
+    last = max(places.values())
+    for number, row in enumerate(body, start=2):
+        if len(row) <= last:
+            got = Described(f"line {number} of {source} with {len(row)} columns")
+            raise bad("data", got=got, expected=f"at least {last + 1}")
+    table = {column: np.array([row[places[column]].strip() for row in body]) for column in texts}
+    return table | {column: _numbers([row[places[column]] for row in body], column, source) for column in numbers}
+
+
+def _numbers(cells: list[str], column: str, source: str) -> np.ndarray:
+    values = np.empty(len(cells))
+    for place, cell in enumerate(cells):
+        try:
+            values[place] = float(cell)
+        except ValueError:
+            values[place] = np.nan
+        if not np.isfinite(values[place]):
+            got = Described(f"{cell!r} in column {column!r} of {source}")
+            raise bad("data", got=got, expected="a finite number")
+    return values
+
+
+def _listed(numbers: Sequence[str], texts: Sequence[str]) -> str:
+    return f"columns {', '.join((*texts, *numbers))}"
+
+
+__all__ = ["Table", "read_table"]

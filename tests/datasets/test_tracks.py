@@ -69,8 +69,8 @@ def test_what_is_too_short_or_not_there_is_refused() -> None:
         first_windows([line(80), line(70)], 100)
     with refused("data: got track 'u' of s with 1 position, expected at least two positions at different times"):
         make_track("s", "u", "k", np.zeros(3), np.zeros((3, 2)))
-    with refused("kind: got 'bus', expected one that a has: pedestrian"):
-        Tracks("a", "m", (line(5),)).of_kind("bus")
+    with refused("agent: got 'bus', expected one that a has: pedestrian"):
+        Tracks("a", "m", (line(5),)).of_agent("bus")
 
 
 # --- VRU
@@ -100,7 +100,7 @@ def test_vru_is_read_from_its_archive_or_its_folders(tmp_path: Path, packed: boo
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             (home / name).write_text(text)
     found = load_vru(tmp_path)
-    assert [(track.kind, track.motion, track.user) for track in found.tracks] == [
+    assert [(track.agent, track.motion, track.user) for track in found.tracks] == [
         ("bicycle", "moving", "7"),
         ("bicycle", "stopping", "7"),
         ("pedestrian", "waiting", "7"),
@@ -135,7 +135,7 @@ def test_stanford_drone_boxes_become_places_and_lost_rows_cut_a_track(tmp_path: 
         handle.writestr("README", "?")
     (tmp_path / "estimated_scales.yaml").write_text(SCALES)
     metres, pixels = load_stanford_drone(tmp_path), load_stanford_drone(tmp_path, unit="px")
-    assert [(t.scene, t.user, t.kind) for t in metres.tracks] == [
+    assert [(t.scene, t.user, t.agent) for t in metres.tracks] == [
         ("gates/video2", "3", "bicycle"),
         ("gates/video2", "3.1", "bicycle"),
         ("gates/video2", "4", "pedestrian"),
@@ -177,7 +177,7 @@ def test_sind_has_milliseconds(tmp_path: Path, packed: bool) -> None:
     else:
         (tmp_path / "Xian_Ped_smoothed_tracks.csv").write_text(text)
     one, two = load_sind(tmp_path).tracks
-    assert (one.scene, one.user, one.kind, two.user) == ("Xian", "P0", "pedestrian", "P1")
+    assert (one.scene, one.user, one.agent, two.user) == ("Xian", "P0", "pedestrian", "P1")
     np.testing.assert_allclose(one.seconds, [0.1, 0.2])
     np.testing.assert_allclose(two.positions, [[5, 6], [7, 8]])
 
@@ -199,7 +199,7 @@ def test_ind_has_three_files_for_each_recording(tmp_path: Path) -> None:
     for number in ("00", "07"):
         write_recording(tmp_path, number)
     found = load_ind(tmp_path)
-    assert [(t.scene, t.user, t.kind) for t in found.tracks] == [
+    assert [(t.scene, t.user, t.agent) for t in found.tracks] == [
         ("00", "4", "car"),
         ("00", "5", "pedestrian"),
         ("07", "4", "car"),
@@ -233,11 +233,11 @@ def own(tmp_path: Path, text: str, **names: object) -> Tracks:
 
 def test_a_users_columns_have_any_names(tmp_path: Path) -> None:
     text = "id,f,east,north,what\na,0,1,2,bike\na,5,3,4,bike\nb,0,5,6,walker\nb,5,7,8,walker\n"
-    found = own(tmp_path, text, track="id", time="f", x="east", y="north", kind="what", rate=10.0)
-    assert [(track.user, track.kind) for track in found.tracks] == [("a", "bike"), ("b", "walker")]
+    found = own(tmp_path, text, track="id", time="f", x="east", y="north", agent="what", rate=10.0)
+    assert [(track.user, track.agent) for track in found.tracks] == [("a", "bike"), ("b", "walker")]
     np.testing.assert_allclose(found.tracks[1].seconds, [0, 0.5])
     np.testing.assert_allclose(found.tracks[1].positions, [[5, 6], [7, 8]])
-    assert own(tmp_path, "track,time,x,y\n1,0,1,2\n1,1,3,4\n").kinds == ("unknown",)
+    assert own(tmp_path, "track,time,x,y\n1,0,1,2\n1,1,3,4\n").agents == ("unknown",)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_vru_gives_the_known_figures_of_constant_position_and_velocity(
     """ADE, FDE and MSE of windows whose ends lie a metre apart; velocity is the mean over the last ten positions."""
     if not (real_data / "vru").is_dir():
         pytest.skip(f"{real_data} has no vru/")
-    windows = first_windows(load_vru(real_data).of_kind(kind), 100)
+    windows = first_windows(load_vru(real_data).of_agent(kind), 100)
     windows = windows[apart(windows) >= 1]
     assert len(windows) == count
     last, future = windows[:, 49:50], windows[:, 50:]
@@ -308,9 +308,9 @@ def test_stanford_drone_and_sind_are_read_whole(real_data: Path) -> None:
     if not (real_data / "sind").is_dir() or not (real_data / "stanford_drone").is_dir():
         pytest.skip(f"{real_data} has no sind/ or no stanford_drone/")
     drone = load_stanford_drone(real_data)
-    assert {"bicycle", "pedestrian"} <= set(drone.kinds)
+    assert {"bicycle", "pedestrian"} <= set(drone.agents)
     for track in drone.tracks:
         assert np.diff(track.seconds).max() < 1.5 / 30
     sind = load_sind(real_data)
-    assert sind.kinds == ("pedestrian",)
+    assert sind.agents == ("pedestrian",)
     assert len(first_windows(sind.tracks, 100)) > 60

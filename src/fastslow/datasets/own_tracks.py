@@ -23,7 +23,7 @@ class Columns:
     """When: seconds, or the number of a frame where `rate` is given."""
     x: str = "x"
     y: str = "y"
-    kind: str | None = None
+    agent: str | None = None
     """The kind of road user, if there is such a column; without it all are of one kind."""
     rate: float | None = None
     """Frames a second, where `time` counts frames."""
@@ -48,7 +48,7 @@ def load_own_tracks(path: str | Path, columns: Columns | None = None, *, unit: U
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise bad("data", got=str(file), expected="a file of comma-separated columns that can be read") from error
-    texts = (columns.track,) if columns.kind is None else (columns.track, columns.kind)
+    texts = (columns.track,) if columns.agent is None else (columns.track, columns.agent)
     table = read_table(text, file.name, numbers=(columns.time, columns.x, columns.y), texts=texts)
     users = table[columns.track]
     if not len(users):
@@ -58,7 +58,7 @@ def load_own_tracks(path: str | Path, columns: Columns | None = None, *, unit: U
     tracks = []
     for user in dict.fromkeys(users.tolist()):
         rows = users == user
-        kind = "unknown" if columns.kind is None else str(table[columns.kind][rows][0])
+        kind = "unknown" if columns.agent is None else str(table[columns.agent][rows][0])
         tracks.append(make_track(file.stem, user, kind, seconds[rows], positions[rows]))
     _one_rate(tracks, file.name)
     return Tracks(file.stem, unit, tuple(tracks))

@@ -108,7 +108,7 @@ def _whole(track: Track) -> Iterator[Track]:
     for number, piece in enumerate(track.pieces(1.5 / RATE)):
         if len(piece.seconds) > 1:
             user = f"{piece.user}.{number}" if number else piece.user
-            yield make_track(piece.scene, user, piece.kind, piece.seconds, piece.positions)
+            yield make_track(piece.scene, user, piece.agent, piece.seconds, piece.positions)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:

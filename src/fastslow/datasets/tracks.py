@@ -24,7 +24,7 @@ class Track:
     Attributes:
         scene: the recording, or the place.
         user: who it is, within the scene.
-        kind: such as `pedestrian`.
+        agent: what kind of road user, such as `pedestrian`.
         motion: what the data set says of the motion, such as `starting`; empty where it says nothing.
         seconds: time of each position, rising.
         positions: x and y.
@@ -32,7 +32,7 @@ class Track:
 
     scene: str
     user: str
-    kind: str
+    agent: str
     motion: str
     seconds: Float[np.ndarray, " points"]
     positions: Float[np.ndarray, "points 2"]
@@ -65,19 +65,19 @@ class Tracks:
     tracks: tuple[Track, ...]
 
     @property
-    def kinds(self) -> tuple[str, ...]:
+    def agents(self) -> tuple[str, ...]:
         """Which kinds of road users there are."""
-        return tuple(sorted({track.kind for track in self.tracks}))
+        return tuple(sorted({track.agent for track in self.tracks}))
 
-    def of_kind(self, kind: str) -> tuple[Track, ...]:
-        """The tracks of one kind.
+    def of_agent(self, agent: str) -> tuple[Track, ...]:
+        """The tracks of one kind of road user.
 
         Raises:
             UserError: there is none.
         """
-        found = tuple(track for track in self.tracks if track.kind == kind)
+        found = tuple(track for track in self.tracks if track.agent == agent)
         if not found:
-            raise bad("kind", got=kind, expected=f"one that {self.name} has: {', '.join(self.kinds)}")
+            raise bad("agent", got=agent, expected=f"one that {self.name} has: {', '.join(self.agents)}")
         return found
 
     @property
@@ -85,14 +85,14 @@ class Tracks:
         """Checksum of all times, positions and names."""
         digest = hashlib.sha256()
         for track in self.tracks:
-            digest.update(f"{track.scene}\n{track.user}\n{track.kind}\n{track.motion}\n".encode())
+            digest.update(f"{track.scene}\n{track.user}\n{track.agent}\n{track.motion}\n".encode())
             digest.update(track.seconds.astype("<f8").tobytes())
             digest.update(np.ascontiguousarray(track.positions, "<f8").tobytes())
         return digest.hexdigest()
 
 
 def make_track(
-    scene: str, user: str, kind: str, seconds: np.ndarray, positions: np.ndarray, *, motion: str = ""
+    scene: str, user: str, agent: str, seconds: np.ndarray, positions: np.ndarray, *, motion: str = ""
 ) -> Track:
     """A track from rows in any order; of several at the same time the first one stays.
 
@@ -103,7 +103,7 @@ def make_track(
     if len(times) < 2:
         got = Described(f"track {user!r} of {scene} with {len(times)} position")
         raise bad("data", got=got, expected="at least two positions at different times")
-    return Track(scene, user, kind, motion, times.astype(np.float64), positions[first].astype(np.float64))
+    return Track(scene, user, agent, motion, times.astype(np.float64), positions[first].astype(np.float64))
 
 
 def first_windows(tracks: Sequence[Track], length: int, rate: float = RATE) -> Float[np.ndarray, "windows length 2"]:

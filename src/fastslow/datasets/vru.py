@@ -32,7 +32,7 @@ def load_vru(path: str | Path | None = None) -> Tracks:
         UserError: it cannot be found or read.
     """
     folder = find_copy("vru", (ARCHIVE, *KINDS), path, SOURCE)
-    tracks = sorted(_tracks(folder), key=lambda track: (track.kind, track.motion, track.user))
+    tracks = sorted(_tracks(folder), key=lambda track: (track.agent, track.motion, track.user))
     if not tracks:
         raise bad("data", got=str(folder), expected=f"tracks in {' and '.join(KINDS)}", hint=f"fetch it from {SOURCE}")
     return Tracks("vru", "m", tuple(tracks))

@@ -11,10 +11,10 @@ import numpy as np
 from .._checks import Described, bad
 from .own_copy import find_copy
 from .tables import Table, read_table
-from .tracks import Track, Tracks, make_track
+from .tracks import Track, Tracks, track_of
 
 SOURCE = "https://levelxdata.com/ind-dataset"
-RECORDINGS = 33
+RECORDINGS = "[0-9][0-9]_tracks.csv"
 FILES = ("tracks", "tracksMeta", "recordingMeta")
 
 
@@ -27,10 +27,10 @@ def load_ind(path: str | Path | None = None) -> Tracks:
     Raises:
         UserError: none can be found, a recording lacks a file, or recordings differ in their rate.
     """
-    folder = find_copy("ind", tuple(f"{number:02d}_tracks.csv" for number in range(RECORDINGS)), path, SOURCE)
+    folder = find_copy("ind", (RECORDINGS,), path, SOURCE)
     tracks: list[Track] = []
     rates: dict[float, str] = {}
-    for file in sorted(folder.glob("[0-9][0-9]_tracks.csv")):
+    for file in sorted(folder.glob(RECORDINGS)):
         number = file.name[:2]
         meta, rate = _meta(folder, number)
         rates.setdefault(rate, number)
@@ -62,7 +62,7 @@ def _tracks(number: str, table: Table, kinds: dict[int, str], rate: float) -> li
             raise bad("data", got=Described(f"{number}_tracksMeta.csv without track {user}"), expected=expected)
         rows = users == user
         positions = np.stack([table["xCenter"][rows], table["yCenter"][rows]], axis=1)
-        found.append(make_track(number, str(user), kinds[user], table["frame"][rows] / rate, positions))
+        found += track_of(number, str(user), kinds[user], table["frame"][rows] / rate, positions)
     return found
 
 

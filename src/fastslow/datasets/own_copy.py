@@ -11,7 +11,7 @@ def find_copy(dataset: str, files: tuple[str, ...], path: str | Path | None, sou
 
     Args:
         dataset: name of the data set, and of its folder.
-        files: what the folder must hold; one is enough of several forms.
+        files: patterns of what the folder must hold; one of them is enough.
         path: the folder, or one that holds it; without it `FASTSLOW_DATA`.
         source: where the data set may be had.
 
@@ -24,7 +24,7 @@ def find_copy(dataset: str, files: tuple[str, ...], path: str | Path | None, sou
         hint = f"fetch it from {source} and name its folder"
         raise bad("data", got=None, expected=f"a folder with {listed} of {dataset}", hint=hint)
     for folder in (Path(named).expanduser(), Path(named).expanduser() / dataset):
-        if any((folder / file).exists() for file in files):
+        if any(next(folder.glob(file), None) for file in files):
             return folder
     expected = f"a folder with {listed}, or with a folder {dataset} that holds it"
     raise bad("data", got=str(named), expected=expected, hint=f"fetch it from {source}")

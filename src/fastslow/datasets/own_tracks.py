@@ -7,7 +7,7 @@ import numpy as np
 
 from .._checks import Described, bad, check_real
 from .tables import read_table
-from .tracks import Track, Tracks, Unit, make_track
+from .tracks import Track, Tracks, Unit, track_of
 
 SAME = 0.01
 """Share by which the usual time steps of two tracks may differ and still count as one rate."""
@@ -45,7 +45,7 @@ def load_own_tracks(path: str | Path, columns: Columns | None = None, *, unit: U
     if columns.rate is not None:
         check_real("rate", columns.rate)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise bad("data", got=str(file), expected="a file of comma-separated columns that can be read") from error
     texts = (columns.track,) if columns.agent is None else (columns.track, columns.agent)
@@ -59,7 +59,10 @@ def load_own_tracks(path: str | Path, columns: Columns | None = None, *, unit: U
     for user in dict.fromkeys(users.tolist()):
         rows = users == user
         kind = "unknown" if columns.agent is None else str(table[columns.agent][rows][0])
-        tracks.append(make_track(file.stem, user, kind, seconds[rows], positions[rows]))
+        tracks += track_of(file.stem, user, kind, seconds[rows], positions[rows])
+    if not tracks:
+        got = Described(f"{file.name}, no track of which has two positions")
+        raise bad("data", got=got, expected="tracks")
     _one_rate(tracks, file.name)
     return Tracks(file.stem, unit, tuple(tracks))
 

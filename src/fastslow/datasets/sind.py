@@ -9,10 +9,10 @@ import numpy as np
 from .._checks import bad
 from .own_copy import find_copy
 from .tables import read_table
-from .tracks import Track, Tracks, make_track
+from .tracks import Track, Tracks, track_of
 
 SOURCE = "https://github.com/SOTIF-AVLab/SinD"
-PATTERN = "*_Ped_smoothed_tracks.csv*"
+PATTERN = "*_Ped_smoothed_tracks.csv"
 
 
 def load_sind(path: str | Path | None = None) -> Tracks:
@@ -24,22 +24,18 @@ def load_sind(path: str | Path | None = None) -> Tracks:
     Raises:
         UserError: none can be found, or one cannot be read.
     """
-    named = tuple(f"{place}_Ped_smoothed_tracks.csv{end}" for place in PLACES for end in ("", ".gz"))
-    folder = find_copy("sind", named, path, SOURCE)
+    folder = find_copy("sind", (PATTERN, f"{PATTERN}.gz"), path, SOURCE)
     tracks: list[Track] = []
-    for file in sorted(folder.glob(PATTERN)):
-        scene = file.name.partition("_")[0]
+    packed = {file.name.partition("_")[0]: file for file in sorted(folder.glob(f"{PATTERN}.gz"))}
+    files = packed | {file.name.partition("_")[0]: file for file in sorted(folder.glob(PATTERN))}
+    for scene, file in sorted(files.items()):
         table = read_table(_text(file), file.name, numbers=("timestamp_ms", "x", "y"), texts=("track_id", "agent_type"))
         for user in dict.fromkeys(table["track_id"].tolist()):
             rows = table["track_id"] == user
             positions = np.stack([table["x"][rows], table["y"][rows]], axis=1)
             kind = str(table["agent_type"][rows][0])
-            tracks.append(make_track(scene, user, kind, table["timestamp_ms"][rows] / 1000, positions))
+            tracks += track_of(scene, user, kind, table["timestamp_ms"][rows] / 1000, positions)
     return Tracks("sind", "m", tuple(tracks))
-
-
-PLACES = ("Changchun", "Xian", "Tianjin", "Chongqing")
-"""The data set's intersections."""
 
 
 def _text(file: Path) -> str:

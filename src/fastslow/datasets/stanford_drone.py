@@ -13,7 +13,7 @@ import numpy as np
 
 from .._checks import Described, bad
 from .own_copy import find_copy
-from .tracks import Track, Tracks, Unit, make_track
+from .tracks import Track, Tracks, Unit, track_of
 
 ARCHIVE, SCALES = "annotations.zip", "estimated_scales.yaml"
 SOURCE = "https://cvgl.stanford.edu/projects/uav_data (annotations) and https://github.com/crowdbotp/OpenTraj (scales)"
@@ -91,7 +91,7 @@ def _tracks(scene: str, text: str, scale: float) -> Iterator[Track]:
             left, top, right, bottom, frame, lost = (int(cell) for cell in cells[1:7])
         except ValueError as error:
             got = Described(f"line {number} of {scene}: {line[:60]!r}")
-            raise bad("data", got=got, expected="whole numbers in the first nine columns") from error
+            raise bad("data", got=got, expected="whole numbers in the first seven columns") from error
         if not lost:
             place = (frame / RATE, scale * (left + right) / 2, scale * (top + bottom) / 2)
             users.setdefault(cells[0], []).append(place)
@@ -99,16 +99,15 @@ def _tracks(scene: str, text: str, scale: float) -> Iterator[Track]:
             kinds[cells[0]] = KINDS.get(label, label.lower())
     for user, places in users.items():
         rows = np.array(places)
-        if len(rows) > 1:
-            yield from _whole(make_track(scene, user, kinds[user], rows[:, 0], rows[:, 1:]))
+        for track in track_of(scene, user, kinds[user], rows[:, 0], rows[:, 1:]):
+            yield from _whole(track)
 
 
 def _whole(track: Track) -> Iterator[Track]:
     """The parts of a track between its gaps, of at least two positions."""
     for number, piece in enumerate(track.pieces(1.5 / RATE)):
-        if len(piece.seconds) > 1:
-            user = f"{piece.user}.{number}" if number else piece.user
-            yield make_track(piece.scene, user, piece.agent, piece.seconds, piece.positions)
+        user = f"{piece.user}.{number}" if number else piece.user
+        yield from track_of(piece.scene, user, piece.agent, piece.seconds, piece.positions)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
@@ -122,7 +121,10 @@ def _files(folder: Path) -> Iterator[tuple[str, str]]:
         with zipfile.ZipFile(archive) as handle:
             for name in sorted(handle.namelist()):
                 parts = name.split("/")
-                if parts[-1] == "annotations.txt" and len(parts) > 2 and handle.getinfo(name).file_size <= MOST_BYTES:
+                if parts[-1] == "annotations.txt" and len(parts) > 2:
+                    if handle.getinfo(name).file_size > MOST_BYTES:
+                        got = Described(f"{name} of over {MOST_BYTES} bytes in {archive}")
+                        raise bad("data", got=got, expected="annotations alone", hint=f"fetch them from {SOURCE}")
                     yield "/".join(parts[-3:-1]), handle.read(name).decode("utf-8")
     except (zipfile.BadZipFile, OSError, EOFError, UnicodeDecodeError) as error:
         raise bad("data", got=str(folder), expected="a whole copy", hint=f"fetch it from {SOURCE}") from error

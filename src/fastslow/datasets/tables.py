@@ -24,31 +24,34 @@ def read_table(text: str, source: str, *, numbers: Sequence[str], texts: Sequenc
     Raises:
         UserError: a column that is missing, a line that is too short, or a number that is none or not finite.
     """
-    rows = list(csv.reader(io.StringIO(text)))
-    names = [name.strip() for name in rows[0]] if rows else []
+    # numbered before empty lines are left out
+    rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text)), start=1) if row]
+    names = [name.strip() for name in rows[0][1]] if rows else []
     for column in (*numbers, *texts):
         if column not in names:
             raise bad("data", got=Described(f"{source} without a column {column!r}"), expected=_listed(numbers, texts))
     places = {column: names.index(column) for column in (*numbers, *texts)}
-    body = [row for row in rows[1:] if row]
+    body = rows[1:]
     last = max(places.values())
-    for number, row in enumerate(body, start=2):
+    for number, row in body:
         if len(row) <= last:
             got = Described(f"line {number} of {source} with {len(row)} columns")
             raise bad("data", got=got, expected=f"at least {last + 1}")
-    table = {column: np.array([row[places[column]].strip() for row in body]) for column in texts}
-    return table | {column: _numbers([row[places[column]] for row in body], column, source) for column in numbers}
+    table = {column: np.array([row[places[column]].strip() for _, row in body]) for column in texts}
+    return table | {
+        column: _numbers([(number, row[places[column]]) for number, row in body], column, source) for column in numbers
+    }
 
 
-def _numbers(cells: list[str], column: str, source: str) -> np.ndarray:
+def _numbers(cells: list[tuple[int, str]], column: str, source: str) -> np.ndarray:
     values = np.empty(len(cells))
-    for place, cell in enumerate(cells):
+    for place, (number, cell) in enumerate(cells):
         try:
             values[place] = float(cell)
         except ValueError:
             values[place] = np.nan
         if not np.isfinite(values[place]):
-            got = Described(f"{cell!r} in column {column!r} of {source}")
+            got = Described(f"{cell!r} in column {column!r}, line {number} of {source}")
             raise bad("data", got=got, expected="a finite number")
     return values
 

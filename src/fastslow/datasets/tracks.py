@@ -91,19 +91,18 @@ class Tracks:
         return digest.hexdigest()
 
 
-def make_track(
+def track_of(
     scene: str, user: str, agent: str, seconds: np.ndarray, positions: np.ndarray, *, motion: str = ""
-) -> Track:
+) -> list[Track]:
     """A track from rows in any order; of several at the same time the first one stays.
 
-    Raises:
-        UserError: less than two positions.
+    Returns:
+        The track; nothing where there are less than two positions, which make no path.
     """
     times, first = np.unique(seconds, return_index=True)
     if len(times) < 2:
-        got = Described(f"track {user!r} of {scene} with {len(times)} position")
-        raise bad("data", got=got, expected="at least two positions at different times")
-    return Track(scene, user, agent, motion, times.astype(np.float64), positions[first].astype(np.float64))
+        return []
+    return [Track(scene, user, agent, motion, times.astype(np.float64), positions[first].astype(np.float64))]
 
 
 def first_windows(tracks: Sequence[Track], length: int, rate: float = RATE) -> Float[np.ndarray, "windows length 2"]:
@@ -131,4 +130,4 @@ def apart(windows: Float[np.ndarray, "windows length 2"]) -> Float[np.ndarray, "
     return np.linalg.norm(windows[:, -1] - windows[:, 0], axis=1)
 
 
-__all__ = ["RATE", "Track", "Tracks", "Unit", "apart", "first_windows", "make_track"]
+__all__ = ["RATE", "Track", "Tracks", "Unit", "apart", "first_windows", "track_of"]

@@ -1,6 +1,7 @@
 """VRU: cyclists and pedestrians at an intersection in Aschaffenburg, in metres (Goldhammer et al. 2012–2020).
 
-One file a track, in folders of road users and motions. Cyclists were recorded at 12.5 Hz, pedestrians at 50 Hz.
+One file a track, in folders of road users and motions. Cyclists were recorded at 12.5 Hz, pedestrians at 50 Hz. Some
+tracks have gaps of up to two seconds; they stay whole, and resampling draws a straight line through a gap.
 """
 
 import tarfile
@@ -9,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from .._checks import bad
+from .._checks import Described, bad
 from .own_copy import find_copy
 from .tables import read_table
-from .tracks import Track, Tracks, make_track
+from .tracks import Track, Tracks, track_of
 
 ARCHIVE = "VRUT_Dataset_complete.tar.gz"
 SOURCE = "https://github.com/crowdbotp/OpenTraj (datasets/VRU)"
@@ -46,9 +47,9 @@ def _tracks(folder: Path) -> Iterator[Track]:
             continue
         table = read_table(text, name, numbers=("timestamp", "x", "y"))
         positions = np.stack([table["x"], table["y"]], axis=1)
-        user, kind, motion = parts[2].removesuffix(".csv"), KINDS[parts[0]], parts[1]
-        if len(np.unique(table["timestamp"])) > 1:
-            yield make_track("vru", user, kind, table["timestamp"], positions, motion=motion)
+        # files of different folders have the same numbers
+        user = "/".join(parts).removesuffix(".csv")
+        yield from track_of("vru", user, KINDS[parts[0]], table["timestamp"], positions, motion=parts[1])
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
@@ -62,7 +63,10 @@ def _files(folder: Path) -> Iterator[tuple[str, str]]:
     try:
         with tarfile.open(archive, "r:gz") as handle:
             for member in handle:
-                if member.isfile() and member.name.endswith(".csv") and member.size <= MOST_BYTES:
+                if member.isfile() and member.name.endswith(".csv"):
+                    if member.size > MOST_BYTES:
+                        got = Described(f"{member.name} of over {MOST_BYTES} bytes in {archive}")
+                        raise bad("data", got=got, expected="tracks alone", hint=f"fetch it from {SOURCE}")
                     stream = handle.extractfile(member)
                     if stream is not None:
                         yield member.name, stream.read().decode("utf-8")

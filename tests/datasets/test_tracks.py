@@ -264,7 +264,7 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path: Path, text: str, said: 
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with refused("data: got .*nowhere.csv.*, expected a file of comma-separated columns"):
+    with refused("data: got .*nowhere.csv.*, expected a text file that can be read"):
         load_own_tracks(tmp_path / "nowhere.csv")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._checks import Described, bad
 from .own_copy import find_copy
-from .tables import Table, read_table
+from .tables import Table, read_table, read_text
 from .tracks import Track, Tracks, track_of
 
 SOURCE = "https://levelxdata.com/ind-dataset"
@@ -67,11 +67,7 @@ def _tracks(number: str, table: Table, kinds: dict[int, str], rate: float) -> li
 
 
 def _table(file: Path, numbers: tuple[str, ...], texts: tuple[str, ...] = ()) -> Table:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise bad("data", got=str(file), expected="a file that can be read", hint=f"fetch it from {SOURCE}") from error
-    return read_table(text, file.name, numbers=numbers, texts=texts)
+    return read_table(read_text(file, f"fetch it from {SOURCE}"), file.name, numbers=numbers, texts=texts)
 
 
 __all__ = ["load_ind"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from .._checks import Described, bad, check_real
-from .tables import read_table
+from .tables import read_table, read_text
 from .tracks import Track, Tracks, Unit, track_of
 
 SAME = 0.01
@@ -44,12 +44,8 @@ def load_own_tracks(path: str | Path, columns: Columns | None = None, *, unit: U
     file, columns = Path(path).expanduser(), columns or Columns()
     if columns.rate is not None:
         check_real("rate", columns.rate)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise bad("data", got=str(file), expected="a file of comma-separated columns that can be read") from error
     texts = (columns.track,) if columns.agent is None else (columns.track, columns.agent)
-    table = read_table(text, file.name, numbers=(columns.time, columns.x, columns.y), texts=texts)
+    table = read_table(read_text(file), file.name, numbers=(columns.time, columns.x, columns.y), texts=texts)
     users = table[columns.track]
     if not len(users):
         raise bad("data", got=Described(f"{file.name} without a line of numbers"), expected="tracks")

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._checks import Described, bad
 from .own_copy import find_copy
+from .tables import read_text
 from .tracks import Track, Tracks, Unit, track_of
 
 ARCHIVE, SCALES = "annotations.zip", "estimated_scales.yaml"
@@ -61,11 +62,7 @@ def read_scales(file: Path) -> dict[str, float]:
         UserError: it cannot be read.
     """
     scales, scene, video = {}, "", ""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise bad("data", got=str(file), expected="a file that can be read", hint=f"fetch it from {SOURCE}") from error
-    for line in lines:
+    for line in read_text(file, f"fetch it from {SOURCE}").splitlines():
         found = re.match(r"( *)([\w-]+):\s*([\d.eE+-]*)\s*$", line)
         if found is None:
             continue

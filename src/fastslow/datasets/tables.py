@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,18 @@ from .._checks import Described, bad
 
 Table = dict[str, np.ndarray]
 """Columns by name: numbers, or text."""
+
+
+def read_text(file: Path, hint: str = "") -> str:
+    """A file's text, without the mark that some programs write before it.
+
+    Raises:
+        UserError: it cannot be read; with `hint`, what to do.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise bad("data", got=str(file), expected="a text file that can be read", hint=hint) from error
 
 
 def read_table(text: str, source: str, *, numbers: Sequence[str], texts: Sequence[str] = ()) -> Table:
@@ -60,4 +73,4 @@ def _listed(numbers: Sequence[str], texts: Sequence[str]) -> str:
     return f"columns {', '.join((*texts, *numbers))}"
 
 
-__all__ = ["Table", "read_table"]
+__all__ = ["Table", "read_table", "read_text"]

@@ -44,7 +44,9 @@ def episodes(spec: TaskSpec) -> FewShotEpisode | SequenceEpisode:
 def _episode(spec: TaskSpec) -> FewShotEpisode | SequenceEpisode:
     kind = jnp.float32 if spec.tokens is None else jnp.int32
     if spec.episode == "few-shot":
-        one = Examples(jnp.zeros((ITEMS, *spec.shape), kind), jnp.zeros(ITEMS, jnp.int32))
+        numbers = spec.target.chance is None
+        labels = jnp.zeros((ITEMS, spec.target.size)) if numbers else jnp.zeros(ITEMS, jnp.int32)
+        one = Examples(jnp.zeros((ITEMS, *spec.shape), kind), labels)
         return FewShotEpisode(one, one)
     inputs = Inputs(jnp.zeros((TIME, *spec.shape), kind), jnp.zeros((TIME, spec.label)))
     targets, steps = jnp.zeros((TIME, spec.target.size)), jnp.ones(TIME, jnp.int32)

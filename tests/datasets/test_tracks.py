@@ -14,7 +14,7 @@ from fastslow.datasets.ind import load_ind
 from fastslow.datasets.own_tracks import Columns, load_own_tracks
 from fastslow.datasets.sind import load_sind
 from fastslow.datasets.stanford_drone import load_stanford_drone
-from fastslow.datasets.tracks import Track, Tracks, apart, first_windows, track_of
+from fastslow.datasets.tracks import Track, Tracks, apart, track_of, windows_of
 from fastslow.datasets.vru import ARCHIVE, load_vru
 
 
@@ -51,8 +51,9 @@ def test_a_track_is_cut_at_its_gaps() -> None:
 
 
 def test_windows_are_the_first_positions_of_tracks_that_are_long_enough() -> None:
-    windows = first_windows([line(100), line(99), line(60, step=0.08)], 100)
+    windows, kept = windows_of([line(100), line(99), line(60, step=0.08)], 100)
     assert windows.shape == (2, 100, 2)
+    assert [len(track.seconds) for track in kept] == [100, 119]
     for window in windows:
         np.testing.assert_allclose(window, 0.04 * np.arange(100)[:, None] * [1, -2], atol=1e-12)
     np.testing.assert_allclose(apart(windows), np.hypot(3.96, 7.92))
@@ -67,7 +68,7 @@ def test_the_checksum_is_of_the_content() -> None:
 
 def test_what_is_too_short_or_not_there_is_refused() -> None:
     with refused("data: got 2 tracks of at most 80 positions at 25 Hz, expected tracks of at least 100"):
-        first_windows([line(80), line(70)], 100)
+        windows_of([line(80), line(70)], 100)
     assert track_of("s", "u", "k", np.zeros(3), np.zeros((3, 2))) == []
     with refused("agent: got 'bus', expected one that a has: pedestrian"):
         Tracks("a", "m", (line(5),)).of_agent("bus")
@@ -295,7 +296,7 @@ def test_vru_gives_the_known_figures_of_constant_position_and_velocity(
     """ADE, FDE and MSE of windows whose ends lie a metre apart; velocity is the mean over the last ten positions."""
     if not (real_data / "vru").is_dir():
         pytest.skip(f"{real_data} has no vru/")
-    windows = first_windows(load_vru(real_data).of_agent(kind), 100)
+    windows, _ = windows_of(load_vru(real_data).of_agent(kind), 100)
     windows = windows[apart(windows) >= 1]
     assert len(windows) == count
     last, future = windows[:, 49:50], windows[:, 50:]
@@ -315,4 +316,4 @@ def test_stanford_drone_and_sind_are_read_whole(real_data: Path) -> None:
         assert np.diff(track.seconds).max() < 1.5 / 30
     sind = load_sind(real_data)
     assert sind.agents == ("pedestrian",)
-    assert len(first_windows(sind.tracks, 100)) > 60
+    assert len(windows_of(sind.tracks, 100)[1]) > 60

@@ -81,7 +81,7 @@ def predicted(learner: Any, adapted: Adapted, inputs: jax.Array) -> jax.Array:
 
 
 def network(weights: Weights, index: Any = ...) -> twin.Network:
-    kernels = [np.asarray(layer.kernel[index]) for layer in weights.convolutions]
+    kernels = [np.asarray(layer.kernel[index]) for layer in weights.features]
     hidden, readout = (np.asarray(w[index]) for w in (weights.hidden, weights.readout))
     return {"kernels": kernels, "hidden": hidden, "readout": readout}
 
@@ -95,7 +95,7 @@ def rules_of(rules: Rules) -> dict[str, Any]:
         parts = (np.split(np.asarray(w), 4) for w in (rule.cell.input_weight, rule.cell.hidden_weight, rule.cell.bias))
         return {"lstm": LSTMWeights(*(Gate(*gate) for gate in zip(*parts, strict=True))), "last": pair(rule.last)}
 
-    return {"convolutions": of_one(rules.convolutions), "dense": of_one(rules.dense)}
+    return {"convolutions": of_one(rules.features), "dense": of_one(rules.dense)}
 
 
 def same(found: twin.Network, expected: twin.Network) -> None:

@@ -37,7 +37,7 @@ def test_layers_are_those_of_a_naive_twin() -> None:
     fast = jax.tree.map(lambda w: jnp.asarray(rng.normal(size=(3, *w.shape))), net.slow)
     x = jnp.asarray(rng.uniform(size=(3, 4, 4)))
     of = lambda weights: {
-        "kernels": [np.asarray(layer.kernel) for layer in weights.convolutions],
+        "kernels": [np.asarray(layer.kernel) for layer in weights.features],
         "hidden": np.asarray(weights.hidden),
         "readout": np.asarray(weights.readout),
     }

@@ -35,3 +35,12 @@ def gaussian_nll(value: float, mean: float, deviation: float) -> float:
     """Minus the log of the normal density."""
     density = np.exp(-((value - mean) ** 2) / (2 * deviation**2)) / (deviation * np.sqrt(2 * np.pi))
     return -np.log(density)
+
+
+def path_errors(predicted: np.ndarray, true: np.ndarray) -> tuple[float, float, float]:
+    """MSE over frames and coordinates, mean distance, and distance at the last frame, of paths `[frames, 2]`."""
+    squares = distances = 0.0
+    for (px, py), (tx, ty) in zip(predicted, true, strict=True):
+        square = (px - tx) ** 2 + (py - ty) ** 2
+        squares, distances, last = squares + square, distances + np.sqrt(square), np.sqrt(square)
+    return squares / (2 * len(true)), distances / len(true), last

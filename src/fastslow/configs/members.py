@@ -26,6 +26,7 @@ from ..memory.slots import AbstractSlotsConfig, KeyValueSlotsConfig, SoftSlotsCo
 from ..memory.threshold import ThresholdSlotsConfig
 from ..models.any_way import AnyWayConfig
 from ..models.augmented import AugmentedConfig
+from ..models.augmented_paths import AugmentedPathsConfig
 from ..models.autoencoder import AutoencoderConfig
 from ..models.base import AbstractModelConfig
 from ..models.classifier import ClassifierConfig
@@ -34,13 +35,16 @@ from ..models.embedder import EmbedderConfig
 from ..models.embedding import AbstractEmbeddingConfig
 from ..models.flatten import FlattenConfig
 from ..models.lookup import LookupConfig
+from ..models.lstm import LSTMEmbeddingConfig
 from ..models.network import NetworkConfig
+from ..models.path_predictor import PathPredictorConfig
 from ..tasks.base import AbstractTaskConfig
 from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.glyphs import GlyphsConfig
 from ..tasks.omniglot import OmniglotConfig
 from ..tasks.omniglot_stream import OmniglotStreamConfig
 from ..tasks.rare_digits import RareDigitsConfig
+from ..tasks.tracks import TracksConfig
 
 TASKS = (
     GlyphsConfig,
@@ -48,6 +52,7 @@ TASKS = (
     OmniglotStreamConfig,
     GaussianProcessConfig,
     RareDigitsConfig,
+    TracksConfig,
 )
 MODELS = (
     NetworkConfig,
@@ -56,6 +61,8 @@ MODELS = (
     AutoencoderConfig,
     AnyWayConfig,
     AugmentedConfig,
+    PathPredictorConfig,
+    AugmentedPathsConfig,
 )
 LEARNERS = (
     FineTuneConfig,
@@ -94,6 +101,7 @@ EMBEDDINGS = (
     ConvConfig,
     FlattenConfig,
     LookupConfig,
+    LSTMEmbeddingConfig,
 )
 MEMBERS: dict[type, tuple[type, ...]] = {
     AbstractTaskConfig: TASKS,

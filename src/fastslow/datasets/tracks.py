@@ -105,8 +105,10 @@ def track_of(
     return [Track(scene, user, agent, motion, times.astype(np.float64), positions[first].astype(np.float64))]
 
 
-def first_windows(tracks: Sequence[Track], length: int, rate: float = RATE) -> Float[np.ndarray, "windows length 2"]:
-    """The first positions of each track that is long enough.
+def windows_of(
+    tracks: Sequence[Track], length: int, rate: float = RATE
+) -> tuple[Float[np.ndarray, "windows length 2"], tuple[Track, ...]]:
+    """The first positions of each track that is long enough, and these tracks.
 
     Args:
         tracks: at any rate.
@@ -117,12 +119,12 @@ def first_windows(tracks: Sequence[Track], length: int, rate: float = RATE) -> F
         UserError: no track is long enough.
     """
     resampled = [track.at_rate(rate) for track in tracks]
-    windows = [track.positions[:length] for track in resampled if len(track.seconds) >= length]
-    if not windows:
+    kept = tuple(track for track in resampled if len(track.seconds) >= length)
+    if not kept:
         longest = max((len(track.seconds) for track in resampled), default=0)
         got = Described(f"{len(resampled)} tracks of at most {longest} positions at {rate:g} Hz")
         raise bad("data", got=got, expected=f"tracks of at least {length}")
-    return np.stack(windows)
+    return np.stack([track.positions[:length] for track in kept]), kept
 
 
 def apart(windows: Float[np.ndarray, "windows length 2"]) -> Float[np.ndarray, " windows"]:
@@ -130,4 +132,4 @@ def apart(windows: Float[np.ndarray, "windows length 2"]) -> Float[np.ndarray, "
     return np.linalg.norm(windows[:, -1] - windows[:, 0], axis=1)
 
 
-__all__ = ["RATE", "Track", "Tracks", "Unit", "apart", "first_windows", "track_of"]
+__all__ = ["RATE", "Track", "Tracks", "Unit", "apart", "track_of", "windows_of"]

@@ -140,7 +140,8 @@ def adapt_inner(
     state = network.cell.init_state()
     if query_memory == "post-support":
         state, _ = walk(network.cell, state, only_context(network.rows(features, labels)))
-    return AdaptedModel(network, state, losses[-1], jnp.mean(regressions))
+    # without inner steps both are 0
+    return AdaptedModel(network, state, jnp.sum(losses[-1:]), jnp.sum(regressions) / max(regressions.shape[0], 1))
 
 
 def read_queries(adapted: AdaptedModel, features: Float[Array, "query features"]) -> Float[Array, "query outputs"]:

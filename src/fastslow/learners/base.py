@@ -75,8 +75,22 @@ class Adaptable(eqx.Module):
         """Learns one support set, by its protocol: in context, or by inner steps."""
 
     @abstractmethod
-    def predict(self, adapted: Any, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
-        """Log-probabilities of the classes of each query. Queries do not change `adapted`."""
+    def predict(self, adapted: Any, inputs: Num[Array, "query ..."]) -> Float[Array, "query answer"]:
+        """Log-probabilities of the classes of each query, or the numbers predicted; queries do not change `adapted`."""
+
+
+class Stepwise(Adaptable):
+    """What adapts step by step; there may be fewer steps than in training, or more."""
+
+    @abstractmethod
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[Any]:
+        """What `adapt` would give without a step and after each of several.
+
+        Args:
+            state: of the training.
+            support: what is learned from.
+            steps: how many; beyond those of training the rates of the last one stay.
+        """
 
 
 @dataclass(frozen=True)

@@ -86,14 +86,19 @@ class CoordinateLSTM(eqx.Module):
 
 
 class Rules(eqx.Module):
-    """What makes fast weights of gradients. Attributes: one rule for `convolutions`, one for `dense` layers."""
+    """What makes fast weights of gradients.
 
-    convolutions: CoordinateMLP | CoordinateLSTM
+    Attributes:
+        features: the rule for the layers that make features, such as convolutions.
+        dense: the rule for dense layers.
+    """
+
+    features: CoordinateMLP | CoordinateLSTM
     dense: CoordinateMLP | CoordinateLSTM
 
     def __call__(self, gradients: Weights) -> Weights:
         hidden, readout = of_each(self.dense, (gradients.hidden, gradients.readout))
-        return Weights(of_each(self.convolutions, gradients.convolutions), hidden, readout)
+        return Weights(of_each(self.features, gradients.features), hidden, readout)
 
 
 def linear(inputs: int, outputs: int, scale: float = 1.0, *, key: Key) -> eqx.nn.Linear:

@@ -1,6 +1,6 @@
 """Fine-tuning: a few inner steps on the support set, through which the query loss is backpropagated."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import equinox as eqx
@@ -28,6 +28,7 @@ from .base import (
     AbstractLearnerConfig,
     Figures,
     LearnerState,
+    Stepwise,
     initial_state,
     one,
     value,
@@ -40,7 +41,7 @@ from .few_shot import (
     query_figures,
     statistics_alone,
 )
-from .inner_loop import inner_rates
+from .inner_loop import inner_rates, rates_for
 from .inspect import Inspectable, Inspection, inspection
 from .parameters import fresh_parameters
 from .structure import require_controllers
@@ -57,7 +58,7 @@ class Adapted(eqx.Module):
     statistics: Any
 
 
-class FineTuneLearner(TaskLearner, Inspectable):
+class FineTuneLearner(TaskLearner, Stepwise, Inspectable):
     """Trains a network with controllers over episodes; inner steps adapt it within one.
 
     The regime governs the inner steps on the support set; the query loss is backpropagated through them into the
@@ -82,13 +83,21 @@ class FineTuneLearner(TaskLearner, Inspectable):
         Raises:
             UserError: statistics of whole episodes, which need the queries beside the support set.
         """
-        given = statistics_alone(self.config.statistics, state.model_state)
-        features, used = state.params.network.embed(support.inputs, given)
-        return Adapted(self._adapt(state.params, features, self.labels(support.labels)), used)
+        features, labels, used = self._support(state, support)
+        return Adapted(self._adapt(state.params, features, labels), used)
+
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[Adapted]:
+        features, labels, used = self._support(state, support)
+        params, rates = state.params, rates_for(state.params.rates, steps)
+        found = [self._adapt(replace(params, rates=rates_for(rates, 0)), features, labels)]
+        for step in range(steps):
+            one = jax.tree.map(lambda r, step=step: r[step : step + 1], rates)
+            found.append(self._adapt(replace(params, network=found[-1].network, rates=one), features, labels))
+        return [Adapted(model, used) for model in found]
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         features, _ = adapted.model.network.embed(inputs, adapted.statistics)
-        return jax.nn.log_softmax(read_queries(adapted.model, features))
+        return self.spec.target.answer(read_queries(adapted.model, features))
 
     def inspect(self, state: LearnerState, episode: FewShotEpisode) -> Inspection:
         params, config = state.params, self.config
@@ -99,6 +108,12 @@ class FineTuneLearner(TaskLearner, Inspectable):
         adapted = self._adapt(params, support[0], labels)
         streamed = config.query_memory == "post-support"
         return inspection(adapted.network, support[0], labels, query[0], gradients, streamed=streamed)
+
+    def _support(self, state: LearnerState, support: Examples) -> tuple[Array, Array, Any]:
+        """Features and labels of a support set, and what normalises its queries."""
+        given = statistics_alone(self.config.statistics, state.model_state)
+        features, used = state.params.network.embed(support.inputs, given)
+        return features, self.labels(support.labels), used
 
     def _adapt(self, params: Parameters, features: Array, labels: Array) -> AdaptedModel:
         config = self.config

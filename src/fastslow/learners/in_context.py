@@ -99,7 +99,7 @@ class InContextLearner(TaskLearner, Inspectable):
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         features, _ = adapted.network.embed(inputs, adapted.statistics)
-        return jax.nn.log_softmax(answer(adapted.network, adapted.state, features))
+        return self.spec.target.answer(answer(adapted.network, adapted.state, features))
 
     def inspect(self, state: LearnerState, episode: FewShotEpisode) -> Inspection | None:
         params, network = state.params, state.params.network

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 Params = TypeVar("Params")
 Gradient = Callable[[Params], tuple[PyTree, Any]]
@@ -17,6 +17,15 @@ def inner_rates(params: PyTree, steps: int, rate: float) -> PyTree:
     """Inner learning rates, `[steps]` for each trained tensor, all alike at first; an outer loop may learn them."""
     trained = eqx.filter(params, eqx.is_inexact_array)
     return jax.tree.map(lambda w: jnp.full(steps, rate, w.dtype), trained)
+
+
+def rates_for(rates: PyTree, steps: int) -> PyTree:
+    """Inner learning rates for another number of steps: the first ones, or the last one again and again."""
+
+    def fitted(each: Array) -> Array:
+        return each[jnp.minimum(jnp.arange(steps), each.shape[0] - 1)]
+
+    return jax.tree.map(fitted, rates)
 
 
 def inner_loop(
@@ -47,4 +56,4 @@ def inner_loop(
     return eqx.combine(trained, rest), more
 
 
-__all__ = ["inner_loop", "inner_rates"]
+__all__ = ["inner_loop", "inner_rates", "rates_for"]

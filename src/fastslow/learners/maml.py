@@ -17,6 +17,7 @@ from .base import (
     AbstractLearnerConfig,
     Figures,
     LearnerState,
+    Stepwise,
     initial_state,
 )
 from .few_shot import query_figures
@@ -36,7 +37,7 @@ class Adapted(eqx.Module):
     statistics: Any
 
 
-class MAMLLearner(QueryLossLearner):
+class MAMLLearner(QueryLossLearner, Stepwise):
     """Inner steps change every weight of a model; the outer loop learns where they start.
 
     Batch normalisation always uses the statistics of the batch at hand, as in the authors' code: in the inner steps
@@ -56,12 +57,20 @@ class MAMLLearner(QueryLossLearner):
             UserError: queries are to be normalised by their own statistics, and are not known while adapting.
         """
         check_known(self.config.statistics)
-        return self._adapted(state.params, support.inputs, self.labels(support.labels))
+        return self._adapted(state.params, support.inputs, self.labels(support.labels), self.config.steps)
+
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[Adapted]:
+        check_known(self.config.statistics)
+        x, labels = support.inputs, self.labels(support.labels)
+        found = [Adapted(state.params, state.params.items(x, None)[1])]
+        for _ in range(steps):
+            found.append(self._adapted(found[-1].model, x, labels, 1))
+        return found
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
-        return jax.nn.log_softmax(adapted.model.items(inputs, adapted.statistics)[0])
+        return self.spec.target.answer(adapted.model.items(inputs, adapted.statistics)[0])
 
-    def _adapted(self, model: Any, x: Array, labels: Float[Array, "support size"]) -> Adapted:
+    def _adapted(self, model: Any, x: Array, labels: Float[Array, "support size"], steps: int) -> Adapted:
         def gradient(fast: Any, slow: Any) -> tuple[PyTree, None]:
             def loss(fast: Any) -> Scalar:
                 outputs, _ = eqx.combine(fast, slow).items(x, None)
@@ -72,7 +81,7 @@ class MAMLLearner(QueryLossLearner):
 
         # θ_{k+1} = θ_k − α ∇L_S(θ_k); convolutions are slow within a scan, so the steps are unrolled
         fast, slow = eqx.partition(model, adapted_part(model))
-        rates = inner_rates(fast, self.config.steps, self.config.rate)
+        rates = inner_rates(fast, steps, self.config.rate)
         fast, _ = inner_loop(lambda fast: gradient(fast, slow), fast, rates, unroll=True)
         adapted = eqx.combine(fast, slow)
         return Adapted(adapted, adapted.items(x, None)[1])
@@ -80,7 +89,7 @@ class MAMLLearner(QueryLossLearner):
     def measured(self, params: Any, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         # the mean over tasks of L_Q(θ_K); nothing is tracked
         def outputs(support: Examples, query: Array) -> Array:
-            adapted = self._adapted(params, support.inputs, self.labels(support.labels))
+            adapted = self._adapted(params, support.inputs, self.labels(support.labels), self.config.steps)
             return adapted.model.items(query, adapted.statistics if self.config.statistics == "support" else None)[0]
 
         found = jax.vmap(outputs)(episodes.support, episodes.query.inputs)

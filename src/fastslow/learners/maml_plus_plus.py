@@ -17,13 +17,14 @@ from .base import (
     AbstractLearnerConfig,
     Figures,
     LearnerState,
+    Stepwise,
     initial_state,
     norm,
     outer_step,
     value,
 )
 from .few_shot import over_batch, query_figures
-from .inner_loop import inner_rates
+from .inner_loop import inner_rates, rates_for
 from .maml import MOST_STEPS, Adapted, Statistics, adapted_part, check_known
 from .structure import require
 from .task_learner import TaskLearner
@@ -47,7 +48,7 @@ class PlusParameters(eqx.Module):
     pairs: PyTree | None
 
 
-class MAMLPlusPlusLearner(TaskLearner):
+class MAMLPlusPlusLearner(TaskLearner, Stepwise):
     """MAML with the six parts of MAML++; the last of them, a cosine schedule, is the optimizer's.
 
     Statistics for each step, a part of the authors' list, are collected in their code and never used: normalisation
@@ -92,8 +93,15 @@ class MAMLPlusPlusLearner(TaskLearner):
         check_known(self.config.statistics)
         return self._adapted(state.params, support.inputs, self.labels(support.labels), jnp.ones(()))[-1]
 
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[Adapted]:
+        check_known(self.config.statistics)
+        params, x = state.params, support.inputs
+        more = PlusParameters(params.model, rates_for(params.rates, steps), rates_for(params.pairs, steps))
+        first = Adapted(params.model, params.model.items(x, None)[1])
+        return [first, *self._adapted(more, x, self.labels(support.labels), jnp.ones(()))]
+
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
-        return jax.nn.log_softmax(adapted.model.items(inputs, adapted.statistics)[0])
+        return self.spec.target.answer(adapted.model.items(inputs, adapted.statistics)[0])
 
     def _adapted(
         self, params: PlusParameters, x: Array, labels: Float[Array, "support size"], second: Scalar
@@ -101,7 +109,7 @@ class MAMLPlusPlusLearner(TaskLearner):
         """The model after each inner step, with the scale and shift of that step."""
         fast, slow = eqx.partition(params.model, adapted_part(params.model))
         found = []
-        for k in range(self.config.steps):
+        for k in range(jax.tree.leaves(params.rates)[0].shape[0]):
             held = slow if params.pairs is None else eqx.combine(jax.tree.map(lambda p, k=k: p[k], params.pairs), slow)
 
             def loss(fast: Any, held: Any = held) -> Scalar:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from .._checks import bad, check_integer, check_size
 from .._typing import Key, Scalar
-from ..models.augmented import Augmented, Weights
+from ..models.augmented import AbstractAugmented, Weights
 from ..models.base import AbstractModelConfig
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
 from .base import AbstractLearnerConfig, Figures, LearnerState, initial_state
@@ -40,8 +40,8 @@ class Parameters(eqx.Module):
         key_rules: make Q* of the gradients of chunks of items.
     """
 
-    base: Augmented
-    key: Augmented
+    base: AbstractAugmented
+    key: AbstractAugmented
     base_rules: Rules
     key_rules: Rules
 
@@ -105,7 +105,7 @@ class MetaNetLearner(TaskLearner):
         return Adapted(state.params, jax.tree.map(lambda leaf: leaf[0], memory))
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
-        return jax.nn.log_softmax(answers(adapted.params, adapted.memory, inputs))
+        return self.spec.target.answer(answers(adapted.params, adapted.memory, inputs))
 
     def _measured(self, params: Parameters, episodes: FewShotEpisode) -> Figures:
         memory = self._memory(params, episodes.support)
@@ -126,7 +126,7 @@ class MetaNetLearner(TaskLearner):
 
     def _gradients(
         self,
-        network: Augmented,
+        network: AbstractAugmented,
         chunks: tuple[Int[np.ndarray, "chunks size"], Float[np.ndarray, "chunks size"]],
         x: Float[Array, "support ..."],
         labels: Float[Array, "support size_of_label"],
@@ -135,7 +135,7 @@ class MetaNetLearner(TaskLearner):
         constant = jax.lax.stop_gradient(network)
 
         def of_chunk(members: Int[Array, " size"], shares: Float[Array, " size"]) -> Weights:
-            def loss(network: Augmented) -> Scalar:
+            def loss(network: AbstractAugmented) -> Scalar:
                 outputs, _ = network.items(x[members], None)
                 return shares @ jax.vmap(self.spec.target.nll)(outputs, labels[members])
 

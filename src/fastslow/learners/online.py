@@ -8,22 +8,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float, Num
 
 from .._checks import bad, check_choice, check_integer, check_real
 from .._typing import Key, Scalar
 from ..memory.labelled import KEEP, Keep
-from ..memory.stored import StoredExamples, no_examples, store
+from ..memory.stored import no_examples, store
 from ..metrics import Metric
 from ..models.base import AbstractModelConfig
 from ..models.network import initial_states
 from ..synthetic.regimes import FeedbackConfig
-from ..tasks.base import SequenceEpisode, TaskSpec
+from ..tasks.base import Examples, Inputs, SequenceEpisode, TaskSpec
 from ..tasks.targets import Categorical
 from .base import (
     AbstractLearnerConfig,
     Figures,
     LearnerState,
+    Stepwise,
     Trainable,
     initial_state,
     norm,
@@ -33,9 +34,9 @@ from .base import (
 )
 from .few_shot import track
 from .parameters import fresh_parameters
-from .readout import READOUTS, Confidence, Readout, fresh_confidence, noted, read_out
+from .readout import READOUTS, Readout, fresh_confidence, noted, read_out
 from .sequences import sequence_figures, summed_figures
-from .stream import embedded, features_of, learned_inputs, segment_of, state_for_tests
+from .stream import Carried, embedded, features_of, learned_inputs, segment_of, state_for_tests
 from .structure import kind_of, require, require_controllers
 from .taught import Taught, gradient_figures, stepped, taught
 
@@ -44,28 +45,7 @@ USUAL = 100
 """Updates over which surprise is averaged; before there were as many, none is surprising."""
 
 
-class Carried(eqx.Module):
-    """What an update hands to the next one, beside weights.
-
-    Attributes:
-        statistics: of the embedding's normalisation.
-        memory: the cell's after the last batch, for each stream; `None` where it is written from held examples, or
-            there is none.
-        held: the examples of each stream that are held; `None` for none.
-        confidence: what the network's confidence usually is; `None` where no examples are held.
-        usual: running mean of surprise.
-        updates: until now.
-    """
-
-    statistics: Any
-    memory: Any
-    held: StoredExamples | None
-    confidence: Confidence | None
-    usual: Scalar
-    updates: Scalar
-
-
-class OnlineLearner(Trainable[SequenceEpisode]):
+class OnlineLearner(Trainable[SequenceEpisode], Stepwise):
     """Trains a network on streams, every example once; the episodes of a batch continue a stream each.
 
     Without held examples a batch passes through the cell, one example after the other, and the memory that it leaves
@@ -136,9 +116,32 @@ class OnlineLearner(Trainable[SequenceEpisode]):
 
     def evaluate(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> Figures:
         """All examples of an episode are read from the same memory, and change nothing."""
-        network, carried = state.params.network, state.model_state
-        features, _ = embedded(network.embed, episodes.inputs.x, carried.statistics)
         stream = jnp.arange(episodes.mask.shape[0]) % self.streams
+        outputs = self._answers(state, stream, episodes.inputs.x)
+        return sequence_figures(self.spec, state.params.network.head, outputs, episodes)
+
+    def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> LearnerState:
+        """Learns from further examples as from a batch of the stream; all streams meet them."""
+        labels = self.spec.target.shown(support.labels)
+        there = jnp.ones(labels.shape[0], bool)
+        one = SequenceEpisode(Inputs(support.inputs, labels[:, :0]), labels, there, there.astype(jnp.int32))
+        batch = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (self.streams, *leaf.shape)), one)
+        return self.update(state, batch, key=key)[0]
+
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[LearnerState]:
+        """The first state and those after each of several updates on the same examples."""
+        found = [state]
+        for step in range(steps):
+            found.append(self.adapt(found[-1], support, key=jax.random.key(step)))
+        return found
+
+    def predict(self, adapted: LearnerState, inputs: Num[Array, "query ..."]) -> Float[Array, "query answer"]:
+        return self.spec.target.answer(self._answers(adapted, jnp.zeros(1, int), inputs[None])[0])
+
+    def _answers(self, state: LearnerState, stream: Array, x: Num[Array, "batch time ..."]) -> Array:
+        """The head's outputs for inputs that read the memories of some streams."""
+        network, carried = state.params.network, state.model_state
+        features, _ = embedded(network.embed, x, carried.statistics)
         held = None if carried.held is None else embedded(network.embed, carried.held.inputs, carried.statistics)[0]
         memories = jax.vmap(partial(state_for_tests, network), axis_size=self.streams)(
             carried.memory, carried.held, held
@@ -151,8 +154,7 @@ class OnlineLearner(Trainable[SequenceEpisode]):
                 return outputs
             return read_out(self.config.answer, outputs, features, seen, kept, carried.confidence)
 
-        outputs = jax.vmap(answers)(stream, features)
-        return sequence_figures(self.spec, network.head, outputs, episodes)
+        return jax.vmap(answers)(stream, features)
 
     def _more(self, episodes: SequenceEpisode, key: Key, state: LearnerState) -> LearnerState:
         """The further steps on a surprising batch."""

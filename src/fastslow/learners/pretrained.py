@@ -85,7 +85,7 @@ class PretrainedLearner(TaskLearner):
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         features, _ = adapted.model.network.embed(inputs, adapted.statistics)
-        return jax.nn.log_softmax(read_queries(adapted.model, features))
+        return self.spec.target.answer(read_queries(adapted.model, features))
 
     def _adapt(self, network: Network, features: Array, labels: Int[Array, " support"]) -> AdaptedModel:
         head = Head(network.cell.out_size, self.spec.target, key=jax.random.key(0))

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..metrics import LOSS, Figure, label_of, measured
-from ..models.head import Head
+from ..models.head import AbstractHead
 from ..tasks.base import SequenceEpisode, TaskSpec
 from .base import Figures
 
 
 def sequence_figures(
-    spec: TaskSpec, head: Head, outputs: Float[Array, "batch time outputs"], episodes: SequenceEpisode
+    spec: TaskSpec, head: AbstractHead, outputs: Float[Array, "batch time outputs"], episodes: SequenceEpisode
 ) -> Figures:
     """Loss and scores of each sequence.
 

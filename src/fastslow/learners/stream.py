@@ -1,19 +1,42 @@
-"""One stream's part of an update: what is embedded, and the segment that is learned from."""
+"""What a stream hands on, and its part of an update: what is embedded, and the segment that is learned from."""
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from .._typing import Key
+from .._typing import Key, Scalar
 from ..cells.context import ContextAndQueries, only_context
 from ..memory.stored import StoredExamples
 from ..models.embedding import AbstractEmbedding
 from ..models.network import Network
 from ..synthetic.segment import Segment
 from ..tasks.warp import warp
+from .readout import Confidence
 from .taught import state_after
+
+
+class Carried(eqx.Module):
+    """What an update hands to the next one, beside weights.
+
+    Attributes:
+        statistics: of the embedding's normalisation.
+        memory: the cell's after the last batch, for each stream; `None` where it is written from held examples, or
+            there is none.
+        held: the examples of each stream that are held; `None` for none.
+        confidence: what the network's confidence usually is; `None` where no examples are held.
+        usual: running mean of surprise.
+        updates: until now.
+    """
+
+    statistics: Any
+    memory: Any
+    held: StoredExamples | None
+    confidence: Confidence | None
+    usual: Scalar
+    updates: Scalar
 
 
 def learned_inputs(
@@ -124,4 +147,4 @@ def state_for_tests(
     return state_after(network, segment_of(network, memory, held, seen, features, targets, mask))
 
 
-__all__ = ["embedded", "features_of", "learned_inputs", "segment_of", "state_for_tests"]
+__all__ = ["Carried", "embedded", "features_of", "learned_inputs", "segment_of", "state_for_tests"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import optax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Num, PyTree
 
 from .._typing import Key, Scalar
 from ..metrics import Metric
@@ -39,9 +39,9 @@ class TaskLearner(Trainable[FewShotEpisode], Adaptable):
     def metrics(self) -> tuple[Metric, ...]:
         return self.spec.metrics
 
-    def labels(self, numbers: Int[Array, "..."]) -> Float[Array, "... size"]:
-        """The labels of classes, by their numbers."""
-        return self.spec.target.labels()[numbers]
+    def labels(self, labels: Num[Array, "..."]) -> Float[Array, "... size"]:
+        """What a network is shown for the labels of an episode."""
+        return self.spec.target.shown(labels)
 
 
 class QueryLossLearner(TaskLearner):

@@ -13,7 +13,7 @@ from ..cells.base import AbstractCell
 from ..cells.context import ContextAndQueries, joined, walk
 from ..cells.controlled import AbstractControlledCell
 from ..metrics import Figure
-from ..models.head import Head
+from ..models.head import AbstractHead
 from ..models.network import Network
 from ..synthetic.controllers import each
 from ..synthetic.feedback import Feedback, Learnable, feedback, perturbed
@@ -92,7 +92,7 @@ class _Whole(eqx.Module):
     """What a gradient is taken of, for a cell without controllers; see `Learnable`."""
 
     cell: AbstractCell
-    head: Head
+    head: AbstractHead
     inputs: ContextAndQueries
 
 

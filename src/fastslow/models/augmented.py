@@ -1,6 +1,7 @@
-"""A convolutional network without normalisation, each layer of which can add fast weights to its own."""
+"""Networks each layer of which can add fast weights to its own: what they share, and one of convolutions."""
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -32,18 +33,18 @@ class Weights(eqx.Module):
     """All weights of a network; fast ones may have leading axes, such as one for items.
 
     Attributes:
-        convolutions: of the blocks.
+        features: of the layers before the dense ones.
         hidden: `fc1`, of the hidden layer.
         readout: `fc2`, of the last layer.
     """
 
-    convolutions: tuple[Convolution, ...]
+    features: tuple[Any, ...]
     hidden: Float[Array, "*each hidden in"]
     readout: Float[Array, "*each outputs hidden"]
 
 
-class Augmented(eqx.Module):
-    """Blocks of convolution, ReLU and max-pooling, then two dense layers; nothing has a bias.
+class AbstractAugmented(eqx.Module):
+    """Layers that make features, then two dense layers; nothing has a bias.
 
     With fast weights every layer is augmented: it adds what the fast weights make of its input to what its own make
     (Munkhdalai and Yu 2017, section 2.3).
@@ -52,42 +53,54 @@ class Augmented(eqx.Module):
         slow: the network's own weights.
     """
 
-    slow: Weights
+    slow: eqx.AbstractVar[Weights]
 
-    def items(self, x: Float[Array, "items height columns"], given: Any | None) -> tuple[Array, Any]:
+    @abstractmethod
+    def features(
+        self, x: Float[Array, "items ..."], fast: tuple[Any, ...] | None, *, own: bool
+    ) -> Float[Array, "items in"]:
+        """What the dense layers see.
+
+        Args:
+            x: the items.
+            fast: fast weights of the layers before; `None` for none.
+            own: whether each item has fast weights of its own, which then have a leading axis of items.
+        """
+
+    def items(self, x: Float[Array, "items ..."], given: Any | None) -> tuple[Array, Any]:
         """Answers for items by the slow weights alone; see `Network.items`. Nothing is normalised or tracked."""
-        z = self._features(x, lambda layer, i, x: layer(x))
+        z = self.features(x, None, own=False)
         return jax.nn.relu(z @ self.slow.hidden.T) @ self.slow.readout.T, ()
 
-    def keys(self, x: Float[Array, "items height columns"], fast: Weights) -> Float[Array, "items hidden"]:
+    def keys(self, x: Float[Array, "items ..."], fast: Weights) -> Float[Array, "items hidden"]:
         """The hidden layer before its ReLU, by the same fast weights for all items."""
-        z = self._features(x, lambda layer, i, x: layer(x) + fast.convolutions[i](x))
+        z = self.features(x, fast.features, own=False)
         return z @ self.slow.hidden.T + z @ fast.hidden.T
 
-    def augmented(self, x: Float[Array, "items height columns"], fast: Weights) -> Float[Array, "items outputs"]:
+    def augmented(self, x: Float[Array, "items ..."], fast: Weights) -> Float[Array, "items outputs"]:
         """Answers for items, each by fast weights of its own; the slow weights meet all items at once.
 
         Args:
             x: the items.
             fast: every tensor has a leading axis of items.
         """
-        slow = self.slow
-        z = self._features(x, lambda layer, i, x: layer(x) + each(fast.convolutions[i], x))
+        slow, z = self.slow, self.features(x, fast.features, own=True)
         z = jax.nn.relu(z @ slow.hidden.T) + jax.nn.relu(jnp.einsum("nki,ni->nk", fast.hidden, z))
         return z @ slow.readout.T + jnp.einsum("nok,nk->no", fast.readout, z)
 
-    def _features(
-        self, x: Float[Array, "items height columns"], block: Callable[[Convolution, int, Array], Array]
-    ) -> Float[Array, "items in"]:
-        """What the dense layers see.
 
-        Args:
-            x: the items.
-            block: what is pooled, of a layer, its number and its input.
-        """
+class Augmented(AbstractAugmented):
+    """Blocks of convolution, ReLU and max-pooling, then two dense layers. Attributes: `slow`, its own weights."""
+
+    slow: Weights
+
+    def features(
+        self, x: Float[Array, "items height columns"], fast: tuple[Convolution, ...] | None, *, own: bool
+    ) -> Float[Array, "items in"]:
         x = x[..., None]
-        for i, layer in enumerate(self.slow.convolutions):
-            x = pool_up(block(layer, i, x))
+        for i, layer in enumerate(self.slow.features):
+            more = 0 if fast is None else each(fast[i], x) if own else fast[i](x)
+            x = pool_up(layer(x) + more)
         return x.reshape(x.shape[0], -1)
 
 
@@ -133,8 +146,6 @@ class AugmentedConfig(AbstractModelConfig):
             raise bad("blocks", got=self.blocks, expected=expected)
         key_hidden, key_readout, *keys = jax.random.split(key, self.blocks + 2)
         inputs = [1] + [self.channels] * (self.blocks - 1)
-        # variance 1 / inputs, as the authors' library draws weights
-        drawn = lambda key, shape, fan_in: jax.random.normal(key, shape) * fan_in**-0.5
         kernels = [drawn(k, (3, 3, n, self.channels), 9 * n) for k, n in zip(keys, inputs, strict=True)]
         height, columns = (-(-side // 2**self.blocks) for side in spec.shape)
         flat = height * columns * self.channels
@@ -143,4 +154,9 @@ class AugmentedConfig(AbstractModelConfig):
         return Augmented(Weights(tuple(map(Convolution, kernels)), hidden, readout))
 
 
-__all__ = ["Augmented", "AugmentedConfig", "Convolution", "Weights", "pool_up"]
+def drawn(key: Key, shape: tuple[int, ...], fan_in: int) -> Array:
+    """Weights of variance 1 / inputs, as the authors' library draws them."""
+    return jax.random.normal(key, shape) * fan_in**-0.5
+
+
+__all__ = ["AbstractAugmented", "Augmented", "AugmentedConfig", "Convolution", "Weights", "drawn", "pool_up"]

@@ -15,7 +15,7 @@ from ..tasks.base import TaskSpec
 from .base import AbstractModelConfig
 from .conv import ConvConfig
 from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
-from .head import Head
+from .head import AbstractHead, Head
 
 
 class Network(eqx.Module):
@@ -30,7 +30,7 @@ class Network(eqx.Module):
 
     embed: AbstractEmbedding
     cell: AbstractCell
-    head: Head
+    head: AbstractHead
     label: int = eqx.field(static=True)
 
     def items(self, x: Num[Array, "items ..."], given: Any | None) -> tuple[Float[Array, "items outputs"], Any]:

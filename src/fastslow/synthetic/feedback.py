@@ -16,7 +16,7 @@ from .._checks import Described, bad
 from .._typing import Scalar
 from ..cells.context import ContextAndQueries
 from ..cells.controlled import AbstractControlledCell, Apply
-from ..models.head import Head
+from ..models.head import AbstractHead
 from .inject import injection
 from .local import local_gradients
 from .perturbations import outputs_of, traced_walk, zero_perturbations
@@ -29,7 +29,7 @@ class Learnable(eqx.Module):
     """What a gradient is taken of. Attributes: `cell`, `head`; `inputs`, the cell's inputs, for what made them."""
 
     cell: AbstractControlledCell
-    head: Head
+    head: AbstractHead
     inputs: ContextAndQueries
 
 
@@ -66,13 +66,13 @@ def objective(
     return segment.loss(head.nll, outputs), (traces, outputs)
 
 
-def _decoded(head: Head, traces: ContextAndQueries) -> ContextAndQueries:
+def _decoded(head: AbstractHead, traces: ContextAndQueries) -> ContextAndQueries:
     return ContextAndQueries(context=jax.vmap(head)(traces.context.y), queries=jax.vmap(head)(traces.queries.y))
 
 
 def feedback(
     cell: AbstractControlledCell,
-    head: Head,
+    head: AbstractHead,
     predictors: SyntheticGradients | None,
     segment: Segment,
     config: FeedbackConfig,
@@ -176,7 +176,7 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, segment: Segment
     scaled = jax.tree.map(lambda g: config.alpha * g, synthetic)
     local = local_gradients(cell.controllers, traces, scaled, segment.kept)
 
-    def of_head(head: Head) -> tuple[Scalar, ContextAndQueries]:
+    def of_head(head: AbstractHead) -> tuple[Scalar, ContextAndQueries]:
         decoded = _decoded(head, traces)
         return segment.loss(head.nll, decoded), decoded
 

@@ -22,11 +22,11 @@ class Examples(eqx.Module):
 
     Attributes:
         inputs: images in [0, 1] with ink = 1, or vectors; one row an example.
-        labels: class of each example, `0 … way - 1`.
+        labels: class of each example, `0 … way - 1`, or the numbers to predict, one row an example.
     """
 
     inputs: Num[Array, "items ..."]
-    labels: Int[Array, " items"]
+    labels: Num[Array, "items ..."]
 
 
 class FewShotEpisode(eqx.Module):
@@ -34,13 +34,15 @@ class FewShotEpisode(eqx.Module):
 
     Attributes:
         support: labelled examples.
-        query: examples to name.
+        query: examples to name, or to predict.
         classes: the number of the class under each label, among all those of the split; `None` where they have none.
+        groups: the number of a group that each query belongs to, such as a motion class; `None` where there are none.
     """
 
     support: Examples
     query: Examples
     classes: Int[Array, " way"] | None = None
+    groups: Int[Array, " query"] | None = None
 
 
 class Inputs(eqx.Module):
@@ -124,6 +126,10 @@ class TaskSpec:
         if self.train_way is not None and not any_way:
             expected = f"none for learner {learner}, which is bound to one number of classes"
             raise bad("train_way", got=self.train_way, expected=expected)
+        if any_way and self.chance is None:
+            raise bad(
+                "learner", got=learner, expected=f"one for numbers to predict, as task {self.kind} has no classes"
+            )
         if self.episode != episode:
             raise bad("learner", got=learner, expected=f"one for {self.episode} episodes, which task {self.kind} has")
 

@@ -53,6 +53,14 @@ class AbstractTarget(eqx.Module):
         """
         raise UserError(f"labels: got targets of {type(self).__name__}, expected targets that are classes.")
 
+    def shown(self, labels: Num[Array, "..."]) -> Float[Array, "... size"]:
+        """What a network is shown for labels as a few-shot episode has them: here the numbers of classes."""
+        return self.labels()[labels]
+
+    def answer(self, outputs: Float[Array, "... outputs"]) -> Float[Array, "... answer"]:
+        """What a learner answers: here the log-probability of each class."""
+        return jax.nn.log_softmax(outputs)
+
 
 class Categorical(AbstractTarget):
     """One of several classes, given as a one-hot row or as its number.

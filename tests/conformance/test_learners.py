@@ -99,7 +99,7 @@ def paths(seed: int) -> Any:
     """Random walks of one length after another."""
     windows = np.cumsum(np.random.default_rng(seed).normal(size=(6, 16, 2)), axis=1)
     zeros = np.zeros(6, np.int32)
-    task = tracks_task(TRACKS, windows, zeros, zeros)
+    task = tracks_task(TRACKS, windows, zeros, zeros, ("any",))
     drawn = jax.vmap(lambda key: task.sample(key, jnp.int32(0)))(jax.random.split(jax.random.key(seed), BATCH))
     return jax.tree.map(lambda leaf: leaf.astype(float) if jnp.isdtype(leaf.dtype, "real floating") else leaf, drawn)
 

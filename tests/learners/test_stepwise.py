@@ -57,7 +57,9 @@ def built(name: str) -> tuple[Stepwise, LearnerState]:
 
 def answers(name: str, support: Examples, inputs: jax.Array, steps: int) -> list[np.ndarray]:
     learner, state = built(name)
-    return [np.asarray(learner.predict(each, inputs)) for each in learner.after_each(state, support, steps)]
+    arrays, rest = eqx.partition(learner.after_each(state, support, steps), eqx.is_array)
+    each = lambda step: eqx.combine(jax.tree.map(lambda leaf: leaf[step], arrays), rest)
+    return [np.asarray(learner.predict(each(step), inputs)) for step in range(steps + 1)]
 
 
 @every

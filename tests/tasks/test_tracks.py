@@ -10,7 +10,7 @@ import pytest
 from tests.sentences import refused
 
 from fastslow.datasets.own_tracks import Columns
-from fastslow.tasks.tracks import TracksConfig, ahead, as_sequence, observed_and_next, tracks_task
+from fastslow.tasks.tracks import TracksConfig, ahead, as_sequence, observed_and_next, positions, tracks_task
 
 pytestmark = pytest.mark.usefixtures("double")
 RATE, OBSERVED, PREDICTED = 5.0, 12, 4
@@ -68,6 +68,16 @@ def test_zero_is_the_constant_velocity_and_its_errors_are_in_metres() -> None:
     np.testing.assert_allclose(found["MSE"], expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("origin", ["scene", "position", "velocity"])
+def test_positions_are_those_of_the_window_again(origin: str) -> None:
+    config = replace(CONFIG, origin=origin, turned=False, scale=2.0)
+    given = windows()
+    past, future = positions(*observed_and_next(jnp.asarray(given), config), config)
+    last = 0 if origin == "scene" else given[:, OBSERVED - 1][:, None]
+    np.testing.assert_allclose(past, given[:, :OBSERVED] - last, atol=1e-9)
+    np.testing.assert_allclose(future, given[:, OBSERVED:] - last, atol=1e-9)
+
+
 def test_a_road_user_who_stands_is_not_turned() -> None:
     still = jnp.full((1, OBSERVED + PREDICTED, 2), 3.0)
     np.testing.assert_allclose(ahead(still, OBSERVED), still)
@@ -80,7 +90,7 @@ def numbered(config: TracksConfig, groups: list[int]):
     """A task whose windows can be told apart by where they are."""
     given = np.zeros((len(groups), OBSERVED + PREDICTED, 2)) + np.arange(len(groups))[:, None, None]
     config = replace(config, origin="scene", turned=False, scale=1.0)
-    return tracks_task(config, given, np.array(groups, np.int32), 10 * np.array(groups, np.int32))
+    return tracks_task(config, given, np.array(groups, np.int32), 10 * np.array(groups, np.int32), ())
 
 
 def test_an_episode_has_tracks_of_one_group_and_none_twice() -> None:

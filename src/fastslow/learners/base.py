@@ -83,8 +83,8 @@ class Stepwise(Adaptable):
     """What adapts step by step; there may be fewer steps than in training, or more."""
 
     @abstractmethod
-    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[Any]:
-        """What `adapt` would give without a step and after each of several.
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> Any:
+        """What `adapt` would give without a step and after each of several, arrays stacked.
 
         Args:
             state: of the training.

@@ -41,7 +41,7 @@ from .few_shot import (
     query_figures,
     statistics_alone,
 )
-from .inner_loop import inner_rates, rates_for
+from .inner_loop import each_step, inner_rates, rates_for
 from .inspect import Inspectable, Inspection, inspection
 from .parameters import fresh_parameters
 from .structure import require_controllers
@@ -86,14 +86,16 @@ class FineTuneLearner(TaskLearner, Stepwise, Inspectable):
         features, labels, used = self._support(state, support)
         return Adapted(self._adapt(state.params, features, labels), used)
 
-    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[Adapted]:
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> Adapted:
         features, labels, used = self._support(state, support)
-        params, rates = state.params, rates_for(state.params.rates, steps)
-        found = [self._adapt(replace(params, rates=rates_for(rates, 0)), features, labels)]
-        for step in range(steps):
-            one = jax.tree.map(lambda r, step=step: r[step : step + 1], rates)
-            found.append(self._adapt(replace(params, network=found[-1].network, rates=one), features, labels))
-        return [Adapted(model, used) for model in found]
+        params = state.params
+
+        def step(model: AdaptedModel, rates: Any) -> AdaptedModel:
+            one = jax.tree.map(lambda leaf: leaf[None], rates)
+            return self._adapt(replace(params, network=model.network, rates=one), features, labels)
+
+        first = self._adapt(replace(params, rates=rates_for(params.rates, 0)), features, labels)
+        return Adapted(each_step(step, first, rates_for(params.rates, steps)), used)
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         features, _ = adapted.model.network.embed(inputs, adapted.statistics)

@@ -28,6 +28,27 @@ def rates_for(rates: PyTree, steps: int) -> PyTree:
     return jax.tree.map(fitted, rates)
 
 
+def each_step(step: Callable[[Any, Any], Any], first: Any, given: PyTree) -> Any:
+    """What a step makes of a tree, again and again.
+
+    Args:
+        step: from the tree and its part of `given` to a tree of the same form.
+        first: the tree before the first step.
+        given: arrays with a leading axis, one place a step.
+
+    Returns:
+        The trees without a step and after each, arrays stacked.
+    """
+    arrays, rest = eqx.partition(first, eqx.is_array)
+
+    def body(arrays: PyTree, given: Any) -> tuple[PyTree, PyTree]:
+        after = eqx.filter(step(eqx.combine(arrays, rest), given), eqx.is_array)
+        return after, after
+
+    later = jax.lax.scan(body, arrays, given)[1]
+    return eqx.combine(jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), arrays, later), rest)
+
+
 def inner_loop(
     gradient: Gradient[Params], params: Params, rates: PyTree, *, unroll: bool = False
 ) -> tuple[Params, Any]:
@@ -56,4 +77,4 @@ def inner_loop(
     return eqx.combine(trained, rest), more
 
 
-__all__ = ["inner_loop", "inner_rates", "rates_for"]
+__all__ = ["each_step", "inner_loop", "inner_rates", "rates_for"]

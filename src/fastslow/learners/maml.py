@@ -21,7 +21,7 @@ from .base import (
     initial_state,
 )
 from .few_shot import query_figures
-from .inner_loop import inner_loop, inner_rates
+from .inner_loop import each_step, inner_loop, inner_rates
 from .structure import require
 from .task_learner import QueryLossLearner
 
@@ -59,13 +59,12 @@ class MAMLLearner(QueryLossLearner, Stepwise):
         check_known(self.config.statistics)
         return self._adapted(state.params, support.inputs, self.labels(support.labels), self.config.steps)
 
-    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[Adapted]:
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> Adapted:
         check_known(self.config.statistics)
         x, labels = support.inputs, self.labels(support.labels)
-        found = [Adapted(state.params, state.params.items(x, None)[1])]
-        for _ in range(steps):
-            found.append(self._adapted(found[-1].model, x, labels, 1))
-        return found
+        first = Adapted(state.params, state.params.items(x, None)[1])
+        step = lambda adapted, _: self._adapted(adapted.model, x, labels, 1)
+        return each_step(step, first, jnp.arange(steps))
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         return self.spec.target.answer(adapted.model.items(inputs, adapted.statistics)[0])

@@ -24,7 +24,7 @@ from .base import (
     value,
 )
 from .few_shot import over_batch, query_figures
-from .inner_loop import inner_rates, rates_for
+from .inner_loop import each_step, inner_rates, rates_for
 from .maml import MOST_STEPS, Adapted, Statistics, adapted_part, check_known
 from .structure import require
 from .task_learner import TaskLearner
@@ -93,12 +93,16 @@ class MAMLPlusPlusLearner(TaskLearner, Stepwise):
         check_known(self.config.statistics)
         return self._adapted(state.params, support.inputs, self.labels(support.labels), jnp.ones(()))[-1]
 
-    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[Adapted]:
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> Adapted:
         check_known(self.config.statistics)
-        params, x = state.params, support.inputs
-        more = PlusParameters(params.model, rates_for(params.rates, steps), rates_for(params.pairs, steps))
-        first = Adapted(params.model, params.model.items(x, None)[1])
-        return [first, *self._adapted(more, x, self.labels(support.labels), jnp.ones(()))]
+        params, x, labels = state.params, support.inputs, self.labels(support.labels)
+
+        def step(adapted: Adapted, given: tuple[PyTree, PyTree]) -> Adapted:
+            rates, pairs = jax.tree.map(lambda leaf: leaf[None], given)
+            return self._adapted(PlusParameters(adapted.model, rates, pairs), x, labels, jnp.ones(()))[0]
+
+        first = Adapted(params.model, params.model.items(x, None)[1] if self.config.statistics == "support" else None)
+        return each_step(step, first, (rates_for(params.rates, steps), rates_for(params.pairs, steps)))
 
     def predict(self, adapted: Adapted, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:
         return self.spec.target.answer(adapted.model.items(inputs, adapted.statistics)[0])

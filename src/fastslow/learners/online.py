@@ -33,6 +33,7 @@ from .base import (
     value,
 )
 from .few_shot import track
+from .inner_loop import each_step
 from .parameters import fresh_parameters
 from .readout import READOUTS, Readout, fresh_confidence, noted, read_out
 from .sequences import sequence_figures, summed_figures
@@ -121,19 +122,26 @@ class OnlineLearner(Trainable[SequenceEpisode], Stepwise):
         return sequence_figures(self.spec, state.params.network.head, outputs, episodes)
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> LearnerState:
-        """Learns from further examples as from a batch of the stream; all streams meet them."""
+        """Learns from further examples as from a batch of the stream, which all streams meet.
+
+        The optimizer begins anew, with the rate of the first update.
+        """
+        return self._further(self._anew(state), support, key)
+
+    def after_each(self, state: LearnerState, support: Examples, steps: int) -> LearnerState:
+        """The state without a step and after each of several updates on the same examples."""
+        step = lambda state, key: self._further(state, support, key)
+        return each_step(step, self._anew(state), jax.random.split(jax.random.key(0), steps))
+
+    def _anew(self, state: LearnerState) -> LearnerState:
+        return initial_state(self.optimizer, state.params, state.model_state)
+
+    def _further(self, state: LearnerState, support: Examples, key: Key) -> LearnerState:
         labels = self.spec.target.shown(support.labels)
         there = jnp.ones(labels.shape[0], bool)
         one = SequenceEpisode(Inputs(support.inputs, labels[:, :0]), labels, there, there.astype(jnp.int32))
         batch = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (self.streams, *leaf.shape)), one)
         return self.update(state, batch, key=key)[0]
-
-    def after_each(self, state: LearnerState, support: Examples, steps: int) -> list[LearnerState]:
-        """The first state and those after each of several updates on the same examples."""
-        found = [state]
-        for step in range(steps):
-            found.append(self.adapt(found[-1], support, key=jax.random.key(step)))
-        return found
 
     def predict(self, adapted: LearnerState, inputs: Num[Array, "query ..."]) -> Float[Array, "query answer"]:
         return self.spec.target.answer(self._answers(adapted, jnp.zeros(1, int), inputs[None])[0])

@@ -120,12 +120,13 @@ class TracksConfig(AbstractTaskConfig):
             expected = f"at least {side:.4g}, the side of the box around the tracks, where the origin is scene"
             raise bad("scale", got=self.scale, expected=expected)
         middle = (low + high) / 2
+        names = motions_of(tracks)
         by_motion = motions[train] if self.groups == "motion" else np.zeros_like(motions[train])
         test, moved = self._windows(tracks, self.tested)
         if len(test) < self.shots + self.queries:
             got = Described(f"{len(test)} tracks of {self.tested} in {tracks.name}")
             raise bad("tested", got=got, expected=f"at least {self.shots + self.queries}, those of an episode")
-        build = lambda windows, groups, motions: tracks_task(self, windows - middle, groups, motions)
+        build = lambda windows, groups, motions: tracks_task(self, windows - middle, groups, motions, names)
         return TaskSplits(
             build(windows[train], by_motion, motions[train]),
             build(windows[validation], np.zeros_like(motions[validation]), motions[validation]),
@@ -141,7 +142,7 @@ class TracksConfig(AbstractTaskConfig):
         windows, kept = windows_of(tracks.of_agent(agent), self.observed + self.predicted, self.rate)
         moving = apart(windows) >= self.least
         names = motions_of(tracks)
-        return windows[moving], np.array([names.index(track.motion) for track in kept], np.int32)[moving]
+        return windows[moving], np.array([names.index(track.motion or "any") for track in kept], np.int32)[moving]
 
     def _check(self) -> None:
         for name in ("shots", "queries", "training"):
@@ -156,9 +157,9 @@ class TracksConfig(AbstractTaskConfig):
         check_choice("episode", self.episode, ("few-shot", "sequence"))
 
 
-def motions_of(tracks: Tracks) -> list[str]:
-    """The names of the motion classes of a data set, in the order of their numbers."""
-    return sorted({track.motion for track in tracks.tracks})
+def motions_of(tracks: Tracks) -> tuple[str, ...]:
+    """The names of the motion classes of a data set, in the order of their numbers; `any` where it has none."""
+    return tuple(name or "any" for name in sorted({track.motion for track in tracks.tracks}))
 
 
 class TracksTask(AbstractTask):
@@ -170,6 +171,7 @@ class TracksTask(AbstractTask):
         members: which windows belong to each group; rows end in padding.
         counts: how many do.
         config: the task's settings.
+        names: of the motion classes, by their numbers.
     """
 
     windows: Float[Array, "tracks frames 2"]
@@ -177,6 +179,7 @@ class TracksTask(AbstractTask):
     members: Int[Array, "groups longest"]
     counts: Int[Array, " groups"]
     config: TracksConfig = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
 
     def sample(self, key: Key, step: Int[Array, ""]) -> FewShotEpisode | SequenceEpisode:
         """Draws one episode."""
@@ -220,6 +223,17 @@ def observed_and_next(
     return past / config.scale, future.reshape(future.shape[0], -1) / config.scale
 
 
+def positions(
+    past: Float[Array, "tracks observed 2"], outputs: Float[Array, "tracks outputs"], config: TracksConfig
+) -> tuple[Float[Array, "tracks observed 2"], Float[Array, "tracks predicted 2"]]:
+    """What is shown of paths, and what is predicted of them, both in metres or pixels and from the same origin."""
+    found = outputs.reshape(outputs.shape[0], config.predicted, 2)
+    if config.origin == "velocity":
+        steps = jnp.arange(1, config.predicted + 1, dtype=past.dtype)
+        found = found + (past[:, -1] - past[:, -1 - LAST])[:, None] / LAST * steps[None, :, None]
+    return config.scale * past, config.scale * found
+
+
 def ahead(windows: Float[Array, "tracks frames 2"], observed: int) -> Float[Array, "tracks frames 2"]:
     """Windows turned about the origin, so that the mean velocity of the last ten observed frames points along x."""
     x, y = (windows[:, observed - 1] - windows[:, observed - 1 - LAST]).T
@@ -234,6 +248,7 @@ def tracks_task(
     windows: Float[np.ndarray, "tracks frames 2"],
     groups: Int[np.ndarray, " tracks"],
     motions: Int[np.ndarray, " tracks"],
+    names: tuple[str, ...],
 ) -> TracksTask:
     """The task of drawing from some windows.
 
@@ -250,7 +265,17 @@ def tracks_task(
     padded = np.stack([np.pad(each, (0, longest - len(each)), mode="edge") for each in fitting])
     counts = np.array([len(each) for each in fitting], np.int32)
     arrays = (jnp.asarray(windows, jnp.float32), jnp.asarray(motions), jnp.asarray(padded), jnp.asarray(counts))
-    return TracksTask(*arrays, config)
+    return TracksTask(*arrays, config, names)
 
 
-__all__ = ["Origin", "TracksConfig", "TracksTask", "ahead", "as_sequence", "motions_of", "observed_and_next"]
+__all__ = [
+    "LAST",
+    "Origin",
+    "TracksConfig",
+    "TracksTask",
+    "ahead",
+    "as_sequence",
+    "motions_of",
+    "observed_and_next",
+    "positions",
+]

@@ -15,7 +15,7 @@ from fastslow.configs.presets import SMOKE
 from fastslow.models.flatten import FlattenConfig
 from fastslow.papers.base import BUDGETS
 from fastslow.papers.catalogue import EXPERIMENTS
-from fastslow.papers.fast_slow import main, rare, regimes, table1, trajectories, worth
+from fastslow.papers.fast_slow import main, rare, regimes, sharing, table1, trajectories, worth
 from fastslow.papers.rows import Row, Setting, run_rows
 from fastslow.results.row import read_rows
 
@@ -41,7 +41,7 @@ def notices(told: list[str]):
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("table", [regimes, table1, worth, rare, trajectories], ids=lambda module: module.NAME)
+@pytest.mark.parametrize("table", [regimes, table1, worth, rare, trajectories, sharing], ids=lambda module: module.NAME)
 def test_every_row_is_a_training_that_can_be_built(table, budget: str) -> None:
     rows = table.rows(budget)
     assert len({row.folder for row in rows}) == len({(row.name, str(row.settings)) for row in rows}) == len(rows)

@@ -16,6 +16,7 @@ from ..learners.maml_plus_plus import MAMLPlusPlusConfig
 from ..learners.matching import MatchingConfig
 from ..learners.metanet import MetaNetConfig
 from ..learners.online import OnlineConfig
+from ..learners.pair import PairConfig
 from ..learners.pretrained import PretrainedConfig
 from ..learners.prototypes import PrototypesConfig
 from ..learners.supervised import SupervisedConfig
@@ -45,6 +46,7 @@ from ..tasks.omniglot import OmniglotConfig
 from ..tasks.omniglot_stream import OmniglotStreamConfig
 from ..tasks.rare_digits import RareDigitsConfig
 from ..tasks.tracks import TracksConfig
+from ..tasks.tracks_in_turn import TracksInTurnConfig
 
 TASKS = (
     GlyphsConfig,
@@ -53,6 +55,7 @@ TASKS = (
     GaussianProcessConfig,
     RareDigitsConfig,
     TracksConfig,
+    TracksInTurnConfig,
 )
 MODELS = (
     NetworkConfig,
@@ -77,6 +80,7 @@ LEARNERS = (
     MetaNetConfig,
     PretrainedConfig,
     OnlineConfig,
+    PairConfig,
 )
 CELLS = (
     NMNConfig,

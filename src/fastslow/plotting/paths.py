@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from .curve import Curve
 from .style import DARK, REFERENCES, TEXT, TRUE, VALIDATION, grid, plain
 
 COLORS = (VALIDATION, TRUE, *REFERENCES[1:], "#8c8c8c", "#17becf", "#e377c2", "#bcbd22")
@@ -35,6 +36,28 @@ def errors(panels: Mapping[str, Curves], unit: str, references: Sequence[str]) -
             axes.fill_between(steps, values.min(0), values.max(0), color=color, alpha=0.12, linewidth=0)
         axes.set_title(title, **TEXT)
         axes.set(xlabel="inner steps", ylabel=f"mean square error, {unit}", yscale="log")
+        grid(axes)
+    handles, names = panes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+    return figure
+
+
+def over_updates(panels: Mapping[str, Mapping[str, Curve]], unit: str) -> Figure:
+    """Errors over the updates: the mean over seeds, and their range shaded (fast-slow Figure 8).
+
+    Args:
+        panels: by title, curves by network.
+        unit: of the error.
+    """
+    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+    panes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, curves) in zip(panes, panels.items(), strict=True):
+        for (name, curve), color in zip(curves.items(), COLORS, strict=False):
+            axes.plot(curve.steps, curve.values.mean(axis=1), color=color, linewidth=1.5, label=name)
+            low, high = curve.values.min(axis=1), curve.values.max(axis=1)
+            axes.fill_between(curve.steps, low, high, color=color, alpha=0.12, linewidth=0)
+        axes.set_title(title, **TEXT)
+        axes.set(xlabel="updates", ylabel=f"mean square error, {unit}", yscale="log")
         grid(axes)
     handles, names = panes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
@@ -72,4 +95,4 @@ def paths(users: Sequence[Drawn], unit: str) -> Figure:
     return figure
 
 
-__all__ = ["Drawn", "errors", "paths"]
+__all__ = ["Drawn", "errors", "over_updates", "paths"]

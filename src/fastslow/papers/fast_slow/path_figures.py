@@ -150,7 +150,8 @@ def users(networks: Mapping[str, Trained]) -> list[Drawn]:
         past, future = positions(episode.query.inputs, episode.query.labels, task)
         made = np.asarray(positions(episode.query.inputs, answers, task)[1])
         if not found:
-            found = [Drawn(*map(np.asarray, one), {}) for one in zip(past[:DRAWN], future[:DRAWN], strict=True)]
+            seen = zip(np.asarray(past[:DRAWN]), np.asarray(future[:DRAWN]), strict=True)
+            found = [Drawn(one, true, {}) for one, true in seen]
         found = [replace(user, predicted={**user.predicted, name: one}) for user, one in zip(found, made, strict=False)]
     return found
 

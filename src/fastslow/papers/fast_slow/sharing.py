@@ -1,0 +1,85 @@
+"""Figure 8: two networks, cyclists in all updates and pedestrians in each 100th, with one set of predictors or two.
+
+The paper's claim is that a second network learns faster where its synthetic gradients come from predictors that another
+network's stream has trained. Nothing else differs between the rows, and both networks of a row start alike in all of
+them. Errors are of tracks that training never shows, right after each update with pedestrians.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ...configs.config import Config
+from ...learners.pair import PairConfig
+from ...optim.config import AdamConfig
+from ...optim.schedules import ConstantConfig
+from ...plotting.paths import over_updates
+from ...plotting.style import save
+from ...results.figures import read_curve
+from ...results.measure import series_of
+from ...results.row import ResultRow
+from ...synthetic.regimes import FeedbackConfig
+from ...tasks.tracks_in_turn import TracksInTurnConfig
+from ...training.config import TrainingConfig
+from ...training.metrics import read_metrics
+from ..base import Budget, Experiment, Watch
+from ..rows import Row, run_row
+from .trajectories import MEMORY, SYNTHETIC
+
+NAME = "fast-slow/sharing"
+VRU = TracksInTurnConfig()
+ROWS = {
+    "shared predictors": PairConfig(SYNTHETIC, "shared"),
+    "separate predictors": PairConfig(SYNTHETIC, "separate"),
+    "no synthetic gradients": PairConfig(FeedbackConfig("true"), "separate"),
+}
+
+
+def rows(budget: Budget, data: TracksInTurnConfig = VRU) -> list[Row]:
+    """The pairs of networks that are trained."""
+    task = replace(data, every=2) if budget == "smoke" else data
+    turns = {"smoke": 2, "laptop": 40, "paper": 400}[budget]
+    steps = turns * task.every
+    training = TrainingConfig(
+        steps=steps,
+        batch=1,
+        seeds=1 if budget == "smoke" else 5,
+        log_every=task.every,
+        validate_every=task.every,
+        validation_episodes=4 if budget == "smoke" else 40,
+        select="last",
+        checkpoint_every=min(steps, 500),
+    )
+    optimizer = AdamConfig(learning_rate=1e-3, schedule=ConstantConfig())
+    return [
+        Row(name, name.replace(" ", "-"), Config(task, MEMORY, learner, optimizer, training))
+        for name, learner in ROWS.items()
+    ]
+
+
+def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[ResultRow]:
+    """Trains and measures all rows on VRU, and draws the curves of both networks."""
+    return run_on(VRU, out, budget, resume=resume, watch=watch)
+
+
+def run_on(data: TracksInTurnConfig, out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[ResultRow]:
+    """The experiment on the tracks of a data set."""
+    results, panels = [], {f"{agent}s": {} for agent in (data.learned, data.tested)}
+    names = {title: f"validation_MSE, agent {title.removesuffix('s')}" for title in panels}
+    for row in rows(budget, data):
+        episodes = 4 if budget == "smoke" else 100
+        found, _ = run_row(NAME, row, out, resume=resume, watch=watch, episodes=episodes)
+        file = out / row.folder / "metrics.jsonl"
+        series = series_of(read_metrics(file), tuple(names.values()))
+        results += [replace(each, series=series if number == 0 else None) for number, each in enumerate(found)]
+        for title, name in names.items():
+            panels[title][row.name] = read_curve(file, name)
+    save(over_updates(panels, f"{data.unit}²"), out / "figures" / "errors.png")
+    return results
+
+
+EXPERIMENT = Experiment(
+    name=NAME,
+    summary="Figure 8: a second network on rare pedestrians, with the predictors of the first, its own, or none",
+    expected={"smoke": "2 minutes", "laptop": "30 minutes", "paper": "5 hours"},
+    run=run,
+)

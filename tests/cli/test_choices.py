@@ -74,7 +74,7 @@ def test_a_member_that_is_there_keeps_its_settings():
             "--task gaussian-process",
             (
                 "--learner: got 'fine-tune', expected one for sequence episodes, which task gaussian-process has; "
-                "choose --learner supervised or reconstruction."
+                "choose --learner supervised or reconstruction or online."
             ),
         ),
         (

@@ -12,7 +12,20 @@ import numpy as np
 import optax
 import pytest
 from tests.learners.streams import batch, counts
-from tests.learners.tiny import CONV, FEATURES, LSTM, MANN, NUMBERED, SIZE, SPEC, WAY, episodes, nmn, numbered
+from tests.learners.tiny import (
+    CONV,
+    FEATURES,
+    FEED_FORWARD,
+    LSTM,
+    MANN,
+    NUMBERED,
+    SIZE,
+    SPEC,
+    WAY,
+    episodes,
+    nmn,
+    numbered,
+)
 from tests.reference.rounding import rounding
 
 from fastslow.cells.lstm import LSTMConfig
@@ -106,6 +119,7 @@ LEARNERS = {
         SupervisedConfig(), NetworkConfig(FlattenConfig(), LSTMConfig(FEATURES)), PROCESS.spec, functions
     ),
     "online": Row(OnlineConfig(), nmn(), STREAMS, streams),
+    "online-plain": Row(OnlineConfig(), FEED_FORWARD, STREAMS, streams),
     "online-held": Row(OnlineConfig(BOTH, slots=4, steps=2, warp=0.5), nmn("write", "key-value"), STREAMS, streams),
     "reconstruction": Row(ReconstructionConfig(), AutoencoderConfig(FEATURES, 2), STREAMS, streams),
 }
@@ -338,5 +352,5 @@ def test_labels_of_the_support_set_change_the_predictions(name: str) -> None:
 
 def test_there_are_learners_of_each_kind() -> None:
     """Nothing above is skipped without notice."""
-    assert set(ADAPTABLE) == LEARNERS.keys() - {"reconstruction", "online", "online-held"}
+    assert set(ADAPTABLE) == LEARNERS.keys() - {"reconstruction", "online", "online-plain", "online-held"}
     assert sum(classes_of(name) is None for name in ADAPTABLE) == 1

@@ -51,8 +51,3 @@ def test_a_class_that_came_once_stays_where_the_classes_are_balanced() -> None:
     held = {keep: store(no_examples(4, (1,), CLASSES), *given, keep) for keep in KEEP}
     assert set(jnp.argmax(held["class-balanced"].targets, axis=1).tolist()) == {0, 1, 2, 3}
     assert 3 not in jnp.argmax(held["least-used"].targets, axis=1).tolist()
-
-
-def test_no_slots_hold_nothing() -> None:
-    empty = no_examples(0, (1,), CLASSES)
-    assert store(empty, jnp.ones((2, 1)), jnp.eye(2, CLASSES), jnp.ones(2, bool), "class-balanced") is empty

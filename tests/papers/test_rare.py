@@ -56,6 +56,7 @@ def test_rows_differ_in_cell_and_learner_alone_and_end_before_a_rare_batch() -> 
     assert first.training.seeds == 5
 
 
+@pytest.mark.slow
 def test_rows_are_trained_measured_and_drawn_and_read_again(small: None, tmp_path: Path) -> None:
     told = []
     watch = lambda name, report: told.append(name)

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Num
 from .._checks import UserError, bad, check_choice, check_integer
 from .._typing import Key, Scalar
 from ..models.base import AbstractModelConfig
-from ..synthetic.predictors import SyntheticGradients
 from ..synthetic.regimes import FeedbackConfig
 from ..tasks.base import Examples, FewShotEpisode, TaskSpec
 from .adapted import (
@@ -43,6 +42,7 @@ from .few_shot import (
 )
 from .inner_loop import inner_rates
 from .inspect import Inspectable, Inspection, inspection
+from .parameters import fresh_parameters
 from .structure import require_controllers
 from .task_learner import TaskLearner, backpropagated
 
@@ -174,14 +174,9 @@ class FineTuneConfig(AbstractLearnerConfig):
 
     def parameters(self, model: AbstractModelConfig, spec: TaskSpec, *, key: Key) -> Parameters:
         """A fresh network with what its learner adds to it."""
-        key_model, key_predictors = jax.random.split(key)
-        network = model.build(spec, key=key_model)
-        predictors, path = None, self.feedback
-        if path.predicts:
-            predictors = SyntheticGradients(
-                network.cell.controllers, spec.target.size, kind=path.predictor, hidden=path.hidden, key=key_predictors
-            )
-        return Parameters(network, predictors, inner_rates(fast_weights(network), self.steps, self.rate))
+        fresh = fresh_parameters(model, spec, self.feedback, key=key)
+        rates = inner_rates(fast_weights(fresh.network), self.steps, self.rate)
+        return Parameters(fresh.network, fresh.predictors, rates)
 
     def _check(self) -> None:
         self.feedback.check()

@@ -46,6 +46,7 @@ from .inspect import Inspectable, Inspection, compare_gradients, inspection
 from .parameters import Parameters, fresh_parameters
 from .structure import require, require_controllers
 from .task_learner import TaskLearner
+from .taught import stepped
 
 OuterStep = Literal["own", "summed"]
 
@@ -80,11 +81,7 @@ class InContextLearner(TaskLearner, Inspectable):
     def update(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> tuple[LearnerState, Figures]:
         gradients_of = self._by_regime if self.config.feedback.predicts else self._by_backpropagation
         gradients, local, (figures, used) = gradients_of(state.params, episodes)
-        after = outer_step(self.optimizer, state, gradients, track(state.model_state, used))
-        if local is not None:
-            # θ_C ← θ_C − α · SG_C · ∂c/∂θ_C, a step of its own            (fast-slow eq. 10)
-            controllers = jax.tree.map(jnp.subtract, after.params.network.cell.controllers, local)
-            after = eqx.tree_at(lambda s: s.params.network.cell.controllers, after, controllers)
+        after = stepped(outer_step(self.optimizer, state, gradients, track(state.model_state, used)), local)
         return after, {**figures, "gradient_norm": norm(gradients)}
 
     def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:

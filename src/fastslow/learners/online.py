@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from .._checks import bad, check_choice, check_integer, check_real
 from .._typing import Key, Scalar
@@ -16,7 +16,7 @@ from ..memory.labelled import KEEP, Keep
 from ..memory.stored import StoredExamples, no_examples, store
 from ..metrics import Metric
 from ..models.base import AbstractModelConfig
-from ..models.network import Network, initial_states
+from ..models.network import initial_states
 from ..synthetic.regimes import FeedbackConfig
 from ..tasks.base import SequenceEpisode, TaskSpec
 from ..tasks.targets import Categorical
@@ -35,8 +35,8 @@ from .few_shot import track
 from .parameters import fresh_parameters
 from .readout import READOUTS, Confidence, Readout, fresh_confidence, noted, read_out
 from .sequences import sequence_figures, summed_figures
-from .stream import embedded, segment_of, state_for_tests
-from .structure import require, require_controllers
+from .stream import embedded, features_of, learned_inputs, segment_of, state_for_tests
+from .structure import kind_of, require, require_controllers
 from .taught import Taught, gradient_figures, stepped, taught
 
 MOST_STEPS, MOST_SLOTS, MOST_WARP = 1000, 4096, 10
@@ -70,8 +70,10 @@ class OnlineLearner(Trainable[SequenceEpisode]):
 
     Without held examples a batch passes through the cell, one example after the other, and the memory that it leaves
     is carried on. With them the memory is written from the held examples before a batch is read, so that what it holds
-    is never older than the weights; and they are learned again together with the batch (replay), each changed a little,
-    as the memory holds it as it was.
+    is never older than the weights. In a replay they are also learned again together with the batch; these copies are
+    changed a little, because the memory holds the unchanged ones.
+
+    Normalisation takes the statistics of what is learned from, padding included; a task should fill it with examples.
 
     A batch is surprising where the gradient at the controllers' outputs is several times as large as usual: the
     synthetic gradient, or the true one without predictors. It is learned from again, in several steps, each example
@@ -135,28 +137,22 @@ class OnlineLearner(Trainable[SequenceEpisode]):
     def evaluate(self, state: LearnerState, episodes: SequenceEpisode, *, key: Key) -> Figures:
         """All examples of an episode are read from the same memory, and change nothing."""
         network, carried = state.params.network, state.model_state
-        batch, time = episodes.mask.shape
-        features, _ = network.embed(episodes.inputs.x.reshape(batch * time, *self.spec.shape), carried.statistics)
-        stream = jnp.arange(batch) % self.streams
-        held = None if carried.held is None else self._features(network, carried.held, carried.statistics)
-        memories = jax.vmap(partial(state_for_tests, network))(carried.memory, carried.held, held)
+        features, _ = embedded(network.embed, episodes.inputs.x, carried.statistics)
+        stream = jnp.arange(episodes.mask.shape[0]) % self.streams
+        held = None if carried.held is None else embedded(network.embed, carried.held.inputs, carried.statistics)[0]
+        memories = jax.vmap(partial(state_for_tests, network), axis_size=self.streams)(
+            carried.memory, carried.held, held
+        )
 
         def answers(stream: Array, features: Array) -> Array:
-            start, kept, seen = jax.tree.map(lambda leaf: leaf[stream], (memories, carried.held, held))
-            outputs = jax.vmap(lambda row: network.head(network.cell(start, row)[1]))(network.rows(features))
+            memory, kept, seen = jax.tree.map(lambda leaf: leaf[stream], (memories, carried.held, held))
+            outputs = jax.vmap(lambda row: network.head(network.cell(memory, row)[1]))(network.rows(features))
             if kept is None or carried.confidence is None:
                 return outputs
             return read_out(self.config.answer, outputs, features, seen, kept, carried.confidence)
 
-        outputs = jax.vmap(answers)(stream, features.reshape(batch, time, -1))
+        outputs = jax.vmap(answers)(stream, features)
         return sequence_figures(self.spec, network.head, outputs, episodes)
-
-    def _features(
-        self, network: Network, held: StoredExamples, statistics: Any
-    ) -> Float[Array, "streams slots features"]:
-        """Features of the held examples."""
-        flat = held.inputs.reshape(-1, *self.spec.shape)
-        return network.embed(flat, statistics)[0].reshape(*held.inputs.shape[:2], -1)
 
     def _more(self, episodes: SequenceEpisode, key: Key, state: LearnerState) -> LearnerState:
         """The further steps on a surprising batch."""
@@ -172,21 +168,23 @@ class OnlineLearner(Trainable[SequenceEpisode]):
         """One step on a batch and the held examples: the state, figures, and the outputs for the batch."""
         params, carried = state.params, state.model_state
         network, (batch, time) = params.network, episodes.mask.shape
-        images = embedded(episodes.inputs.x, carried.held, key, self.config.warp, again=again)
+        config, held = self.config, carried.held
+        new = learned_inputs(episodes.inputs.x, held, key, config.warp, again=again, replay=config.replay)
         weights, rest = eqx.partition(network.embed, eqx.is_inexact_array)
         given = carried.statistics if again else None
-        flat = images.reshape(-1, *self.spec.shape)
-        features, pull, used = jax.vjp(lambda w: eqx.combine(w, rest)(flat, given), weights, has_aux=True)
+        both, pull, used = jax.vjp(lambda w: features_of(eqx.combine(w, rest), new, held, given), weights, has_aux=True)
 
-        def of_one(features: Array, memory: Any, held: Any, targets: Array, mask: Array) -> Taught:
-            segment = segment_of(network, memory, held, features, targets, mask, replay=self.config.replay)
-            return taught(params, segment, self.config.feedback)
+        def of_one(both: Any, memory: Any, held: Any, targets: Array, mask: Array) -> Taught:
+            seen, features = both
+            segment = segment_of(network, memory, held, seen, features, targets, mask)
+            return taught(params, segment, config.feedback)
 
-        each = features.reshape(batch, -1, features.shape[1])
-        found = jax.vmap(of_one)(each, carried.memory, carried.held, episodes.targets, episodes.mask)
+        found = jax.vmap(of_one)(both, carried.memory, held, episodes.targets, episodes.mask)
         rows = found.rows[..., : network.embed.out_size] / batch
+        seen = None if held is None else rows[:, : config.slots]
         gradients, local = jax.tree.map(lambda g: jnp.mean(g, 0), (found.gradients, found.local))
-        gradients = eqx.tree_at(lambda p: p.network.embed, gradients, pull(rows.reshape(features.shape))[0])
+        (to_embed,) = pull((seen, rows[:, 0 if held is None else config.slots :]))
+        gradients = eqx.tree_at(lambda p: p.network.embed, gradients, to_embed)
         statistics = carried.statistics if again else track(carried.statistics, used)
         memory = None if carried.memory is None else found.memory
         carried = replace(carried, statistics=statistics, memory=memory)
@@ -224,7 +222,8 @@ class OnlineConfig(AbstractLearnerConfig):
     steps: int = 1
     """Steps on a surprising batch; 1: as on any other."""
     surprise: float = 4.0
-    """How many times its usual size the gradient at the network's output has in a surprising batch."""
+    """How many times their usual size the gradients at the controllers' outputs have in a surprising batch, synthetic
+    ones where there are predictors."""
     warp: float = 0.0
     """Strength of random affine changes of held examples, and of a surprising batch in its further steps."""
     answer: Readout = "network"
@@ -251,7 +250,13 @@ class OnlineConfig(AbstractLearnerConfig):
             raise bad("slots", got=self.slots, expected=f"0, as task {spec.kind} has no classes to keep examples of")
         if self.warp and len(spec.shape) != 2:
             raise bad("warp", got=self.warp, expected=f"0, as task {spec.kind} has no images")
-        require(model, spec, f"learner {self.kind}", "embed", "cell", "head")
+        cell = require(model, spec, f"learner {self.kind}", "embed", "cell", "head").cell
+        label_input = getattr(cell, "label_input", "none")
+        if label_input == "input":
+            raise bad("label_input", got=label_input, expected="none or write, so that no answer sees its own label")
+        if self.slots and hasattr(eqx.filter_eval_shape(cell.init_state), "memory") and label_input != "write":
+            expected = "a cell that takes labels at its write controller, where examples are held"
+            raise bad("cell", got=kind_of(model, "cell"), expected=expected, hint="use nmn with label_input write")
         if self.feedback.predicts:
             require_controllers(model, spec, f"regime {self.feedback.regime}")
         return OnlineLearner(model, optimizer, self, spec, batch)

@@ -9,16 +9,23 @@ from jaxtyping import Array, Bool, Float, Num
 from .._typing import Key
 from ..cells.context import ContextAndQueries, only_context
 from ..memory.stored import StoredExamples
+from ..models.embedding import AbstractEmbedding
 from ..models.network import Network
 from ..synthetic.segment import Segment
 from ..tasks.warp import warp
 from .taught import state_after
 
 
-def embedded(
-    x: Num[Array, "streams time ..."], held: StoredExamples | None, key: Key, strength: float, *, again: bool
+def learned_inputs(
+    x: Num[Array, "streams time ..."],
+    held: StoredExamples | None,
+    key: Key,
+    strength: float,
+    *,
+    again: bool,
+    replay: bool,
 ) -> Num[Array, "streams items ..."]:
-    """What a step embeds of each stream: the held examples, the same changed a little, and the batch.
+    """What a step learns from in each stream: in a replay the held examples, a little changed, and then the batch.
 
     Args:
         x: the batch of each stream.
@@ -26,60 +33,83 @@ def embedded(
         key: randomness.
         strength: of the changes; 0 for none.
         again: whether it is a further step, in which the batch is changed, too.
+        replay: whether held examples are learned again.
     """
     key_held, key_batch = jax.random.split(key)
 
     def changed(images: Array, key: Key) -> Array:
-        return warp(images.reshape(-1, *images.shape[2:]), key, strength).reshape(images.shape)
+        return warp(images.reshape(-1, *images.shape[2:]), key, strength).reshape(images.shape) if strength else images
 
-    if again and strength:
+    if again:
         x = changed(x, key_batch)
-    if held is None:
+    if held is None or not replay:
         return x
-    inputs = held.inputs.astype(x.dtype)
-    return jnp.concatenate([inputs, changed(inputs, key_held) if strength else inputs, x], axis=1)
+    return jnp.concatenate([changed(held.inputs.astype(x.dtype), key_held), x], axis=1)
+
+
+def embedded(
+    embed: AbstractEmbedding, x: Num[Array, "streams items ..."], given: Any | None
+) -> tuple[Float[Array, "streams items features"], Any]:
+    """Features of the items of all streams, and the statistics that they were normalised with."""
+    features, used = embed(x.reshape(-1, *x.shape[2:]), given)
+    return features.reshape(*x.shape[:2], -1), used
+
+
+def features_of(
+    embed: AbstractEmbedding, new: Num[Array, "streams items ..."], held: StoredExamples | None, given: Any | None
+) -> tuple[tuple[Any, Float[Array, "streams items features"]], Any]:
+    """Features of the held examples, `None` for none, and of what is learned from, by the latter's statistics.
+
+    Args:
+        embed: the embedding.
+        new: what is learned from.
+        held: the held examples.
+        given: statistics to normalise with; `None` takes those of what is learned from.
+    """
+    features, used = embedded(embed, new, given)
+    seen = None if held is None else embedded(embed, held.inputs.astype(new.dtype), used)[0]
+    return (seen, features), used
 
 
 def segment_of(
     network: Network,
     memory: Any,
     held: StoredExamples | None,
+    seen: Float[Array, "slots features"] | None,
     features: Float[Array, "items features"],
     targets: Float[Array, "time size"],
     mask: Bool[Array, " time"],
-    *,
-    replay: bool = True,
 ) -> Segment:
     """A stream's steps: the batch after what came before it, or, as queries, after the held examples.
 
-    Held examples fill the memory; in a replay they are then queries, too.
+    Held examples fill the memory; in a replay they are queries, too.
 
     Args:
         network: reads them; a cell that takes labels at its write controller is shown them, no other is.
         memory: what the cell's memory held after the last batch, where no examples are held.
         held: the held examples.
-        features: of what is embedded, see `embedded`.
+        seen: their features.
+        features: of what is learned from, see `learned_inputs`.
         targets: of the batch.
         mask: which of the batch's examples there are.
-        replay: whether held examples are queries, too.
     """
     shows = getattr(network.cell, "label_input", "none") == "write"
 
     def rows(features: Array, targets: Array) -> Array:
         return network.rows(features, targets if shows else None)
 
-    if held is None:
+    if held is None or seen is None:
         masks = only_context(mask)
         return Segment(only_context(rows(features, targets)), only_context(targets), masks, masks, memory)
-    slots, learned = held.targets.shape[0], jnp.concatenate([held.filled & replay, mask])
-    labels = ContextAndQueries(held.targets, jnp.concatenate([held.targets, targets]))
-    inputs = ContextAndQueries(rows(features[:slots], labels.context), rows(features[slots:], labels.queries))
-    loss_mask = ContextAndQueries(jnp.zeros_like(held.filled), learned)
-    return Segment(inputs, labels, loss_mask, ContextAndQueries(held.filled, learned))
+    if len(features) > len(targets):
+        targets, mask = jnp.concatenate([held.targets, targets]), jnp.concatenate([held.filled, mask])
+    inputs = ContextAndQueries(rows(seen, held.targets), rows(features, targets))
+    loss_mask = ContextAndQueries(jnp.zeros_like(held.filled), mask)
+    return Segment(inputs, ContextAndQueries(held.targets, targets), loss_mask, ContextAndQueries(held.filled, mask))
 
 
 def state_for_tests(
-    network: Network, memory: Any, held: StoredExamples | None, features: Float[Array, "slots features"] | None
+    network: Network, memory: Any, held: StoredExamples | None, seen: Float[Array, "slots features"] | None
 ) -> Any:
     """The cell's state that a stream's tests are read from.
 
@@ -87,11 +117,11 @@ def state_for_tests(
         network: as for `segment_of`.
         memory: likewise.
         held: likewise.
-        features: of the held examples.
+        seen: likewise.
     """
-    nothing = jnp.zeros((0, network.head.target.size)), jnp.zeros(0, bool)
-    twice = jnp.zeros((0, network.embed.out_size)) if features is None else jnp.concatenate([features, features])
-    return state_after(network, segment_of(network, memory, held, twice, *nothing))
+    size = network.head.target.size
+    features, targets, mask = jnp.zeros((0, network.embed.out_size)), jnp.zeros((0, size)), jnp.zeros(0, bool)
+    return state_after(network, segment_of(network, memory, held, seen, features, targets, mask))
 
 
-__all__ = ["embedded", "segment_of", "state_for_tests"]
+__all__ = ["embedded", "features_of", "learned_inputs", "segment_of", "state_for_tests"]

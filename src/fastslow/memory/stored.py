@@ -48,8 +48,6 @@ def store(
             slots, the example that comes counted with its own.
     """
     slots = stored.targets.shape[0]
-    if not slots:
-        return stored
     every = jnp.concatenate([stored.targets, targets])
 
     def write(held: Int[Array, " slots"], given: tuple[Array, Array]) -> tuple[Int[Array, " slots"], None]:

@@ -123,7 +123,7 @@ class RareDigitsTask(AbstractTask[SequenceEpisode]):
     rare_batch: int = eqx.field(static=True)
 
     def sample(self, key: Key, step: Int[Array, ""]) -> SequenceEpisode:
-        """Draws one batch, with replacement; a rare one ends in padding.
+        """Draws one batch, with replacement; a rare one ends in padding, which repeats its digits.
 
         Args:
             key: randomness.
@@ -132,7 +132,8 @@ class RareDigitsTask(AbstractTask[SequenceEpisode]):
         is_rare = (step + 1) % self.every == 0
         key_rare, key_frequent = jax.random.split(key)
         size = (self.frequent_batch,)
-        rare = jax.random.choice(key_rare, self.rare, size)
+        # padding repeats the batch's digits: normalisation takes the statistics of all that is shown
+        rare = jax.random.choice(key_rare, self.rare, (self.rare_batch,))[jnp.arange(*size) % self.rare_batch]
         chosen = jnp.where(is_rare, rare, jax.random.choice(key_frequent, self.frequent, size))
         mask = jnp.arange(self.frequent_batch) < jnp.where(is_rare, self.rare_batch, self.frequent_batch)
         groups = jnp.where(is_rare, 0, 1) + jnp.zeros(size, jnp.int32)

@@ -40,7 +40,8 @@ def flat(fast: dict[str, Any]) -> list[np.ndarray]:
 def adapted_by_hand(params: Any, features: np.ndarray, labels: np.ndarray, model: AnyWayConfig, gradient: str) -> Any:
     """Inner steps whose gradient at the weights comes from finite differences of the logits."""
     network, classes = params.network, len(labels)
-    net = {"temperature": float(np.exp(network.log_temperature)), "gain": float(network.gain)}
+    net = {name: float(getattr(network, name)) for name in ("gain", "absent")}
+    net["temperature"] = float(np.exp(network.log_temperature))
     codes = label_codes(classes, WIDTH, np.dtype(float))
     reader = controller(network.controllers.input)
     queries = [twin.lstm(reader, x) for x in features]
@@ -77,6 +78,8 @@ def adapted_by_hand(params: Any, features: np.ndarray, labels: np.ndarray, model
                     array[place] -= sign * 1e-5
                 slope[place] = (sides[0] - sides[1]) / 2e-5
             slopes.append(slope)
+        # a decoder's column is a mean over the items of its class
+        slopes[-1] *= present.sum()
         for array, slope, rate in zip(flat(fast), slopes, rates, strict=True):
             array -= rate[step] * slope
     memory = twin.written(fast, queries, labels, codes, model.slots, balanced)

@@ -35,12 +35,12 @@ def test_a_read_agrees_with_a_naive_twin(slots: int, without: int | None) -> Non
     labels, items, query = rng.integers(0, 4, slots), np.arange(slots)[::-1] + 4, rng.normal(size=5)
     memory = LabelledSlots(jnp.asarray(keys), jnp.asarray(values), jnp.asarray(labels), jnp.asarray(items))
     excluded = None if without is None else jnp.asarray(without)
-    content, vote = read(memory, jnp.asarray(query), jnp.asarray(7.0), 4, excluded)
+    content, vote = read(memory, jnp.asarray(query), jnp.asarray(7.0), 4, jnp.asarray(-3.0), excluded)
     # a decoder of zeros and a gain of 1 leave the vote alone; the content is seen through a controller, so by hand
     naive = [row for row in zip(keys, values, labels, items, strict=True) if row[3] != without]
     zeros = {"in": np.zeros((20, 10)), "bias": np.zeros(20)}
     fast = {"output": zeros, "decoder": np.zeros((4, 5))}
-    _, expected = answer({"temperature": 7.0, "gain": 1.0}, fast, naive, query, 4)
+    _, expected = answer({"temperature": 7.0, "gain": 1.0, "absent": -3.0}, fast, naive, query, 4)
     np.testing.assert_allclose(vote, expected, rtol=1e-12)
     powers = np.array([np.exp(7 * (k @ query) / np.linalg.norm(k) / np.linalg.norm(query)) for k, *_ in naive])
     by_hand = sum((p * v for p, (_, v, *_) in zip(powers / powers.sum(), naive, strict=True)), np.zeros(5))
@@ -50,8 +50,8 @@ def test_a_read_agrees_with_a_naive_twin(slots: int, without: int | None) -> Non
 def test_gradients_are_finite_where_the_only_slot_is_not_read() -> None:
     def total(keys: jax.Array) -> jax.Array:
         memory = LabelledSlots(keys, keys, jnp.zeros(1, int), jnp.zeros(1, int))
-        content, vote = read(memory, jnp.ones(3), jnp.asarray(10.0), 2, jnp.asarray(0))
+        content, vote = read(memory, jnp.ones(3), jnp.asarray(10.0), 2, jnp.asarray(-3.0), jnp.asarray(0))
         return jnp.sum(content) + jnp.sum(vote)
 
     assert np.isfinite(jax.grad(total)(jnp.ones((1, 3)))).all()
-    assert total(jnp.ones((1, 3))) == pytest.approx(2 * np.log(1e-4))
+    assert total(jnp.ones((1, 3))) == pytest.approx(2 * -3.0)

@@ -47,7 +47,8 @@ def answer(net, fast, memory, query, classes, without=None):
             content = content + share * value
             vote[label] += share
     m = lstm(fast["output"], np.concatenate([content, query]))
-    log_vote = np.log(vote + FLOOR)
+    there = {label for _, _, label, _ in read}
+    log_vote = np.array([np.log(vote[j] + FLOOR) if j in there else net["absent"] for j in range(classes)])
     return np.array([fast["decoder"][j] @ m for j in range(classes)]) + net["gain"] * log_vote, log_vote
 
 

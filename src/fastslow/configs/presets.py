@@ -129,7 +129,7 @@ CHARACTERS = replace(
         train_way=30, queries=2, split="omniglot_1200_423_random", warp=1.5, augment=0.8, generated=2_000
     ),
     model=AnyWayConfig(class_means=True),
-    learner=FastSlowConfig(),
+    learner=FastSlowConfig(rate=0.1),
 )
 """One network for characters of any kind, few or many classes. Validation classes are Omniglot's as they were drawn."""
 

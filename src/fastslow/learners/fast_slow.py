@@ -153,7 +153,11 @@ class FastSlowLearner(QueryLossLearner, Inspectable):
     def _gradient(
         self, params: Parameters, queries: Array, labels: Array, present: Array, fast: FastWeights
     ) -> tuple[PyTree, ControllerGradients]:
-        """What an inner step follows, a mean over the support set."""
+        """What an inner step follows: a mean over the support set, in a decoder's column over the items of a class.
+
+        A mean over all items would make a step of a column smaller the more classes there are, and a network that is
+        trained with thirty would be asked with five.
+        """
         network, count = params.network, labels.shape[0]
 
         def logits(fast: FastWeights) -> tuple[Array, Array]:
@@ -170,9 +174,9 @@ class FastSlowLearner(QueryLossLearner, Inspectable):
         if params.predictor is not None:
             predicted = jax.vmap(params.predictor, (0, 0, 0, None))(found, y, log_vote, present)
             at_logits = predicted + (0 if self.config.gradient == "synthetic-alone" else true)
-        return pull(at_logits / count)[0], compared(
-            {"logits": true}, None if predicted is None else {"logits": predicted}
-        )
+        slopes = pull(at_logits / count)[0]
+        slopes = eqx.tree_at(lambda s: s.decoder, slopes, slopes.decoder * jnp.sum(present, dtype=found.dtype))
+        return slopes, compared({"logits": true}, None if predicted is None else {"logits": predicted})
 
     def measured(self, params: Parameters, model_state: Any | None, episodes: FewShotEpisode) -> tuple[Figures, Any]:
         support, query, used = embed_episodes(params.network.embed, model_state, episodes, self.config.statistics)
@@ -202,7 +206,7 @@ class FastSlowConfig(AbstractLearnerConfig):
     gradient: Gradient = "synthetic"
     """What an inner step follows at the logits. synthetic: p − y plus the predictor's answer; synthetic-alone: that
     answer; true: p − y."""
-    rate: float = 0.1
+    rate: float = 5.0
     """Inner learning rate before training; each tensor and each step then learns its own."""
     hidden: int = 32
     """Units of each hidden layer of the predictor."""

@@ -13,7 +13,7 @@ from .addressing import cosine
 Keep = Literal["least-used", "class-balanced"]
 KEEP: tuple[Keep, ...] = ("least-used", "class-balanced")
 FLOOR = 1e-4
-"""Least vote of a class, so that its logarithm is finite where no slot holds the class."""
+"""Added to the vote of a class, so that its logarithm is finite where no attention falls on its slots."""
 
 
 class LabelledSlots(eqx.Module):
@@ -76,25 +76,29 @@ def read(
     query: Float[Array, " width"],
     temperature: Scalar,
     classes: int,
+    absent: Scalar,
     without: Int[Array, ""] | None = None,
 ) -> tuple[Float[Array, " width"], Float[Array, " classes"]]:
     """Reads a memory by cosine similarity.
 
     Args:
-        slots: the memory; one without slots gives zeros and the least vote.
+        slots: the memory; the content of one without slots is zero.
         query: `q`.
         temperature: factor on the cosine before the softmax.
         classes: width of the vote.
+        absent: the logarithm of the vote of a class that no slot which is read holds.
         without: a support item whose own slot is not read.
 
     Returns:
-        The content, `Σ_i a_i v_i`, and `log Σ_i a_i [label_i = j]` of each class `j`, at least `log FLOOR`.
+        The content, `Σ_i a_i v_i`, and of each class `j` `log(Σ_i a_i [label_i = j] + FLOOR)`, or `absent` where no
+        slot holds the class.
     """
     if slots.keys.shape[0] == 0:
-        return jnp.zeros_like(query), jnp.full(classes, jnp.log(FLOOR), query.dtype)
+        return jnp.zeros_like(query), jnp.broadcast_to(absent, classes)
     a = attention(slots, query, temperature, without)
-    vote = a @ jax.nn.one_hot(slots.labels, classes, dtype=query.dtype)
-    return a @ slots.values, jnp.log(vote + FLOOR)
+    member = jax.nn.one_hot(slots.labels, classes, dtype=query.dtype)
+    read_slots = jnp.ones_like(a) if without is None else (slots.items != without).astype(a.dtype)
+    return a @ slots.values, jnp.where(read_slots @ member > 0, jnp.log(a @ member + FLOOR), absent)
 
 
 __all__ = ["FLOOR", "KEEP", "Keep", "LabelledSlots", "attention", "kept_items", "read"]

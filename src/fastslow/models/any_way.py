@@ -23,6 +23,8 @@ from .embedding import AbstractEmbedding, AbstractEmbeddingConfig
 Start = Literal["memory", "alike"]
 NEARNESS = 0.1
 """Weight of the squared distance to a class's mean before training; prototypes have 1."""
+ABSENT_VOTE = -4.6
+"""The logarithm of the vote of a class that no slot holds, before training: about that of 1 %."""
 
 
 class FastWeights(eqx.Module):
@@ -51,6 +53,7 @@ class AnyWay(eqx.Module):
         controllers: `f_r`, `f_o`, `f_w`.
         log_temperature: logarithm of the factor on the cosine.
         gain: `g`, weight of the vote.
+        absent: the logarithm of the vote of a class that no slot holds.
         start: the decoder's column of every class before the first inner step.
         from_values: a map of the mean value that the memory holds of a class, added to its column; `None` for nothing.
         nearness: weight of the squared distance to a class's mean feature vector; `None` without this term.
@@ -62,6 +65,7 @@ class AnyWay(eqx.Module):
     controllers: Controllers
     log_temperature: Scalar
     gain: Scalar
+    absent: Scalar
     start: Float[Array, " width"]
     from_values: Float[Array, "width width"] | None
     nearness: Scalar | None
@@ -115,7 +119,7 @@ class AnyWay(eqx.Module):
             without: a support item whose own slot is not read.
         """
         classes = fast.decoder.shape[0]
-        content, log_vote = read(memory, query, jnp.exp(self.log_temperature), classes, without)
+        content, log_vote = read(memory, query, jnp.exp(self.log_temperature), classes, self.absent, without)
         m = _fresh(fast.output, jnp.concatenate([content, query])[None])[0]
         return fast.decoder @ m + self.gain * log_vote, log_vote
 
@@ -203,9 +207,10 @@ class AnyWayConfig(AbstractModelConfig):
         )
         from_values = jax.random.normal(key_map, (k, k)) / k**0.5 if self.start == "memory" else None
         log_temperature = jnp.log(jnp.asarray(10.0, float))
-        gain, start = jnp.ones((), float), jnp.zeros(k, float)
+        gain, absent, start = jnp.ones((), float), jnp.full((), ABSENT_VOTE), jnp.zeros(k, float)
         nearness = jnp.full((), NEARNESS) if self.class_means else None
-        return AnyWay(embed, controllers, log_temperature, gain, start, from_values, nearness, self.slots, self.keep)
+        read = (log_temperature, gain, absent)
+        return AnyWay(embed, controllers, *read, start, from_values, nearness, self.slots, self.keep)
 
 
 __all__ = ["AnyWay", "AnyWayConfig", "FastWeights", "label_codes"]

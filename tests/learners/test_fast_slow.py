@@ -78,7 +78,7 @@ def adapted_by_hand(params: Any, features: np.ndarray, labels: np.ndarray, model
                     array[place] -= sign * 1e-5
                 slope[place] = (sides[0] - sides[1]) / 2e-5
             slopes.append(slope)
-        # a decoder's column is a mean over the items of its class
+        # the decoder's steps do not shrink with the number of classes
         slopes[-1] *= present.sum()
         for array, slope, rate in zip(flat(fast), slopes, rates, strict=True):
             array -= rate[step] * slope

@@ -153,10 +153,10 @@ class FastSlowLearner(QueryLossLearner, Inspectable):
     def _gradient(
         self, params: Parameters, queries: Array, labels: Array, present: Array, fast: FastWeights
     ) -> tuple[PyTree, ControllerGradients]:
-        """What an inner step follows: a mean over the support set, in a decoder's column over the items of a class.
+        """What an inner step follows: a mean over the support set, for the decoder times the number of its classes.
 
-        A mean over all items would make a step of a column smaller the more classes there are, and a network that is
-        trained with thirty would be asked with five.
+        Only the items of its own class raise a column, so that a mean over all items would make its step smaller the
+        more classes there are, and a network that is trained with thirty would be asked with five.
         """
         network, count = params.network, labels.shape[0]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.tasks.test_tracks import OWN, table
 
-from fastslow.papers.fast_slow import trajectories
+from fastslow.papers.fast_slow import stanford, trajectories
 from fastslow.tasks.tracks import TracksConfig
 
 KEPT = {trajectories.NMN, "MetaNet"}
@@ -19,6 +19,11 @@ def test_rows_of_the_comparison_differ_in_the_feedback_alone() -> None:
         assert one != other
         assert replace(one, learner=replace(one.learner, feedback=other.learner.feedback)) == other
     assert {config.training.seeds for config in rows.values()} == {5}
+
+
+def test_every_row_can_be_built_on_the_other_data_set_too() -> None:
+    for row in trajectories.rows("laptop", stanford.STANFORD):
+        row.config.build()
 
 
 def test_rows_as_printed_have_the_papers_settings() -> None:

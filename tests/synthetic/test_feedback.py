@@ -1,5 +1,6 @@
 """Gradients of one segment in each regime, against finite differences on the NumPy twin of the whole network."""
 
+from dataclasses import replace
 from functools import cache
 
 import equinox as eqx
@@ -257,3 +258,24 @@ def test_one_set_of_predictors_serves_two_networks() -> None:
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=ROUNDING)
     first, second = (library_numbers(one.gradients) for one in both)
     assert (first["write.bias"] != second["write.bias"]).any()
+
+
+@pytest.mark.parametrize(("regime", "reach"), [("both", "local"), ("both", "through"), ("meta", "local")])
+def test_what_single_controllers_are_given_adds_up_to_what_all_are(regime: str, reach: str) -> None:
+    """Feedback is linear in the synthetic gradients; a controller that is given none learns as without."""
+    cell, decoder, segment = parts_of(CELLS[0])
+    whole = taught(CELLS[0], regime, reach)
+    found = {
+        name: FEEDBACK(cell, decoder, predictors("mlp"), segment, replace(config(regime, reach), only=(name,)))
+        for name in CONTROLLERS
+    }
+    of = lambda given: jax.tree.leaves(eqx.filter(together(given).cell.controllers, eqx.is_array))
+    without = FEEDBACK(cell, decoder, predictors("mlp"), segment, replace(config(regime, reach), alpha=1e-300))
+    for index, (all_of_them, none) in enumerate(zip(of(whole), of(without), strict=True)):
+        parts = [of(given)[index] - none for given in found.values()]
+        np.testing.assert_allclose(none + sum(parts), all_of_them, rtol=1e-9, atol=1e-12)
+    if reach == "local":
+        for name, given in found.items():
+            for other in CONTROLLERS:
+                some = any(np.any(leaf) for leaf in jax.tree.leaves(getattr(given.local, other)))
+                assert some == (other == name)

@@ -43,6 +43,7 @@ def test_a_regression_beside_meta_passes() -> None:
         ("meta", "local", {"regression": -1.0}, "regression: got -1.0"),
         ("meta", "local", {"regression": float("nan")}, "regression: got nan"),
         ("meta", "local", {"regression": float("inf")}, "regression: got inf"),
+        ("synthetic", "local", {"only": ("write",)}, "only: got 'write', .* use regime both or meta"),
         ("both", "local", {"alpha": 0.0}, "alpha: got 0.0"),
         ("both", "local", {"alpha": float("nan")}, "alpha: got nan"),
         ("meta", "local", {"hidden": 0}, "hidden: got 0"),
@@ -55,3 +56,13 @@ def test_a_regression_beside_meta_passes() -> None:
 def test_combinations_that_make_none_are_refused(regime: str, reach: str, changes: dict, why: str) -> None:
     with refused(why):
         settings(regime, reach, **changes).check()
+
+
+def test_a_controller_that_there_is_not_is_named() -> None:
+    config = settings("both", "local", only=("write", "read"))
+    config.check()
+    with refused("only: got 'read', expected controllers of the cell: input, output, write"):
+        config.check_controllers(("input", "output", "write"))
+    config.check_controllers(("write", "read"))
+    assert [config.weight_of(name) for name in ("write", "input")] == [config.alpha, 0.0]
+    assert settings("both", "local").weight_of("input") == config.alpha

@@ -6,6 +6,7 @@ import jax
 from .._typing import Key
 from ..models.base import AbstractModelConfig
 from ..models.network import Network
+from ..synthetic.controllers import each
 from ..synthetic.predictors import SyntheticGradients
 from ..synthetic.regimes import FeedbackConfig
 from ..tasks.base import TaskSpec
@@ -24,6 +25,7 @@ def fresh_parameters(model: AbstractModelConfig, spec: TaskSpec, feedback: Feedb
     network = model.build(spec, key=key_model)
     if not feedback.predicts:
         return Parameters(network, None)
+    feedback.check_controllers(tuple(each(network.cell.controllers)))
     given = {"kind": feedback.predictor, "hidden": feedback.hidden, "key": key_predictors}
     return Parameters(network, SyntheticGradients(network.cell.controllers, spec.target.size, **given))
 

@@ -17,6 +17,7 @@ from .._typing import Scalar
 from ..cells.context import ContextAndQueries
 from ..cells.controlled import AbstractControlledCell, Apply
 from ..models.head import AbstractHead
+from .controllers import each
 from .inject import injection
 from .local import local_gradients
 from .perturbations import outputs_of, traced_walk, zero_perturbations
@@ -130,6 +131,18 @@ def predicted(predictors: SyntheticGradients, outputs: ContextAndQueries, segmen
     return segment.times(predictors(outputs, segment.labels, segment.kept), 1 / segment.steps)
 
 
+def weighted(synthetic: ContextAndQueries, config: FeedbackConfig) -> ContextAndQueries:
+    """`α · SG_C(c_t, y_t)`, 0 for controllers that are given none."""
+
+    def of(rows: Any) -> Any:
+        parts = {
+            name: jax.tree.map(lambda g, n=name: config.weight_of(n) * g, part) for name, part in each(rows).items()
+        }
+        return type(rows)(**parts)
+
+    return ContextAndQueries(of(synthetic.context), of(synthetic.queries))
+
+
 def _regression(
     predictors: SyntheticGradients, outputs: ContextAndQueries, true: ContextAndQueries, segment: Segment
 ) -> Scalar:
@@ -149,8 +162,7 @@ def _regressed(
     (loss, (traces, decoded)), (gradients, true) = perturbed(learnable, segment)
     outputs = outputs_of(traces)
     synthetic = predicted(detached(predictors), outputs, segment)
-    # α · SG_C(c_t, y_t)
-    scaled = jax.tree.map(lambda g: config.alpha * g, synthetic)
+    scaled = weighted(synthetic, config)
     local = None
     if config.reach == "local":
         local = local_gradients(learnable.cell.controllers, traces, scaled, segment.kept)
@@ -173,7 +185,7 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, segment: Segment
         true = None
     outputs = outputs_of(traces)
     synthetic = predicted(predictors, outputs, segment)
-    scaled = jax.tree.map(lambda g: config.alpha * g, synthetic)
+    scaled = weighted(synthetic, config)
     local = local_gradients(cell.controllers, traces, scaled, segment.kept)
 
     def of_head(head: AbstractHead) -> tuple[Scalar, ContextAndQueries]:
@@ -188,4 +200,4 @@ def _meta(learnable: Learnable, predictors: SyntheticGradients, segment: Segment
     return Feedback(loss, decoded, gradients, local, true, synthetic, _regression(predictors, outputs, true, segment))
 
 
-__all__ = ["Feedback", "Learnable", "feedback", "objective", "perturbed", "predicted", "together"]
+__all__ = ["Feedback", "Learnable", "feedback", "objective", "perturbed", "predicted", "together", "weighted"]

@@ -30,6 +30,8 @@ class FeedbackConfig:
     """Hidden units of each predictor."""
     regression: float = 0.0
     """Weight of the predictors' regression on the true gradient, eq. 11. Above 0 wherever it alone trains them."""
+    only: tuple[str, ...] = ()
+    """Controllers that are given synthetic gradients, such as write; none named: all. For regimes both and meta."""
 
     @property
     def predicts(self) -> bool:
@@ -52,11 +54,23 @@ class FeedbackConfig:
                 "regime meta with reach through: its inner steps run no backward pass through the network; "
                 "use reach local, or regime both or synthetic with reach through."
             )
+        if self.only and self.regime not in ("both", "meta"):
+            expected = f"no controller in regime {self.regime}, where each learns from what the regime says"
+            raise bad("only", got=self.only[0], expected=expected, hint="use regime both or meta")
         if self.regime == "true" and self.reach == "through":
             raise UserError(
                 "reach through with regime true: there is no synthetic gradient to reach anywhere; use reach local."
             )
         self._check_regression()
+
+    def check_controllers(self, names: tuple[str, ...]) -> None:
+        """Raises `UserError` where a controller is named that a cell with these does not have."""
+        if unknown := [name for name in self.only if name not in names]:
+            raise bad("only", got=unknown[0], expected=f"controllers of the cell: {', '.join(names)}")
+
+    def weight_of(self, controller: str) -> float:
+        """α, or 0 for a controller that is given none."""
+        return self.alpha if not self.only or controller in self.only else 0.0
 
     def _check_regression(self) -> None:
         if not 0 <= self.regression < float("inf"):

@@ -126,12 +126,10 @@ class TaskSpec:
         if self.train_way is not None and not any_way:
             expected = f"none for learner {learner}, which is bound to one number of classes"
             raise bad("train_way", got=self.train_way, expected=expected)
-        if any_way and self.chance is None:
-            raise bad(
-                "learner", got=learner, expected=f"one for numbers to predict, as task {self.kind} has no classes"
-            )
         if self.episode != episode:
             raise bad("learner", got=learner, expected=f"one for {self.episode} episodes, which task {self.kind} has")
+        if any_way and self.chance is None:
+            raise bad("learner", got=learner, expected=f"one that predicts numbers, as task {self.kind} has no classes")
 
 
 class AbstractTask(eqx.Module, Generic[Episode]):

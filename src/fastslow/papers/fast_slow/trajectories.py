@@ -11,6 +11,7 @@ as gradient steps; the output layer is linear, as a ReLU cannot give negative co
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ...baselines.constant_motion import ConstantMotion
 from ...cells.feedforward import FeedForwardConfig
@@ -46,7 +47,7 @@ MEMORY = NetworkConfig(LSTMEmbeddingConfig(30), NMNConfig(30, SoftSlotsConfig(sl
 PLAIN = NetworkConfig(LSTMEmbeddingConfig(30), FeedForwardConfig(30))
 PRINTED = {"origin": "scene", "turned": False}
 VRU = TracksConfig()
-SCALE = 80.0
+SCALES = {"vru": 80.0, "stanford-drone": 100.0}
 """Metres that are one unit in the coordinates of the scene, such that x and y lie in [−0.5, 0.5]."""
 
 
@@ -69,7 +70,8 @@ def as_printed(config: Config) -> Config:
     """The same with the paper's updates, optimizer and coordinates."""
     training = replace(config.training, steps=min(config.training.steps, 100), select="last", validate_every=0)
     optimizer = AdamConfig(learning_rate=1e-5, schedule=ConstantConfig())
-    scene = replace(config.task, **PRINTED, scale=SCALE)
+    task: Any = config.task
+    scene = replace(task, **PRINTED, scale=SCALES.get(task.source, task.scale))
     return replace(config, task=scene, optimizer=optimizer, training=training)
 
 

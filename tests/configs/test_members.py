@@ -86,9 +86,11 @@ def test_whatever_is_combined_builds_or_is_refused_in_one_sentence(task: Any, le
         except UserError as error:
             refused.append(str(error))
     assert [said for said in refused if not re.fullmatch(r"[^\n]+\.", said) or ". " in said] == []
-    streams = learner.kind in ("supervised", "reconstruction", "online")
+    streams = learner.kind in ("supervised", "reconstruction", "online", "pair")
     numbered = learner.kind != "pretrained" or task.spec.train_classes is not None
     numbered &= not learner.any_way or task.spec.chance is not None
+    axes = [metric.axis for metric in task.spec.metrics if metric.axis is not None]
+    numbered &= learner.kind != "pair" or any(len(axis.labels) == 2 for axis in axes)
     assert bool(built) == (task.spec.episode == ("sequence" if streams else "few-shot") and numbered)
 
 

@@ -104,11 +104,12 @@ class PairConfig(AbstractLearnerConfig):
         check_choice("predictors", self.predictors, ("shared", "separate"))
         if self.predictors == "shared" and not self.feedback.predicts:
             raise bad("predictors", got="shared", expected=f"separate, as regime {self.feedback.regime} has none")
-        one = OnlineConfig(self.feedback).build(model, spec, optimizer, batch=batch)
+        spec.require("sequence", self.kind)
         kinds = next((metric.axis for metric in spec.metrics if metric.axis is not None), None)
         if kinds is None or len(kinds.labels) != 2:
             expected = "another one, as it needs a task whose batches are of two kinds, such as tracks-in-turn"
             raise bad("learner", got=self.kind, expected=expected)
+        one = OnlineConfig(self.feedback).build(model, spec, optimizer, batch=batch)
         return PairLearner(one, self.predictors)
 
 

@@ -12,7 +12,7 @@ from .._checks import UserError, bad
 from ..configs.config import Config
 from ..configs.run import Trained
 from ..learners.few_shot import Statistics
-from ..papers.fast_slow.main import pixel_row
+from ..papers.fast_slow.main import pixel_rows
 from ..results.checks import is_name
 from ..results.measure import measure
 from ..results.row import ResultRow, read_rows, write_rows
@@ -137,8 +137,7 @@ def measured(one: Planned, flags: EvaluateFlags) -> list[ResultRow]:
     """The model's rows, and where episodes are few-shot, that of nearest neighbour on pixels."""
     config, given = one.trained.config, {"experiment": flags.experiment, "episodes": flags.episodes}
     rows = measure(one.trained, row=one.row, **given)
-    if config.task.spec.episode == "few-shot":
-        rows.append(pixel_row(config, one.trained.tasks, **given))
+    rows += pixel_rows(config, one.trained.tasks, **given)
     return rows if one.setting is None else placed(rows, one.setting)
 
 

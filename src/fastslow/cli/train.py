@@ -9,7 +9,7 @@ from .._checks import UserError, bad
 from ..configs.config import Config, read_config
 from ..configs.presets import PRESETS, find_preset
 from ..configs.run import train
-from ..papers.fast_slow.main import PARTS, PIXELS, pixel_row, run_main
+from ..papers.fast_slow.main import PARTS, PIXELS, pixel_rows, run_main
 from ..papers.rows import is_result_of
 from ..results.figures import draw_figures
 from ..results.measure import measure
@@ -147,8 +147,7 @@ def _train(notes: Notes, config: Config, out: Path, resume: bool, watch: Watch) 
     trained = train(config, out, resume=resume, watch=lambda report: watch(name, report))
     say(f"Measuring on {episodes} test episodes.")
     rows = measure(trained, experiment=name, row=config.describe(), episodes=episodes)
-    if config.task.spec.episode == "few-shot":
-        rows.append(pixel_row(config, trained.tasks, experiment=name, episodes=episodes))
+    rows += pixel_rows(config, trained.tasks, experiment=name, episodes=episodes)
     draw_figures(trained, out / "figures", {row.row: row.value for row in rows if row.row == PIXELS})
     write_rows(result, rows)  # last: a run that has it lacks nothing
     return rows

@@ -74,6 +74,8 @@ def _inner_figures(trained: Trained) -> dict[str, Figure]:
     if inside is None:
         return {}
     inside, episode = jax.device_get((inside, episode))
+    if trained.config.task.spec.chance is None:
+        return {"gradients.png": gradients_figure(inside)}
     return {
         "confusion.png": confusion_figure(inside, episode),
         "memory.png": memory_figure(inside, episode),

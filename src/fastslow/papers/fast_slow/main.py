@@ -25,10 +25,15 @@ PARTS = ("memory-alone", "steps-alone")
 """Folders of the networks beside the one that has both."""
 
 
-def pixel_row(config: Config, tasks: TaskSplits, *, experiment: str, episodes: int) -> ResultRow:
-    """Nearest neighbour on raw pixels, on the episodes that the networks are measured on."""
+def pixel_rows(config: Config, tasks: TaskSplits, *, experiment: str, episodes: int) -> list[ResultRow]:
+    """Nearest neighbour on raw pixels, on the episodes that the networks are measured on.
+
+    Nothing where these are no few-shot episodes of classes.
+    """
     spec = config.task.spec
-    (found,) = measure_baseline(
+    if spec.episode != "few-shot" or spec.chance is None:
+        return []
+    return measure_baseline(
         PixelNeighbours(way=spec.label),
         tasks,
         experiment=experiment,
@@ -37,7 +42,6 @@ def pixel_row(config: Config, tasks: TaskSplits, *, experiment: str, episodes: i
         config={"task": to_json(config.task)},
         episodes=episodes,
     )
-    return found
 
 
 def parts(config: Config) -> list[Row]:
@@ -68,7 +72,7 @@ def run_main(
         trained = done if row.folder == "." else trained
     if trained is None:  # finished at an earlier start, which may have ended before its figures
         trained = trained_before(out)
-    results = [*measured, pixel_row(config, trained.tasks, experiment=NAME, episodes=episodes)]
+    results = [*measured, *pixel_rows(config, trained.tasks, experiment=NAME, episodes=episodes)]
     draw_figures(trained, out / "figures", {row.row: row.value for row in results[1:]})
     write_rows(out / "result.json", results)
     return results

@@ -9,7 +9,7 @@ from fastslow.cli.main import main
 from fastslow.results.row import read_rows
 
 SIZES = "--task.observed 12 --task.predicted 4 --task.rate 5 --task.shots 2 --task.queries 1 --task.training 4"
-COLUMNS = "track who time frame x east y north agent kind rate 5".split()
+COLUMNS = ["track", "who", "time", "frame", "x", "east", "y", "north", "agent", "kind", "rate", "5"]
 MODEL = "--model network --model.embed lstm-rows --model.cell.width 8 --learner fine-tune --learner.steps 1"
 TRAINING = "--steps 2 --training.batch 2 --training.validation-episodes 2 --episodes 4 --optimizer.schedule constant"
 

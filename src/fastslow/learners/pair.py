@@ -101,6 +101,7 @@ class PairConfig(AbstractLearnerConfig):
         Raises:
             UserError: a choice that does not exist, or a task whose batches are not of two kinds.
         """
+        self.feedback.check()
         check_choice("predictors", self.predictors, ("shared", "separate"))
         if self.predictors == "shared" and not self.feedback.predicts:
             raise bad("predictors", got="shared", expected=f"separate, as regime {self.feedback.regime} has none")

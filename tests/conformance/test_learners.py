@@ -149,9 +149,6 @@ LEARNERS = {
     "online": Row(OnlineConfig(), nmn(), STREAMS, streams),
     "online-plain": Row(OnlineConfig(), FEED_FORWARD, STREAMS, streams),
     "online-held": Row(OnlineConfig(BOTH, slots=4, steps=2, warp=0.5), nmn("write", "key-value"), STREAMS, streams),
-    "fine-tune-paths": Row(
-        FineTuneConfig(steps=2, rate=0.01), NetworkConfig(LSTMEmbeddingConfig(4), nmn().cell), TRACKS.spec, paths
-    ),
     "online-paths": Row(
         OnlineConfig(), PathPredictorConfig(4), replace(TRACKS, episode="sequence").spec, sequences_of_paths
     ),
@@ -389,4 +386,4 @@ def test_labels_of_the_support_set_change_the_predictions(name: str) -> None:
 def test_there_are_learners_of_each_kind() -> None:
     """Nothing above is skipped without notice."""
     assert set(ADAPTABLE) == LEARNERS.keys() - {"reconstruction", "pair"}
-    assert sum(classes_of(name) is None for name in ADAPTABLE) == 3
+    assert sum(classes_of(name) is None for name in ADAPTABLE) == 2

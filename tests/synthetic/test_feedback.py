@@ -260,7 +260,10 @@ def test_one_set_of_predictors_serves_two_networks() -> None:
     assert (first["write.bias"] != second["write.bias"]).any()
 
 
-@pytest.mark.parametrize(("regime", "reach"), [("both", "local"), ("both", "through"), ("meta", "local")])
+@pytest.mark.parametrize(
+    ("regime", "reach"),
+    [("both", "local"), ("both", "through"), pytest.param("meta", "local", marks=pytest.mark.slow)],
+)
 def test_what_single_controllers_are_given_adds_up_to_what_all_are(regime: str, reach: str) -> None:
     """Feedback is linear in the synthetic gradients; a controller that is given none learns as without."""
     cell, decoder, segment = parts_of(CELLS[0])

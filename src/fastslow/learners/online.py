@@ -124,16 +124,16 @@ class OnlineLearner(Trainable[SequenceEpisode], Stepwise):
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> LearnerState:
         """Learns from further examples as from a batch of the stream, which all streams meet.
 
-        The optimizer begins anew, with the rate of the first update.
+        The optimizer starts from its first state, with the rate of the first update.
         """
-        return self._further(self._anew(state), support, key)
+        return self._further(self._restarted(state), support, key)
 
     def after_each(self, state: LearnerState, support: Examples, steps: int) -> LearnerState:
         """The state without a step and after each of several updates on the same examples."""
         step = lambda state, key: self._further(state, support, key)
-        return each_step(step, self._anew(state), jax.random.split(jax.random.key(0), steps))
+        return each_step(step, self._restarted(state), jax.random.split(jax.random.key(0), steps))
 
-    def _anew(self, state: LearnerState) -> LearnerState:
+    def _restarted(self, state: LearnerState) -> LearnerState:
         return initial_state(self.optimizer, state.params, state.model_state)
 
     def _further(self, state: LearnerState, support: Examples, key: Key) -> LearnerState:

@@ -1,4 +1,4 @@
-"""What a stream hands on, and its part of an update: what is embedded, and the segment that is learned from."""
+"""What a stream carries from update to update, and what one update embeds and learns from."""
 
 from typing import Any
 

@@ -138,7 +138,7 @@ class SupervisedLearner(Trainable[SequenceEpisode], Adaptable):
         Raises:
             UserError: targets are real numbers.
         """
-        labels = self.spec.target.labels()[support.labels]
+        labels = self.spec.target.shown(support.labels)
         return self.observe(self.start(state), support.inputs, labels)
 
     def predict(self, adapted: Streamed, inputs: Num[Array, "query ..."]) -> Float[Array, "query way"]:

@@ -65,7 +65,7 @@ class PathEncoder(AbstractEmbedding[NoState]):
 
 
 class Through(AbstractCell[NoCellState]):
-    """Hands features on, without the label. Attributes: `features`, how many."""
+    """Returns the features, without the label. Attributes: `features`, how many."""
 
     features: int = eqx.field(static=True)
 

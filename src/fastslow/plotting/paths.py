@@ -11,53 +11,36 @@ from .curve import Curve
 from .style import DARK, REFERENCES, TEXT, TRUE, VALIDATION, grid, plain
 
 COLORS = (VALIDATION, TRUE, *REFERENCES[1:], "#8c8c8c", "#17becf", "#e377c2", "#bcbd22")
-Curves = Mapping[str, Float[np.ndarray, "seeds steps"]]
+FEW = 20
+"""Curves of fewer points have a mark at each."""
 
 
-def errors(panels: Mapping[str, Curves], unit: str, references: Sequence[str]) -> Figure:
-    """Errors after each inner step: the mean over seeds, and their range shaded (fast-slow Figure 4).
+def errors(panels: Mapping[str, Mapping[str, Curve]], unit: str, over: str, references: Sequence[str] = ()) -> Figure:
+    """Errors after each inner step or over the updates (fast-slow Figures 4 and 8).
+
+    The mean over seeds is drawn, and their range shaded.
 
     Args:
         panels: by title, curves by network.
         unit: of the error.
+        over: what the curves' steps are, such as updates.
         references: names of those that learn nothing, which are dashed.
     """
     figure = Figure(figsize=(5 * len(panels), 4.2), layout="constrained")
     panes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, curves) in zip(panes, panels.items(), strict=True):
-        for number, (name, values) in enumerate(curves.items()):
-            color, steps = COLORS[number % len(COLORS)], np.arange(values.shape[1])
+        for number, (name, curve) in enumerate(curves.items()):
+            mean, low, high = (of(curve.values, axis=1) for of in (np.mean, np.min, np.max))
             if name in references:
-                axes.plot(
-                    steps, values.mean(0), color=DARK, linewidth=1, linestyle=(0, (2 + 2 * number, 2)), label=name
-                )
+                dashes = (0, (2 + 2 * number, 2))
+                axes.plot(curve.steps, mean, color=DARK, linewidth=1, linestyle=dashes, label=name)
                 continue
-            axes.plot(steps, values.mean(0), color=color, linewidth=1.5, marker="o", markersize=3, label=name)
-            axes.fill_between(steps, values.min(0), values.max(0), color=color, alpha=0.12, linewidth=0)
-        axes.set_title(title, **TEXT)
-        axes.set(xlabel="inner steps", ylabel=f"mean square error, {unit}", yscale="log")
-        grid(axes)
-    handles, names = panes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    return figure
-
-
-def over_updates(panels: Mapping[str, Mapping[str, Curve]], unit: str) -> Figure:
-    """Errors over the updates: the mean over seeds, and their range shaded (fast-slow Figure 8).
-
-    Args:
-        panels: by title, curves by network.
-        unit: of the error.
-    """
-    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
-    panes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (title, curves) in zip(panes, panels.items(), strict=True):
-        for (name, curve), color in zip(curves.items(), COLORS, strict=False):
-            axes.plot(curve.steps, curve.values.mean(axis=1), color=color, linewidth=1.5, label=name)
-            low, high = curve.values.min(axis=1), curve.values.max(axis=1)
+            color = COLORS[number % len(COLORS)]
+            marker = "o" if len(mean) < FEW else ""
+            axes.plot(curve.steps, mean, color=color, linewidth=1.5, marker=marker, markersize=3, label=name)
             axes.fill_between(curve.steps, low, high, color=color, alpha=0.12, linewidth=0)
         axes.set_title(title, **TEXT)
-        axes.set(xlabel="updates", ylabel=f"mean square error, {unit}", yscale="log")
+        axes.set(xlabel=over, ylabel=f"mean square error, {unit}", yscale="log")
         grid(axes)
     handles, names = panes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
@@ -95,4 +78,4 @@ def paths(users: Sequence[Drawn], unit: str) -> Figure:
     return figure
 
 
-__all__ = ["Drawn", "errors", "over_updates", "paths"]
+__all__ = ["Drawn", "errors", "paths"]

@@ -1,5 +1,6 @@
 """The target of a path: where a road user is at each of the next frames (fast-slow section 5.2)."""
 
+import math
 from typing import ClassVar
 
 import equinox as eqx
@@ -50,8 +51,8 @@ class Path(AbstractTarget):
         MSE: the mean over frames and coordinates of the squared difference. ADE: the mean distance over all frames.
         FDE: the distance at the last one.
         """
-        distance = [Metric(name, self.unit, (0.0, jnp.inf), larger_is_better=False) for name in (self.ADE, self.FDE)]
-        return (Metric(self.MSE, f"{self.unit}²", (0.0, jnp.inf), larger_is_better=False), *distance)
+        distance = [Metric(name, self.unit, (0.0, math.inf), larger_is_better=False) for name in (self.ADE, self.FDE)]
+        return (Metric(self.MSE, f"{self.unit}²", (0.0, math.inf), larger_is_better=False), *distance)
 
     @property
     def monitor(self) -> Metric:

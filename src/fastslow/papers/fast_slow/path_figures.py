@@ -19,6 +19,7 @@ from ...configs.run import Trained, train
 from ...learners.base import Figures
 from ...learners.step_curve import STEPS, StepCurve
 from ...metrics import Axis, Metric
+from ...plotting.curve import Curve
 from ...plotting.paths import Drawn, errors, paths
 from ...plotting.style import save
 from ...results.measure import facts_of, rows_of
@@ -128,13 +129,13 @@ def reported(found: Figures, metrics: tuple[Metric, ...], **fields: Any) -> list
 def drawn(results: Sequence[ResultRow], networks: Mapping[str, Trained], references: Sequence[str], out: Path) -> None:
     """Figure 4, errors after each step; Figure 5, paths of some pedestrians."""
     unit = results[0].unit
-    panels: dict[str, dict[str, np.ndarray]] = {"other tracks": {}, "tracks learned from": {}}
+    panels: dict[str, dict[str, Curve]] = {"other tracks": {}, "tracks learned from": {}}
     for row in results:
         for name, series in (row.series or {}).items():
             if name.startswith("MSE") and "as printed" not in row.row:
                 title = "other tracks" if name == "MSE" else "tracks learned from"
-                panels[title][row.row] = np.array(series["values"], float)
-    save(errors(panels, unit, references), out / "errors.png")
+                panels[title][row.row] = Curve(np.array(series["steps"]), np.array(series["values"], float).T)
+    save(errors(panels, unit, "inner steps", references), out / "errors.png")
     chosen = {name: one for name, one in networks.items() if "as printed" not in name}
     save(paths(users(chosen), unit.removesuffix("²")), out / "paths.png")
 

@@ -12,7 +12,7 @@ from ...configs.config import Config
 from ...learners.pair import PairConfig
 from ...optim.config import AdamConfig
 from ...optim.schedules import ConstantConfig
-from ...plotting.paths import over_updates
+from ...plotting.paths import errors
 from ...plotting.style import save
 from ...results.figures import read_curve
 from ...results.measure import series_of
@@ -73,7 +73,7 @@ def run_on(data: TracksInTurnConfig, out: Path, budget: Budget, *, resume: bool,
         results += [replace(each, series=series if number == 0 else None) for number, each in enumerate(found)]
         for title, name in names.items():
             panels[title][row.name] = read_curve(file, name)
-    save(over_updates(panels, f"{data.unit}²"), out / "figures" / "errors.png")
+    save(errors(panels, f"{data.unit}²", "updates"), out / "figures" / "errors.png")
     return results
 
 

@@ -1,7 +1,7 @@
 """Figures 4 and 5: networks that learned to predict cyclists learn pedestrians from ten tracks (fast-slow section 5.2).
 
-Rows as printed have the paper's optimizer, updates and coordinates of the scene; "the initialisation decides" there, as
-a hundred steps of 1e-5 move no weight by more than 0.001. All other rows are trained until the error on held-out
+Rows as printed have the paper's optimizer, updates and coordinates of the scene. A hundred steps of 1e-5 move no weight
+by more than 0.001, so that there the initialisation decides. All other rows are trained until the error on held-out
 cyclists has stopped falling, and the parameters with the least of it are kept. These predict how a path departs from
 its constant velocity, so that they begin as good as that.
 

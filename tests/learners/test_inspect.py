@@ -148,6 +148,20 @@ def test_gradients_are_those_that_the_inner_steps_meet(name: str) -> None:
             np.testing.assert_allclose(getattr(gradients.agreement, controller)[step], cosine, rtol=0, atol=atol)
 
 
+@inner_steps
+def test_a_validation_measures_the_gradients_where_asked(name: str) -> None:
+    one, state, episode, inside = case(name)
+    asked = learner(replace(CASES[name][0], gradients=True), CASES[name][1])
+    batch = jax.tree.map(lambda x: jnp.stack([x, x]), episode)
+    plain, found = (jax.jit(lambda s, b, o=o: o.evaluate(s, b, key=KEY))(state, batch) for o in (one, asked))
+    kinds = {"true": inside.gradients.true, "synthetic": inside.gradients.synthetic}
+    kinds["agreement"] = inside.gradients.agreement
+    means = {f"{kind}_gradient_{c}": np.mean(getattr(part, c)) for kind, part in kinds.items() for c in NAMES}
+    assert set(found) - set(plain) == set(means)
+    for figure, mean in means.items():
+        np.testing.assert_allclose(found[figure].value, [mean, mean], rtol=1e-6, atol=ROUNDING)
+
+
 def test_the_loss_does_not_depend_on_what_a_query_writes() -> None:
     """In one walk of support set and queries the loss depends on what the support set wrote, not on later writes."""
     *_, inside = case("true, in context")

@@ -63,9 +63,10 @@ def answers(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     learner, state = built(name)
     support = some(seed)
     arrays, rest = eqx.partition(learner.after_each(state, support, STEPS + 2), eqx.is_array)
-    each = (eqx.combine(jax.tree.map(lambda leaf: leaf[step], arrays), rest) for step in range(STEPS + 3))
-    predict = eqx.filter_jit(learner.predict)
-    found = [[np.asarray(predict(adapted, inputs)) for inputs in (support.inputs, some(1).inputs)] for adapted in each]
+    each = lambda step: eqx.combine(jax.tree.map(lambda leaf: leaf[step], arrays), rest)
+    predict = eqx.filter_jit(lambda step, inputs: learner.predict(each(step), inputs))
+    given = (support.inputs, some(1).inputs)
+    found = [[np.asarray(predict(step, inputs)) for inputs in given] for step in range(STEPS + 3)]
     on_support, on_query = zip(*found, strict=True)
     return np.stack(on_support), np.stack(on_query)
 

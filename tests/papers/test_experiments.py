@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.cli.toy import put_in_place
 from tests.results.rows import ROW
@@ -15,10 +16,12 @@ from fastslow.configs.presets import SMOKE
 from fastslow.models.flatten import FlattenConfig
 from fastslow.papers.base import BUDGETS
 from fastslow.papers.catalogue import EXPERIMENTS
-from fastslow.papers.fast_slow import main, rare, regimes, sharing, table1, trajectories, worth
+from fastslow.papers.fast_slow import analysis, main, rare, regimes, sharing, table1, trajectories, worth
 from fastslow.papers.rows import Row, Setting, run_rows
 from fastslow.results.row import read_rows
+from fastslow.training.metrics import read_metrics
 
+TABLES = [regimes, table1, worth, rare, trajectories, sharing, analysis]
 FLAT = FlattenConfig()
 """In place of convolutions, which take long to compile."""
 SMALL = replace(
@@ -41,7 +44,7 @@ def notices(told: list[str]):
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("table", [regimes, table1, worth, rare, trajectories, sharing], ids=lambda module: module.NAME)
+@pytest.mark.parametrize("table", TABLES, ids=lambda module: module.NAME)
 def test_every_row_is_a_training_that_can_be_built(table, budget: str) -> None:
     rows = table.rows(budget)
     assert len({row.folder for row in rows}) == len({(row.name, str(row.settings)) for row in rows}) == len(rows)
@@ -74,6 +77,47 @@ def test_table_1_compares_networks_on_the_same_episodes() -> None:
         assert all(setting.task.split == config.task.split for setting in row.settings)
         assert ("ordered" in row.name) == (config.task.split == table1.ORDERED)
     assert first.training.seeds == 3
+
+
+def test_the_analysis_changes_one_setting_of_a_row() -> None:
+    rows = {row.name: row.config for row in analysis.rows("laptop")}
+    assert set(analysis.TIMED) <= set(rows)
+    for name, config in rows.items():
+        of, _, setting = name.partition(": ")
+        learner, base = config.learner, rows[of].learner
+        assert replace(config, learner=base) == rows[of]
+        assert learner.gradients
+        changed = {"inner": "steps", "predictors": "feedback", "α": "feedback"}.get(setting.split(" ")[0])
+        if changed is None:
+            assert learner == base
+            continue
+        assert getattr(learner, changed) != getattr(base, changed)
+        assert replace(learner, **{changed: getattr(base, changed)}) == base
+        if changed == "feedback":
+            field = "only" if "predictors" in setting else "alpha"
+            assert replace(learner.feedback, **{field: getattr(base.feedback, field)}) == base.feedback
+
+
+def test_the_analysis_measures_gradients_and_times(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [row for row in analysis.rows("smoke") if row.name in analysis.DRAWN[:1]]
+    flat = lambda config: replace(config, model=SMALL.model, training=replace(SMALL.training, seeds=2))
+    monkeypatch.setattr(analysis, "rows", lambda budget: [replace(row, config=flat(row.config)) for row in kept])
+    monkeypatch.setattr(analysis, "DRAWN", analysis.DRAWN[:1])
+    monkeypatch.setattr(analysis, "UPDATES", 1)
+    rows = analysis.run(tmp_path, "smoke", resume=False, watch=lambda name, report: None)
+    found = {(row.metric, row.axis.get("controller")): row.value for row in rows}
+    assert set(found) == {
+        ("accuracy", None),
+        ("time of an update", None),
+        *((metric, name) for metric in ("cosine", "ratio of norms") for name in ("input", "output")),
+    }
+    assert found["time of an update", None] > 0
+    lines = read_metrics(tmp_path / kept[0].folder / "metrics.jsonl")
+    last = [line for line in lines if "validation_agreement_gradient_input" in line][-1]
+    assert found["cosine", "input"] == pytest.approx(np.mean(last["validation_agreement_gradient_input"]))
+    ratio = np.divide(last["validation_synthetic_gradient_output"], last["validation_true_gradient_output"])
+    assert found["ratio of norms", "output"] == pytest.approx(np.mean(ratio))
+    assert (tmp_path / "figures" / "gradients.png").is_file()
 
 
 def test_the_sweep_draws_a_line_over_slots_for_each_network() -> None:

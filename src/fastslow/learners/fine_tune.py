@@ -46,6 +46,7 @@ from .inspect import Inspectable, Inspection, inspection
 from .parameters import fresh_parameters
 from .structure import require_controllers
 from .task_learner import TaskLearner, backpropagated
+from .taught import gradient_figures
 
 MOST_STEPS = 10_000
 """Most inner steps."""
@@ -75,7 +76,8 @@ class FineTuneLearner(TaskLearner, Stepwise, Inspectable):
         return backpropagated(self.optimizer, state, lambda params: self._loss(params, episodes))
 
     def evaluate(self, state: LearnerState, episodes: FewShotEpisode, *, key: Key) -> Figures:
-        return self._measured(state.params, state.model_state, episodes)[0]
+        figures, _, _ = self._measured(state.params, state.model_state, episodes)
+        return {**figures, **self._met(state, episodes)} if self.config.gradients else figures
 
     def adapt(self, state: LearnerState, support: Examples, *, key: Key) -> Adapted:
         """Takes inner steps on one support set.
@@ -133,6 +135,17 @@ class FineTuneLearner(TaskLearner, Stepwise, Inspectable):
         figures = query_figures(self.spec.target, outputs, self.labels(episodes.query.labels))
         return figures, adapted, used
 
+    def _met(self, state: LearnerState, episodes: FewShotEpisode) -> Figures:
+        """Norms and cosines of the gradients at the controllers, mean over inner steps and support items."""
+        params, config = state.params, self.config
+        support, _, _ = embed_episodes(params.network.embed, state.model_state, episodes, config.statistics)
+
+        def of_one(features: Array, labels: Array) -> Figures:
+            met = gradients_met(params, features, labels, config.feedback, config.support_order)
+            return gradient_figures(met, jnp.ones((config.steps, len(features)), bool))
+
+        return jax.vmap(of_one)(support, self.labels(episodes.support.labels))
+
     def _loss(self, params: Parameters, episodes: FewShotEpisode) -> tuple[Scalar, tuple[Figures, Any]]:
         figures, adapted, used = self._measured(params, None, episodes)
         figures = over_batch(figures)
@@ -161,6 +174,8 @@ class FineTuneConfig(AbstractLearnerConfig):
     statistics: Statistics = "running"
     """What batch normalisation uses at evaluation. running: averages tracked in training; support: those of the
     support set; episode: those of support and queries together, which is transductive."""
+    gradients: bool = False
+    """Whether each validation measures norms of true and synthetic gradients at the controllers, and their cosine."""
     kind: Literal["fine-tune"] = "fine-tune"
     """Inner gradient steps on the support set, true or synthetic."""
 

@@ -39,7 +39,7 @@ from .readout import READOUTS, Readout, fresh_confidence, noted, read_out
 from .sequences import sequence_figures, summed_figures
 from .stream import Carried, embedded, features_of, learned_inputs, segment_of, state_for_tests
 from .structure import kind_of, require, require_controllers
-from .taught import Taught, gradient_figures, stepped, taught
+from .taught import Taught, gradient_figures, stepped, surprise_of, taught
 
 MOST_STEPS, MOST_SLOTS, MOST_WARP = 1000, 4096, 10
 USUAL = 100
@@ -202,7 +202,8 @@ class OnlineLearner(Trainable[SequenceEpisode], Stepwise):
         outputs = found.outputs[:, -time:]
         figures = summed_figures(self.spec, sequence_figures(self.spec, network.head, outputs, episodes))
         met = jax.tree.map(lambda norms: norms[:, -time:], found.met)
-        return after, {**figures, "gradient_norm": norm(gradients), **gradient_figures(met, episodes.mask)}, outputs
+        figures |= {"gradient_norm": norm(gradients), "surprise": surprise_of(met, episodes.mask)}
+        return after, {**figures, **gradient_figures(met, episodes.mask)}, outputs
 
     def _carried(self, after: Carried, episodes: SequenceEpisode, outputs: Array, surprise: Scalar) -> Carried:
         """With one batch more."""

@@ -1,7 +1,7 @@
 """What one segment teaches a network by its regime, and the gradients that its controllers met."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -22,6 +22,10 @@ from ..synthetic.segment import Segment
 from .base import Figures, LearnerState
 from .inspect import ControllerGradients, compared
 from .parameters import Parameters
+
+Kind = Literal["true", "synthetic", "agreement"]
+KINDS: tuple[Kind, ...] = ("true", "synthetic", "agreement")
+"""What is known of the gradients at a controller: the norms of both, and the cosine between them."""
 
 
 class Taught(eqx.Module):
@@ -122,19 +126,39 @@ def stepped(state: LearnerState, local: Any) -> LearnerState:
     return eqx.tree_at(lambda s: s.params.network.cell.controllers, state, controllers)
 
 
-def gradient_figures(met: ControllerGradients, mask: Bool[Array, "streams time"]) -> Figures:
-    """Mean norms and cosines of the gradients that controllers met, and the size that surprises."""
-
-    def mean(rows: Array) -> Figure:
-        return Figure(jnp.sum(jnp.where(mask, rows, 0)), jnp.sum(mask, dtype=rows.dtype))
-
+def gradient_figures(met: ControllerGradients, mask: Bool[Array, "rows time"]) -> Figures:
+    """Mean norms and cosines of the gradients that controllers met, by the names `gradient_name` gives."""
     figures = {}
-    for kind, parts in (("true", met.true), ("synthetic", met.synthetic), ("agreement", met.agreement)):
+    for kind, parts in zip(KINDS, (met.true, met.synthetic, met.agreement), strict=True):
         if parts is not None:
             named = parts if isinstance(parts, Mapping) else each(parts)
-            figures |= {f"{kind}_gradient_{name}": mean(rows) for name, rows in named.items()}
+            figures |= {gradient_name(kind, name): _mean(rows, mask) for name, rows in named.items()}
+    return figures
+
+
+def gradient_name(kind: Kind, controller: str) -> str:
+    """The name of such a figure."""
+    return f"{kind}_gradient_{controller}"
+
+
+def surprise_of(met: ControllerGradients, mask: Bool[Array, "rows time"]) -> Figure:
+    """The size that surprises: mean norm over all controllers of the synthetic gradient, the true one without it."""
     size = jax.tree.leaves(met.true if met.synthetic is None else met.synthetic)
-    return {**figures, "surprise": mean(jnp.sqrt(sum(rows**2 for rows in size)))}
+    return _mean(jnp.sqrt(sum(rows**2 for rows in size)), mask)
 
 
-__all__ = ["Taught", "gradient_figures", "state_after", "stepped", "taught"]
+def _mean(rows: Array, mask: Bool[Array, "rows time"]) -> Figure:
+    return Figure(jnp.sum(jnp.where(mask, rows, 0)), jnp.sum(mask, dtype=rows.dtype))
+
+
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Taught",
+    "gradient_figures",
+    "gradient_name",
+    "state_after",
+    "stepped",
+    "surprise_of",
+    "taught",
+]

@@ -2,11 +2,11 @@
 
 from .._checks import bad
 from .base import Experiment
-from .fast_slow import main, rare, regimes, sharing, stanford, trajectories, worth
+from .fast_slow import analysis, main, rare, regimes, sharing, stanford, trajectories, worth
 from .fast_slow import table1 as fast_slow_table1
 from .mann import ablations, figure2, figure3, figure4, figure5, figure6, table1, table2
 
-FAST_SLOW = (main, regimes, fast_slow_table1, worth, rare, trajectories, stanford, sharing)
+FAST_SLOW = (main, regimes, fast_slow_table1, worth, rare, trajectories, stanford, sharing, analysis)
 MANN = (table1, table2, ablations, figure2, figure3, figure4, figure5, figure6)
 MODULES = (*FAST_SLOW, *MANN)
 EXPERIMENTS: dict[str, Experiment] = {module.EXPERIMENT.name: module.EXPERIMENT for module in MODULES}

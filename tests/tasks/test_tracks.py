@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.sentences import refused
 
+from fastslow.datasets.generated_tracks import generated_tracks
 from fastslow.datasets.own_tracks import Columns
 from fastslow.tasks.tracks import TracksConfig, ahead, as_sequence, observed_and_next, positions, tracks_task
 
@@ -162,9 +163,40 @@ def test_a_file_of_ones_own_is_split_by_road_users(tmp_path: Path) -> None:
     np.testing.assert_allclose(episode.query.labels, 0, atol=1e-5)
 
 
+def test_one_kind_of_road_user_alone_is_split_three_ways(tmp_path: Path) -> None:
+    splits = replace(OWN, data=str(table(tmp_path, cyclists=10)), tested="bike").build()
+    parts = [np.asarray(task.windows) for task in (splits.train, splits.validation, splits.test)]
+    speeds = [{round(float(w[1, 0] - w[0, 0]), 6) for w in part} for part in parts]
+    assert [len(part) for part in speeds] == [4, 3, 3]
+    assert len(set.union(*speeds)) == 10
+
+
+def test_generated_paths_are_trained_with_and_nothing_else(tmp_path: Path) -> None:
+    config = replace(OWN, data=str(table(tmp_path, frames=26)), rate=5.0, generated=90, groups="scene")
+    plain, splits = (replace(config, generated=count).build() for count in (0, 90))
+    for part in ("validation", "test"):
+        ours, theirs = getattr(splits, part), getattr(plain, part)
+        # positions are counted from the middle of all paths for training
+        offset = np.asarray(ours.windows - theirs.windows)
+        np.testing.assert_allclose(offset, np.broadcast_to(offset[:1, :1], offset.shape), atol=1e-4)
+    made = generated_tracks(90, points=OBSERVED + PREDICTED, rate=5.0).tracks
+    shapes = np.stack([track.positions - track.positions[0] for track in made])
+    found = set()
+    for group, count in zip(splits.train.members, splits.train.counts, strict=True):
+        windows = np.asarray(splits.train.windows)[group[:count]]
+        away = np.abs(windows[:, None] - windows[:, None, :1] - shapes).max(axis=(2, 3))
+        scenes = {made[row.argmin()].scene if row.min() < 1e-3 else "mine" for row in away}
+        assert len(scenes) == 1
+        found |= scenes
+    assert found == {"mine", "generated 0", "generated 1", "generated 2"}
+
+
 @pytest.mark.parametrize(
     ("change", "sizes", "said"),
     [
+        ({"tested": "bike"}, {"cyclists": 9}, "training: got 9 tracks of bike in mine, expected at least 10: 4 for"),
+        ({"generated": 9, "origin": "scene"}, {}, "generated: got 9, expected 0 where the unit is px or the origin is"),
+        ({"generated": -1}, {}, "generated: got -1"),
         ({}, {"cyclists": 6}, "training: got 6 tracks of bike in mine, expected at least 7: 4 for training and an"),
         ({}, {"pedestrians": 2}, "tested: got 2 tracks of walker in mine, expected at least 3, those of an episode"),
         ({"training": 2, "groups": "motion"}, {}, "groups: got at most 2 tracks of one motion class"),

@@ -7,6 +7,7 @@ Settled: MAML's tasks, and those of all that learn from few-shot episodes, are t
 the data at hand have no recordings; tests draw from all motion classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,9 +19,10 @@ from jaxtyping import Array, Float, Int
 
 from .._checks import Described, bad, check_choice, check_integer, check_positive, check_real, check_size
 from .._typing import Key
+from ..datasets.generated_tracks import MOST, MOTIONS, generated_tracks
 from ..datasets.own_tracks import Columns
 from ..datasets.sources import Source, load_tracks
-from ..datasets.tracks import RATE, Tracks, Unit, apart, windows_of
+from ..datasets.tracks import RATE, Track, Tracks, Unit
 from .base import (
     AbstractTask,
     AbstractTaskConfig,
@@ -33,6 +35,7 @@ from .base import (
     TaskSplits,
 )
 from .paths import Path
+from .windows import Windows, motions_of, moving
 
 Origin = Literal["scene", "position", "velocity"]
 ORIGINS: tuple[Origin, ...] = ("scene", "position", "velocity")
@@ -72,9 +75,12 @@ class TracksConfig(AbstractTaskConfig):
     least: float = 1.0
     """How far a window's first and last positions lie apart at least, in the unit of positions."""
     training: int = 150
-    """Tracks for training; the others of their kind are for validation."""
-    groups: Literal["motion", "any"] = "motion"
-    """Which tracks a training episode has. motion: of one motion class; any: of all."""
+    """Tracks for training; the others of their kind are for validation, and half of them for tests where the same kind
+    is tested."""
+    generated: int = 0
+    """Generated paths for training, beside those of the data set; see `datasets/generated_tracks.py`."""
+    groups: Literal["motion", "scene", "any"] = "motion"
+    """Which tracks a training episode has. motion: of one motion class; scene: of one recording; any: of all."""
     origin: Origin = "velocity"
     """From where positions are counted. scene: the middle of the tracks for training; position: the last observed one;
     velocity: the last observed one, and for those to predict where constant velocity leads."""
@@ -106,43 +112,55 @@ class TracksConfig(AbstractTaskConfig):
         """
         self._check()
         tracks = load_tracks(self.source, self.data, columns=self.columns, unit=self.unit)
-        windows, motions = self._windows(tracks, self.learned)
-        order = np.random.default_rng(0).permutation(len(windows))
-        cut = len(order) - (self.shots + self.queries)
-        if self.training > cut:
-            got = Described(f"{len(windows)} tracks of {self.learned} in {tracks.name}")
-            expected = f"at least {self.training + self.shots + self.queries}: {self.training} for training and an "
-            raise bad("training", got=got, expected=f"{expected}episode for validation", hint="use --task.training")
-        train, validation = order[: self.training], order[self.training :]
-        corner = windows[train].reshape(-1, 2)
-        low, high = corner.min(0), corner.max(0)
-        if self.origin == "scene" and (side := float((high - low).max())) > self.scale:
-            expected = f"at least {side:.4g}, the side of the box around the tracks, where the origin is scene"
-            raise bad("scale", got=self.scale, expected=expected)
-        middle = (low + high) / 2
         names = motions_of(tracks)
-        by_motion = motions[train] if self.groups == "motion" else np.zeros_like(motions[train])
-        test, moved = self._windows(tracks, self.tested)
-        if len(test) < self.shots + self.queries:
-            got = Described(f"{len(test)} tracks of {self.tested} in {tracks.name}")
-            raise bad("tested", got=got, expected=f"at least {self.shots + self.queries}, those of an episode")
-        build = lambda windows, groups, motions: tracks_task(self, windows - middle, groups, motions, names)
+        train, validation, test = self._parts(tracks)
+        if self.generated:
+            points = self.observed + self.predicted
+            made = self._moving(generated_tracks(self.generated, self.learned, points=points, rate=self.rate).tracks)
+            train = Windows(np.concatenate([train.positions, made.positions]), (*train.tracks, *made.tracks))
+            names = tuple(dict.fromkeys((*names, *MOTIONS)))
+        middle = train.middle(self.scale if self.origin == "scene" else float("inf"))
+        build = lambda part, groups: tracks_task(
+            self, part.positions - middle, groups, np.array([names.index(m) for m in part.motions], np.int32), names
+        )
+        grouped = {"motion": train.motions, "scene": train.scenes, "any": ["any"] * len(train.tracks)}[self.groups]
+        any_of = lambda part: np.zeros(len(part.tracks), np.int32)
         return TaskSplits(
-            build(windows[train], by_motion, motions[train]),
-            build(windows[validation], np.zeros_like(motions[validation]), motions[validation]),
-            build(test, np.zeros_like(moved), moved),
+            build(train, np.unique(grouped, return_inverse=True)[1]),
+            build(validation, any_of(validation)),
+            build(test, any_of(test)),
             tracks.name,
             f"{self.learned}, {self.tested}",
             tracks.sha256,
             "tracks-sha256",
         )
 
-    def _windows(self, tracks: Tracks, agent: str) -> tuple[Float[np.ndarray, "n frames 2"], Int[np.ndarray, " n"]]:
-        """The windows of a kind of road user that moved, and the number of the motion class of each."""
-        windows, kept = windows_of(tracks.of_agent(agent), self.observed + self.predicted, self.rate)
-        moving = apart(windows) >= self.least
-        names = motions_of(tracks)
-        return windows[moving], np.array([names.index(track.motion or "any") for track in kept], np.int32)[moving]
+    def _parts(self, tracks: Tracks) -> tuple[Windows, Windows, Windows]:
+        """The windows of the data set for training, validation and test; those of one kind of road user share no track.
+
+        Raises:
+            UserError: there are too few.
+        """
+        learned, episode = self._moving(tracks.of_agent(self.learned)), self.shots + self.queries
+        order = np.random.default_rng(0).permutation(len(learned.tracks))
+        train, held = learned.of(order[: self.training]), order[self.training :]
+        alone = self.learned == self.tested
+        if len(held) < (2 if alone else 1) * episode:
+            got = Described(f"{len(order)} tracks of {self.learned} in {tracks.name}")
+            least = f"at least {self.training + episode * (2 if alone else 1)}: {self.training} for training and an "
+            parts = "episode each for validation and test" if alone else "episode for validation"
+            raise bad("training", got=got, expected=f"{least}{parts}", hint="use --task.training")
+        if alone:
+            return train, learned.of(held[: len(held) // 2]), learned.of(held[len(held) // 2 :])
+        test = self._moving(tracks.of_agent(self.tested))
+        if len(test.tracks) < episode:
+            got = Described(f"{len(test.tracks)} tracks of {self.tested} in {tracks.name}")
+            raise bad("tested", got=got, expected=f"at least {episode}, those of an episode")
+        return train, learned.of(held), test
+
+    def _moving(self, tracks: Sequence[Track]) -> Windows:
+        """The windows of the road users that moved."""
+        return moving(tracks, self.observed + self.predicted, self.rate, self.least)
 
     def _check(self) -> None:
         for name in ("shots", "queries", "training"):
@@ -152,14 +170,13 @@ class TracksConfig(AbstractTaskConfig):
         check_positive("rate", self.rate)
         check_positive("scale", self.scale)
         check_real("least", self.least)
-        check_choice("groups", self.groups, ("motion", "any"))
+        check_choice("groups", self.groups, ("motion", "scene", "any"))
+        check_integer("generated", self.generated, least=0, most=MOST, reason="all are held in memory at once")
+        if self.generated and (self.unit != "m" or self.origin == "scene"):
+            expected = "0 where the unit is px or the origin is scene: generated paths lie in no scene, and in metres"
+            raise bad("generated", got=self.generated, expected=expected)
         check_choice("origin", self.origin, ORIGINS)
         check_choice("episode", self.episode, ("few-shot", "sequence"))
-
-
-def motions_of(tracks: Tracks) -> tuple[str, ...]:
-    """The names of the motion classes of a data set, in the order of their numbers; `any` where it has none."""
-    return tuple(name or "any" for name in sorted({track.motion for track in tracks.tracks}))
 
 
 class TracksTask(AbstractTask):
@@ -275,7 +292,6 @@ __all__ = [
     "TracksTask",
     "ahead",
     "as_sequence",
-    "motions_of",
     "observed_and_next",
     "positions",
 ]

@@ -19,6 +19,7 @@ from .base import AbstractLearnerConfig, Figures, LearnerState, Trainable
 from .online import OnlineConfig, OnlineLearner
 
 Predictors = Literal["shared", "separate"]
+PREDICTORS: tuple[Predictors, ...] = ("shared", "separate")
 
 
 class PairLearner(Trainable[SequenceEpisode]):
@@ -102,7 +103,7 @@ class PairConfig(AbstractLearnerConfig):
             UserError: a choice that does not exist, or a task whose batches are not of two kinds.
         """
         self.feedback.check()
-        check_choice("predictors", self.predictors, ("shared", "separate"))
+        check_choice("predictors", self.predictors, PREDICTORS)
         if self.predictors == "shared" and not self.feedback.predicts:
             raise bad("predictors", got="shared", expected=f"separate, as regime {self.feedback.regime} has none")
         spec.require("sequence", self.kind)

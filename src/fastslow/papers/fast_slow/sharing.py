@@ -1,15 +1,16 @@
 """Figure 8: two networks, cyclists in all updates and pedestrians in each 100th, with one set of predictors or two.
 
 The paper's claim is that a second network learns faster where its synthetic gradients come from predictors that another
-network's stream has trained. Nothing else differs between the rows, and both networks of a row start alike in all of
-them. Errors are of tracks that training never shows, right after each update with pedestrians.
+network's stream has trained. It gives no α; rows that name none have that of Figure 4. Nothing else differs between the
+rows, and both networks of a row start alike in all of them. Errors are of tracks that training never shows, right after
+each update with pedestrians.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
 from ...configs.config import Config
-from ...learners.pair import PairConfig
+from ...learners.pair import PREDICTORS, PairConfig
 from ...optim.config import AdamConfig
 from ...optim.schedules import ConstantConfig
 from ...plotting.paths import errors
@@ -31,6 +32,11 @@ ROWS = {
     "shared predictors": PairConfig(SYNTHETIC, "shared"),
     "separate predictors": PairConfig(SYNTHETIC, "separate"),
     "no synthetic gradients": PairConfig(FeedbackConfig("true"), "separate"),
+    **{
+        f"{predictors} predictors, α {alpha:g}": PairConfig(replace(SYNTHETIC, alpha=alpha), predictors)
+        for alpha in (0.1, 1.0)
+        for predictors in PREDICTORS
+    },
 }
 
 
@@ -51,7 +57,7 @@ def rows(budget: Budget, data: TracksInTurnConfig = VRU) -> list[Row]:
     )
     optimizer = AdamConfig(learning_rate=1e-3, schedule=ConstantConfig())
     return [
-        Row(name, name.replace(" ", "-"), Config(task, MEMORY, learner, optimizer, training))
+        Row(name, name.replace(", α", "").replace(" ", "-"), Config(task, MEMORY, learner, optimizer, training))
         for name, learner in ROWS.items()
     ]
 

@@ -53,6 +53,7 @@ def test_each_third_update_has_the_second_kind_and_tests_have_both(tmp_path: Pat
     [
         ({"training": 6}, "training: got 7 tracks of bike in mine, expected at least 8"),
         ({"every": 0}, "every: got 0, expected"),
+        ({"tested": "bike"}, "tested: got 'bike', expected another kind than learned, as task tracks-in-turn has two"),
         ({"episode": "few-shot"}, "episode: got 'few-shot', expected sequence, as task tracks-in-turn has no support"),
     ],
 )

@@ -56,24 +56,27 @@ class Drawn:
     predicted: Mapping[str, Float[np.ndarray, "predicted 2"]]
 
 
-def paths(users: Sequence[Drawn], unit: str) -> Figure:
-    """Observed path, truth and predictions of some road users, a panel each (fast-slow Figure 5).
+def paths(rows: Sequence[Sequence[Drawn]], unit: str, titles: Sequence[str] = ("",)) -> Figure:
+    """Observed path, truth and predictions of some road users, a panel each (fast-slow Figures 5 and 9).
 
     Args:
-        users: whose paths are drawn.
+        rows: whose paths are drawn, row by row, as many in each.
         unit: of positions.
+        titles: what each row shows.
     """
-    figure = Figure(figsize=(4 * len(users), 4.4), layout="constrained")
-    panes = figure.subplots(1, len(users), squeeze=False)[0]
-    for axes, user in zip(panes, users, strict=True):
-        axes.plot(*user.observed.T, color=DARK, linewidth=2, label="observed")
-        axes.plot(*user.truth.T, color="black", linewidth=2, linestyle=":", label="truth")
-        for number, (name, predicted) in enumerate(user.predicted.items()):
-            axes.plot(*predicted.T, color=COLORS[number % len(COLORS)], linewidth=1.3, label=name)
-        axes.set(xlabel=unit, aspect="equal", adjustable="datalim")
-        plain(axes)
-    panes[0].set_ylabel(unit)
-    handles, names = panes[0].get_legend_handles_labels()
+    figure = Figure(figsize=(4 * len(rows[0]), 0.6 + 3.8 * len(rows)), layout="constrained")
+    panes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+    for row, users, title in zip(panes, rows, titles, strict=True):
+        for axes, user in zip(row, users, strict=True):
+            axes.plot(*user.observed.T, color=DARK, linewidth=2, label="observed")
+            axes.plot(*user.truth.T, color="black", linewidth=2, linestyle=":", label="truth")
+            for number, (name, predicted) in enumerate(user.predicted.items()):
+                axes.plot(*predicted.T, color=COLORS[number % len(COLORS)], linewidth=1.3, label=name)
+            axes.set(xlabel=unit, aspect="equal", adjustable="datalim")
+            plain(axes)
+        row[0].set_title(title, **TEXT)
+        row[0].set_ylabel(unit)
+    handles, names = panes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     return figure
 

@@ -32,8 +32,8 @@ class TracksInTurnConfig(TracksConfig):
     """Half of the tracks of an update."""
     queries: int = 5
     """The other half of them."""
-    groups: Literal["motion", "any"] = "any"
-    """Which tracks an update has. motion: of one motion class; any: of all."""
+    groups: Literal["motion", "scene", "any"] = "any"
+    """Which tracks an update has. motion: of one motion class; scene: of one recording; any: of all."""
     every: int = 100
     """Updates from one of the rare kind to the next."""
     kind: Literal["tracks-in-turn"] = "tracks-in-turn"  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -45,6 +45,8 @@ class TracksInTurnConfig(TracksConfig):
         check_integer("every", self.every, most=MOST_EVERY, reason="a rarer update would not come in a training")
         if self.episode != "sequence":
             raise bad("episode", got=self.episode, expected=f"sequence, as task {self.kind} has no support sets")
+        if self.learned == self.tested:
+            raise bad("tested", got=self.tested, expected=f"another kind than learned, as task {self.kind} has two")
         agents = Axis("agent", (self.learned, self.tested))
         spec = super().spec
         return replace(spec, metrics=tuple(metric.along(agents) for metric in self.target.metrics))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -137,19 +137,24 @@ def drawn(results: Sequence[ResultRow], networks: Mapping[str, Trained], referen
                 panels[title][row.row] = Curve(np.array(series["steps"]), np.array(series["values"], float).T)
     save(errors(panels, unit, "inner steps", references), out / "errors.png")
     chosen = {name: one for name, one in networks.items() if "as printed" not in name}
-    save(paths(users(chosen), unit.removesuffix("²")), out / "paths.png")
+    task: Any = next(iter(chosen.values())).config.task
+    tasks = few_shot(task)
+    answering = {name: (curve_of(one.learner, task, tasks), one_seed(one.states, 0)) for name, one in chosen.items()}
+    save(paths([users(answering, cast(TracksTask, tasks.test))], unit.removesuffix("²")), out / "paths.png")
 
 
-def users(networks: Mapping[str, Trained]) -> list[Drawn]:
-    """The first queries of the first test episode, as each network's first seed predicts them after all steps."""
+def users(networks: Mapping[str, tuple[StepCurve, Any]], test: TracksTask) -> list[Drawn]:
+    """The first queries of the first episode, as each network predicts them after all of its steps.
+
+    Args:
+        networks: by name, what is measured and its state.
+        test: draws the few-shot episode.
+    """
     found: list[Drawn] = []
-    for name, done in networks.items():
-        task: Any = done.config.task
-        tasks = few_shot(task)
-        test: Any = tasks.test
-        answers, episode = _answers(curve_of(done.learner, task, tasks), one_seed(done.states, 0), test)
-        past, future = positions(episode.query.inputs, episode.query.labels, task)
-        made = np.asarray(positions(episode.query.inputs, answers, task)[1])
+    for name, (curve, state) in networks.items():
+        answers, episode = _answers(curve, state, test)
+        past, future = positions(episode.query.inputs, episode.query.labels, test.config)
+        made = np.asarray(positions(episode.query.inputs, answers, test.config)[1])
         if not found:
             seen = zip(np.asarray(past[:DRAWN]), np.asarray(future[:DRAWN]), strict=True)
             found = [Drawn(one, true, {}) for one, true in seen]
@@ -170,4 +175,4 @@ def _answers(curve: StepCurve, state: Any, test: TracksTask) -> tuple[Array, Few
     return answered(state)
 
 
-__all__ = ["drawn", "measured", "measured_constant"]
+__all__ = ["drawn", "measured", "measured_constant", "users"]

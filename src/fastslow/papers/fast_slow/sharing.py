@@ -1,4 +1,4 @@
-"""Figure 8: two networks, cyclists in all updates and pedestrians in each 100th, with one set of predictors or two.
+"""Figures 8 and 9: two networks, cyclists in all updates, pedestrians in each 100th, and one set of predictors or two.
 
 The paper's claim is that a second network learns faster where its synthetic gradients come from predictors that another
 network's stream has trained. It gives no α; rows that name none have that of Figure 4. Nothing else differs between the
@@ -6,14 +6,21 @@ rows, and both networks of a row start alike in all of them. Errors are of track
 each update with pedestrians.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import jax
 
 from ...configs.config import Config
+from ...configs.run import Trained
 from ...learners.pair import PREDICTORS, PairConfig
+from ...learners.step_curve import StepCurve
+from ...metrics import Axis
 from ...optim.config import AdamConfig
 from ...optim.schedules import ConstantConfig
-from ...plotting.paths import errors
+from ...plotting.paths import Drawn, errors, paths
 from ...plotting.style import save
 from ...results.figures import read_curve
 from ...results.measure import series_of
@@ -22,12 +29,16 @@ from ...synthetic.regimes import FeedbackConfig
 from ...tasks.tracks_in_turn import TracksInTurnConfig
 from ...training.config import TrainingConfig
 from ...training.metrics import read_metrics
+from ...training.state import one_seed
 from ..base import Budget, Experiment, Watch
-from ..rows import Row, run_row
+from ..rows import Row, run_row, trained_before
+from .path_figures import users
 from .trajectories import MEMORY, SYNTHETIC
 
 NAME = "fast-slow/sharing"
 VRU = TracksInTurnConfig()
+SHOWN = 3
+"""Road users of each kind that are drawn."""
 ROWS = {
     "shared predictors": PairConfig(SYNTHETIC, "shared"),
     "separate predictors": PairConfig(SYNTHETIC, "separate"),
@@ -71,7 +82,8 @@ def run_on(data: TracksInTurnConfig, out: Path, budget: Budget, *, resume: bool,
     """The experiment on the tracks of a data set."""
     results, panels = [], {f"{agent}s": {} for agent in (data.learned, data.tested)}
     names = {title: f"validation_MSE, agent {title.removesuffix('s')}" for title in panels}
-    for row in rows(budget, data):
+    planned = rows(budget, data)
+    for row in planned:
         episodes = 4 if budget == "smoke" else 100
         found, _ = run_row(NAME, row, out, resume=resume, watch=watch, episodes=episodes)
         file = out / row.folder / "metrics.jsonl"
@@ -80,12 +92,29 @@ def run_on(data: TracksInTurnConfig, out: Path, budget: Budget, *, resume: bool,
         for title, name in names.items():
             panels[title][row.name] = read_curve(file, name)
     save(errors(panels, f"{data.unit}²", "updates"), out / "figures" / "errors.png")
+    trained = {row.name: trained_before(out / row.folder) for row in planned}
+    save(paths(predicted(trained), data.unit, tuple(panels)), out / "figures" / "paths.png")
     return results
+
+
+def predicted(trained: Mapping[str, Trained]) -> list[list[Drawn]]:
+    """Paths of some road users of each kind, as the network of their kind predicts them: of each row the first seed."""
+    both: Any = next(iter(trained.values())).tasks.test
+    found = []
+    for network, test in enumerate((both.first, both.second)):
+        answering = {}
+        for name, done in trained.items():
+            pair: Any = done.learner
+            state = jax.tree.map(lambda leaf, n=network: leaf[n], one_seed(done.states, 0))
+            answering[name] = (StepCurve(pair.one, test.config.target, 0, Axis("motion", test.names)), state)
+        few = replace(test, config=replace(test.config, episode="few-shot"))
+        found.append(users(answering, few)[:SHOWN])
+    return found
 
 
 EXPERIMENT = Experiment(
     name=NAME,
-    summary="Figure 8: a second network on rare pedestrians, with the predictors of the first, its own, or none",
+    summary="Figures 8 and 9: a second network on rare pedestrians, with the predictors of the first, its own, or none",
     expected={"smoke": "2 minutes", "laptop": "30 minutes", "paper": "5 hours"},
     run=run,
 )

@@ -11,7 +11,7 @@ from tests.sentences import refused
 
 from fastslow.datasets.generated_tracks import generated_tracks
 from fastslow.datasets.own_tracks import Columns
-from fastslow.tasks.tracks import TracksConfig, ahead, as_sequence, observed_and_next, positions, tracks_task
+from fastslow.tasks.tracks import TracksConfig, as_sequence, tracks_task
 
 pytestmark = pytest.mark.usefixtures("double")
 RATE, OBSERVED, PREDICTED = 5.0, 12, 4
@@ -47,7 +47,7 @@ def twin(window: np.ndarray, config: TracksConfig) -> tuple[np.ndarray, np.ndarr
 def test_what_is_shown_and_predicted_is_its_twin(origin: str, turned: bool) -> None:
     config = replace(CONFIG, origin=origin, turned=turned, scale=2.0)
     given = np.concatenate([windows(speed=0.1), windows(speed=3.0)])
-    past, labels = observed_and_next(jnp.asarray(given), config)
+    past, labels = config.coordinates.observed_and_next(jnp.asarray(given))
     assert past.shape == (6, OBSERVED, 2)
     assert labels.shape == (6, config.target.size)
     for one, row, window in zip(past, labels, given, strict=True):
@@ -63,7 +63,7 @@ def test_zero_is_the_constant_velocity_and_its_errors_are_in_metres() -> None:
     leads = given[:, OBSERVED - 1][:, None] + velocity[:, None] * np.arange(1, PREDICTED + 1)[None, :, None]
     expected = np.mean((leads - given[:, OBSERVED:]) ** 2, axis=(1, 2))
     config = replace(CONFIG, scale=2.0)
-    _, labels = observed_and_next(jnp.asarray(given), config)
+    _, labels = config.coordinates.observed_and_next(jnp.asarray(given))
     target = config.target
     found = jax.vmap(target.scores, (None, 0))(jnp.zeros(target.outputs), labels)
     np.testing.assert_allclose(found["MSE"], expected, rtol=1e-9)
@@ -73,16 +73,26 @@ def test_zero_is_the_constant_velocity_and_its_errors_are_in_metres() -> None:
 def test_positions_are_those_of_the_window_again(origin: str) -> None:
     config = replace(CONFIG, origin=origin, turned=False, scale=2.0)
     given = windows()
-    past, future = positions(*observed_and_next(jnp.asarray(given), config), config)
+    past, future = config.coordinates.positions(*config.coordinates.observed_and_next(jnp.asarray(given)))
     last = 0 if origin == "scene" else given[:, OBSERVED - 1][:, None]
     np.testing.assert_allclose(past, given[:, :OBSERVED] - last, atol=1e-9)
     np.testing.assert_allclose(future, given[:, OBSERVED:] - last, atol=1e-9)
 
 
+@pytest.mark.parametrize("origin", ["scene", "position", "velocity"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_predicted_is_placed_where_the_path_is(origin: str, turned: bool) -> None:
+    coordinates = replace(CONFIG, origin=origin, turned=turned, scale=2.0).coordinates
+    given = jnp.asarray(windows())
+    shown, labels = coordinates.observed_and_next(given)
+    observed, future = given[:, :OBSERVED], given[:, OBSERVED:]
+    np.testing.assert_allclose(coordinates.shown(observed), shown, atol=1e-9)
+    np.testing.assert_allclose(coordinates.placed(observed, labels), future, atol=1e-9)
+
+
 def test_a_road_user_who_stands_is_not_turned() -> None:
     still = jnp.full((1, OBSERVED + PREDICTED, 2), 3.0)
-    np.testing.assert_allclose(ahead(still, OBSERVED), still)
-    past, labels = observed_and_next(still, CONFIG)
+    past, labels = CONFIG.coordinates.observed_and_next(still)
     assert not past.any()
     assert not labels.any()
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from ..tasks.base import Examples
-from ..tasks.tracks import LAST, TracksConfig
+from ..tasks.coordinates import LAST
+from ..tasks.tracks import TracksConfig
 
 
 class ConstantMotion(eqx.Module):

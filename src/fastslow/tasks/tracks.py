@@ -34,13 +34,10 @@ from .base import (
     TaskSpec,
     TaskSplits,
 )
+from .coordinates import LAST, ORIGINS, Coordinates, Origin
 from .paths import Path
 from .windows import Windows, motions_of, moving
 
-Origin = Literal["scene", "position", "velocity"]
-ORIGINS: tuple[Origin, ...] = ("scene", "position", "velocity")
-LAST = 10
-"""Observed frames over which a velocity is averaged."""
 MOST_FRAMES = 10_000
 
 
@@ -95,6 +92,11 @@ class TracksConfig(AbstractTaskConfig):
     def target(self) -> Path:
         """What is predicted."""
         return Path(self.predicted, self.scale, self.unit)
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """How positions become what a network sees and predicts."""
+        return Coordinates(self.observed, self.predicted, self.origin, self.turned, self.scale)
 
     @property
     def spec(self) -> TaskSpec:
@@ -209,7 +211,7 @@ class TracksTask(AbstractTask):
         config = self.config
         _, places = jax.lax.top_k(jnp.where(there, drawn, -1.0), config.shots + config.queries)
         chosen = self.members[group, places]
-        inputs, labels = observed_and_next(self.windows[chosen], config)
+        inputs, labels = config.coordinates.observed_and_next(self.windows[chosen])
         motions, cut = self.motions[chosen], config.shots
         if config.episode == "few-shot":
             support, query = (Examples(inputs[part], labels[part]) for part in (slice(cut), slice(cut, None)))
@@ -222,42 +224,6 @@ def as_sequence(examples: Examples, motions: Int[Array, " items"]) -> SequenceEp
     labels = examples.labels
     previous = jnp.concatenate([jnp.zeros_like(labels[:1]), labels[:-1]])
     return SequenceEpisode(Inputs(examples.inputs, previous), labels, jnp.full(labels.shape[0], True), motions)
-
-
-def observed_and_next(
-    windows: Float[Array, "tracks frames 2"], config: TracksConfig
-) -> tuple[Float[Array, "tracks observed 2"], Float[Array, "tracks outputs"]]:
-    """What is shown of each window, and what is to be predicted; see `TracksConfig`."""
-    if config.turned:
-        windows = ahead(windows, config.observed)
-    past, future = windows[:, : config.observed], windows[:, config.observed :]
-    if config.origin != "scene":
-        last = past[:, -1:]
-        past, future = past - last, future - last
-    if config.origin == "velocity":
-        steps = jnp.arange(1, config.predicted + 1, dtype=past.dtype)
-        future = future - (past[:, -1] - past[:, -1 - LAST])[:, None] / LAST * steps[None, :, None]
-    return past / config.scale, future.reshape(future.shape[0], -1) / config.scale
-
-
-def positions(
-    past: Float[Array, "tracks observed 2"], outputs: Float[Array, "tracks outputs"], config: TracksConfig
-) -> tuple[Float[Array, "tracks observed 2"], Float[Array, "tracks predicted 2"]]:
-    """What is shown of paths, and what is predicted of them, both in metres or pixels and from the same origin."""
-    found = outputs.reshape(outputs.shape[0], config.predicted, 2)
-    if config.origin == "velocity":
-        steps = jnp.arange(1, config.predicted + 1, dtype=past.dtype)
-        found = found + (past[:, -1] - past[:, -1 - LAST])[:, None] / LAST * steps[None, :, None]
-    return config.scale * past, config.scale * found
-
-
-def ahead(windows: Float[Array, "tracks frames 2"], observed: int) -> Float[Array, "tracks frames 2"]:
-    """Windows turned about the origin, so that the mean velocity of the last ten observed frames points along x."""
-    x, y = (windows[:, observed - 1] - windows[:, observed - 1 - LAST]).T
-    angle = jnp.arctan2(y, x)
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    turn = jnp.stack([jnp.stack([cos, -sin], 1), jnp.stack([sin, cos], 1)], 1)
-    return jnp.matmul(windows, turn, precision=jax.lax.Precision.HIGHEST)
 
 
 def tracks_task(
@@ -285,13 +251,4 @@ def tracks_task(
     return TracksTask(*arrays, config, names)
 
 
-__all__ = [
-    "LAST",
-    "Origin",
-    "TracksConfig",
-    "TracksTask",
-    "ahead",
-    "as_sequence",
-    "observed_and_next",
-    "positions",
-]
+__all__ = ["TracksConfig", "TracksTask", "as_sequence", "tracks_task"]

@@ -25,7 +25,7 @@ from ...plotting.style import save
 from ...results.measure import facts_of, rows_of
 from ...results.row import ResultRow, read_rows, write_rows
 from ...tasks.base import FewShotEpisode, TaskSplits
-from ...tasks.tracks import TracksTask, positions
+from ...tasks.tracks import TracksTask
 from ...training.evaluate import EVALUATION_SEED, evaluate_all
 from ...training.fingerprint import params_digest
 from ...training.state import draw, one_seed
@@ -151,10 +151,11 @@ def users(networks: Mapping[str, tuple[StepCurve, Any]], test: TracksTask) -> li
         test: draws the few-shot episode.
     """
     found: list[Drawn] = []
+    coordinates = test.config.coordinates
     for name, (curve, state) in networks.items():
         answers, episode = _answers(curve, state, test)
-        past, future = positions(episode.query.inputs, episode.query.labels, test.config)
-        made = np.asarray(positions(episode.query.inputs, answers, test.config)[1])
+        past, future = coordinates.positions(episode.query.inputs, episode.query.labels)
+        made = np.asarray(coordinates.positions(episode.query.inputs, answers)[1])
         if not found:
             seen = zip(np.asarray(past[:DRAWN]), np.asarray(future[:DRAWN]), strict=True)
             found = [Drawn(one, true, {}) for one, true in seen]

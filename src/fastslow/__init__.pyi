@@ -17,6 +17,7 @@ from .configs.run import Trained as Trained
 from .configs.run import train as train
 from .estimators.few_shot import FewShotClassifier as FewShotClassifier
 from .estimators.online import OnlineOneShot as OnlineOneShot
+from .estimators.paths import PathPredictor as PathPredictor
 from .learners.base import Adaptable as Adaptable
 from .learners.base import LearnerState as LearnerState
 from .learners.base import Trainable as Trainable

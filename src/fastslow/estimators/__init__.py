@@ -2,5 +2,6 @@
 
 from .few_shot import FewShotClassifier
 from .online import OnlineOneShot
+from .paths import PathPredictor
 
-__all__ = ["FewShotClassifier", "OnlineOneShot"]
+__all__ = ["FewShotClassifier", "OnlineOneShot", "PathPredictor"]

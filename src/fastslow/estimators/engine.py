@@ -47,13 +47,13 @@ class Engine:
         self, state: LearnerState, images: Float[np.ndarray, "items 28 28"], labels: Int[np.ndarray, " items"]
     ) -> Any:
         """Lets the model's own head learn a support set; compiles once for each number of examples."""
-        return _on_host(self._adapt(state, Examples(jnp.asarray(images), jnp.asarray(labels))))
+        return on_host(self._adapt(state, Examples(jnp.asarray(images), jnp.asarray(labels))))
 
     def log_probabilities(
         self, adapted: Any, images: Float[np.ndarray, "items 28 28"]
     ) -> Float[np.ndarray, "items way"]:
         """What the head says of queries."""
-        return _in_chunks(self._predict, adapted, images)
+        return in_chunks(self._predict, adapted, images)
 
     def embedder(self, state: LearnerState, images: Float[np.ndarray, "items 28 28"]) -> Embedder:
         """The embedding and what it normalises with.
@@ -62,17 +62,17 @@ class Engine:
         whole episodes would need the queries.
         """
         used = state.model_state if self._by_running else self._statistics(state, images)
-        return _on_host(Embedder(embedding_of(state.params), used))
+        return on_host(Embedder(embedding_of(state.params), used))
 
     def features(
         self, embedder: Embedder, images: Float[np.ndarray, "items 28 28"]
     ) -> Float[np.ndarray, "items features"]:
         """Embeds images."""
-        return _in_chunks(self._embed, embedder, images)
+        return in_chunks(self._embed, embedder, images)
 
 
-def _in_chunks(function: Any, model: PyTree, images: np.ndarray) -> np.ndarray:
-    """Applies a compiled function to `CHUNK` images at a time; the last ones are filled up with empty paper."""
+def in_chunks(function: Any, model: PyTree, images: np.ndarray) -> np.ndarray:
+    """Applies a compiled function to `CHUNK` inputs at a time; the last ones are filled up with zeros."""
     count = len(images)
     filled = np.zeros((-(-count // CHUNK) * CHUNK, *images.shape[1:]), images.dtype)
     filled[:count] = images
@@ -80,7 +80,7 @@ def _in_chunks(function: Any, model: PyTree, images: np.ndarray) -> np.ndarray:
     return np.concatenate([np.asarray(part) for part in parts])[:count]
 
 
-def _on_host(tree: PyTree) -> PyTree:
+def on_host(tree: PyTree) -> PyTree:
     """The same tree with NumPy arrays, which pickle anywhere."""
     return jax.tree.map(np.asarray, tree)
 
@@ -99,7 +99,7 @@ def embedder_of(saved: Saved) -> Embedder:
     """
     if not jax.tree.leaves(saved.state().model_state):
         raise bad("model", got=saved.name, expected="a model with running averages for its normalisation")
-    return _on_host(Embedder(embedding_of(saved.state().params), saved.state().model_state))
+    return on_host(Embedder(embedding_of(saved.state().params), saved.state().model_state))
 
 
 def embedding_of(params: Any) -> Any:
@@ -132,4 +132,14 @@ def _find_model(model: str | Path, changed: tuple[int, ...]) -> Saved:
     return load(model)
 
 
-__all__ = ["CHUNK", "Embedder", "Engine", "embedder_of", "embedding_of", "engine_of", "find_model"]
+__all__ = [
+    "CHUNK",
+    "Embedder",
+    "Engine",
+    "embedder_of",
+    "embedding_of",
+    "engine_of",
+    "find_model",
+    "in_chunks",
+    "on_host",
+]

@@ -176,7 +176,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         """Learns images and labels."""
         classes, codes = encode(labels)
         saved = find_model(self.model)
-        if saved.config.task.spec.episode != "few-shot" or not isinstance(saved.learner, Adaptable):
+        spec = saved.config.task.spec
+        if spec.chance is None:
+            raise bad("model", got=str(self.model), expected="a model that names classes", hint="use PathPredictor")
+        if spec.episode != "few-shot" or not isinstance(saved.learner, Adaptable):
             expected = "a model trained on few-shot episodes, not on streams"
             raise bad("model", got=str(self.model), expected=expected, hint="use OnlineOneShot")
         order = canonical_order(images, codes)

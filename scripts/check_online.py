@@ -21,7 +21,7 @@ from fastslow.datasets.mnist import Digits, load_mnist
 from fastslow.estimators import OnlineOneShot
 from fastslow.estimators.engine import embedder_of, engine_of
 from fastslow.estimators.slot_reader import SlotReader, unit
-from fastslow.results.measure import accuracy_row
+from fastslow.results.measure import episodes_row
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.tables import table
 from fastslow.zoo.saved import Saved, load
@@ -94,7 +94,7 @@ def rows(
             }
             facts = {"slots": slots, "model": saved.name}
             results.append(
-                accuracy_row(
+                episodes_row(
                     saved.config,
                     saved.seeds[:1],
                     saved.digests[:1],

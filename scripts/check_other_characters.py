@@ -31,7 +31,7 @@ from fastslow._checks import UserError
 from fastslow.datasets.images import to_ink_28
 from fastslow.datasets.mnist import load_mnist
 from fastslow.estimators import FewShotClassifier
-from fastslow.results.measure import accuracy_row
+from fastslow.results.measure import episodes_row
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.tables import table
 from fastslow.training.fingerprint import digest
@@ -159,7 +159,7 @@ def rows(model: str, episodes: int, data: str | None) -> list[ResultRow]:
             for name, found in measured.items():
                 fields = {"axis": {"setting": f"{way}-way {shot}-shot"}, "chance": 1 / way, "data": known.data}
                 given = {"experiment": EXPERIMENT, "row": f"{known.name}: {name}", "seconds": seconds}
-                results.append(accuracy_row(saved.config, saved.seeds[:1], saved.digests[:1], found, **given, **fields))
+                results.append(episodes_row(saved.config, saved.seeds[:1], saved.digests[:1], found, **given, **fields))
     return results
 
 

@@ -23,7 +23,7 @@ from fastslow.datasets.mnist import MNIST, load_mnist
 from fastslow.estimators import OnlineOneShot
 from fastslow.estimators.engine import embedder_of, engine_of
 from fastslow.estimators.slot_reader import SlotReader, Slots, unit
-from fastslow.results.measure import accuracy_row
+from fastslow.results.measure import episodes_row
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.tables import table
 from fastslow.zoo.saved import Saved, load
@@ -97,7 +97,7 @@ def rows(saved: Saved, found: Found, slots: int, data: dict[str, str | None], se
             fields = {"experiment": EXPERIMENT, "row": name, "axis": {"digits": group}, "chance": 1 / CLASSES}
             facts = {"slots": slots, "model": saved.name if name.startswith("images") else None}
             given = (saved.config, saved.seeds[:1], saved.digests[:1], values)
-            results.append(accuracy_row(*given, facts=facts, seconds=seconds, data=data, **fields))
+            results.append(episodes_row(*given, facts=facts, seconds=seconds, data=data, **fields))
     return results
 
 

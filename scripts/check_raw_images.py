@@ -25,7 +25,7 @@ from fastslow.datasets.omniglot import DRAWINGS, load_raw
 from fastslow.datasets.splits import load_split
 from fastslow.estimators import FewShotClassifier
 from fastslow.metrics import ACCURACY
-from fastslow.results.measure import accuracy_row, facts_of
+from fastslow.results.measure import episodes_row, facts_of
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.tasks.base import Examples, TaskSplits
 from fastslow.tasks.omniglot import OmniglotConfig, OmniglotTask
@@ -104,7 +104,7 @@ def row(name: str, saved: Saved, tasks: TaskSplits, found: np.ndarray, seconds: 
     """The result row of one way."""
     facts = facts_of(saved.config)
     fields = {"experiment": EXPERIMENT, "row": name, "chance": saved.config.task.spec.chance, "data": tasks.data}
-    return accuracy_row(saved.config, saved.seeds[:1], saved.digests[:1], found, facts=facts, seconds=seconds, **fields)
+    return episodes_row(saved.config, saved.seeds[:1], saved.digests[:1], found, facts=facts, seconds=seconds, **fields)
 
 
 def compare(model: str | Path, *, episodes: int = 1000, data: str | None = None) -> Comparison:

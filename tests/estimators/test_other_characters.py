@@ -10,7 +10,7 @@ pytest.importorskip("sklearn")
 from scripts.check_other_characters import FACES, LETTERS, characters, episodes_of, measure, printed, rivals
 from tests.estimators.pictures import drawings
 
-from fastslow.results.measure import accuracy_row
+from fastslow.results.measure import episodes_row
 from fastslow.zoo.saved import load
 
 # light strokes; eight classes of twelve drawings
@@ -51,7 +51,7 @@ def test_everyone_answers_the_same_episodes(any_way_model: Path) -> None:
 def test_a_row_is_about_the_first_seed(any_way_model: Path) -> None:
     saved = load(any_way_model)
     shared = {"experiment": "other-characters", "chance": 0.2, "data": MARKS.data, "seconds": 1.0}
-    row = accuracy_row(
+    row = episodes_row(
         saved.config,
         saved.seeds[:1],
         saved.digests[:1],

@@ -115,11 +115,12 @@ def measure_baseline(
     )
 
 
-def accuracy_row(
+def episodes_row(
     config: Config,
     seeds: tuple[int, ...],
     digests: tuple[str, ...],
     found: Float[np.ndarray, " episodes"],
+    metric: Metric = ACCURACY,
     **fields: Any,
 ) -> ResultRow:
     """The row of a measurement with a trained model on another task than its own.
@@ -128,13 +129,14 @@ def accuracy_row(
         config: of the model.
         seeds: one.
         digests: of its parameters.
-        found: accuracy of each episode.
+        found: of each episode.
+        metric: what was found.
         fields: the other fields of `ResultRow`; `axis` and `facts` may be left out.
     """
-    value, low, high = interval(found[None].astype(np.float64), bounds=ACCURACY.bounds)
+    value, low, high = interval(found[None].astype(np.float64), bounds=metric.bounds)
     return ResultRow(
-        metric=ACCURACY.name,
-        unit=ACCURACY.unit,
+        metric=metric.name,
+        unit=metric.unit,
         value=value,
         ci95=(low, high),
         episodes=len(found),
@@ -215,7 +217,7 @@ def series_of(reports: Sequence[Mapping[str, Any]], names: tuple[str, ...]) -> d
 __all__ = [
     "AT_ONCE",
     "Paper",
-    "accuracy_row",
+    "episodes_row",
     "facts_of",
     "measure",
     "measure_baseline",

@@ -19,7 +19,7 @@ from fastslow.cells.unroll import unroll
 from fastslow.learners.base import LearnerState
 from fastslow.learners.online import USUAL, OnlineConfig, OnlineLearner
 from fastslow.learners.readout import REMEMBERED, Confidence, fresh_confidence, noted, read_out
-from fastslow.learners.stream import learned_inputs
+from fastslow.learners.stream import attention, learned_inputs
 from fastslow.memory.stored import StoredExamples
 from fastslow.metrics import ACCURACY
 from fastslow.models.flatten import FlattenConfig
@@ -96,6 +96,34 @@ def test_the_copies_that_are_learned_are_changed_and_in_further_steps_the_batch_
     further = learned(strength=1.0, again=True, replay=True)
     assert (np.abs(further - same).max(axis=(2, 3)) > 1e-3).all()
     np.testing.assert_array_equal(learned(strength=1.0, again=False, replay=False), x)
+
+
+@pytest.mark.parametrize("slots", [0, 3])
+def test_attention_is_that_of_each_step(slots: int) -> None:
+    """Without held examples one after the other through the memory; with them all from what the held ones fill."""
+    flat = replace(nmn("write", "key-value") if slots else nmn(), embed=FlattenConfig())
+    state, _ = after(built(OnlineConfig(slots=slots), flat), given())
+    network, carried = state.params.network, state.model_state
+    episode = jax.tree.map(lambda leaf: leaf[0], given(1))
+    x = episode.inputs.x.reshape(STEPS, -1)
+    now, labels = network.cell.init_state(), episode.targets if slots else None
+    if slots:
+        held = jax.tree.map(lambda leaf: leaf[0], carried.held)
+        for row in network.rows(held.inputs.reshape(slots, -1), held.targets):
+            now, _ = network.cell.trace(now, row)
+    else:
+        now = eqx.tree_at(lambda s: s.memory, now, jax.tree.map(lambda leaf: leaf[0], carried.memory))
+    expected = []
+    for row in network.rows(x, labels):
+        then, trace = network.cell.trace(now, row)
+        expected.append(trace.scores)
+        now = now if slots else then
+    found = attention(network, carried, episode)
+    np.testing.assert_allclose(found, expected, rtol=CLOSE, atol=CLOSE)
+    assert found.shape == (
+        STEPS,
+        len(network.cell.memory.initial_values) if slots else len(network.cell.memory.initial),
+    )
 
 
 def test_a_memory_is_carried_on_from_batch_to_batch() -> None:

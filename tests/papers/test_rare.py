@@ -73,7 +73,11 @@ def test_rows_are_trained_measured_and_drawn_and_read_again(small: None, tmp_pat
         (one, _) = (row for row in found if row.row == name)
         assert one.config["learner"]["answer"] == answer
         assert one.params_digest == plain[0].params_digest
-    assert {file.name for file in (tmp_path / "figures").iterdir()} == {"gradients.png", "accuracy.png"}
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == {
+        "gradients.png",
+        "accuracy.png",
+        "attention.png",
+    }
     told.clear()
     assert rare.run(tmp_path, "smoke", resume=True, watch=watch) == found
     assert told == []

@@ -1,6 +1,6 @@
 """What a stream carries from update to update, and what one update embeds and learns from."""
 
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -8,11 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from .._typing import Key, Scalar
-from ..cells.context import ContextAndQueries, only_context
+from ..cells.context import ContextAndQueries, joined, only_context
+from ..cells.controlled import AbstractControlledCell
 from ..memory.stored import StoredExamples
 from ..models.embedding import AbstractEmbedding
 from ..models.network import Network
+from ..synthetic.perturbations import traced_walk
 from ..synthetic.segment import Segment
+from ..tasks.base import SequenceEpisode
 from ..tasks.warp import warp
 from .readout import Confidence
 from .taught import state_after
@@ -147,4 +150,21 @@ def state_for_tests(
     return state_after(network, segment_of(network, memory, held, seen, features, targets, mask))
 
 
-__all__ = ["Carried", "embedded", "features_of", "learned_inputs", "segment_of", "state_for_tests"]
+def attention(network: Network, carried: Carried, episode: SequenceEpisode) -> Float[Array, "time slots"]:
+    """Attention over the slots of the first stream's memory as a batch passes it: where each example reads and writes.
+
+    Args:
+        network: reads the memory; its cell has controllers.
+        carried: what the stream has carried on.
+        episode: the batch of one stream.
+    """
+    memory, held = jax.tree.map(lambda leaf: leaf[0], (carried.memory, carried.held))
+    features = lambda x: embedded(network.embed, x[None], carried.statistics)[0][0]
+    seen = None if held is None else features(held.inputs)
+    given = (features(episode.inputs.x), episode.targets, episode.mask)
+    segment, cell = segment_of(network, memory, held, seen, *given), cast(AbstractControlledCell, network.cell)
+    _, traces = traced_walk(cell, segment.start(cell), segment.inputs, alive=segment.kept)
+    return joined(traces).scores[-episode.mask.shape[0] :]
+
+
+__all__ = ["Carried", "attention", "embedded", "features_of", "learned_inputs", "segment_of", "state_for_tests"]

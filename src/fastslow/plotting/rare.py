@@ -1,13 +1,18 @@
 """Figures of a stream with rare batches: arrays in and a figure out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from .curve import Curve
 from .style import DARK, REFERENCES, TEXT, TRUE, VALIDATION, grid, share
 
+SHADES = "viridis"
 LINES = (DARK, "#8c8c8c", "#a6761d", VALIDATION, REFERENCES[2])
 
 
@@ -60,4 +65,41 @@ def accuracies(panels: Mapping[str, Mapping[str, Curve]], every: int) -> Figure:
     return figure
 
 
-__all__ = ["accuracies", "gradient_norms"]
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """Attention over slots.
+
+    Attributes:
+        scores: of each example.
+        labels: what each example is.
+        rare: how many of them, the first ones, are of a rare batch.
+        slots: what each slot holds, or its number.
+    """
+
+    scores: Float[np.ndarray, "examples slots"]
+    labels: Sequence[str]
+    rare: int
+    slots: Sequence[str]
+
+
+def attention(panels: Mapping[str, Attended]) -> Figure:
+    """Where the examples of a rare batch and of the frequent one after it read and write (fast-slow Figure 1a).
+
+    Args:
+        panels: by network; a line parts the two batches.
+    """
+    figure = Figure(figsize=(4.2 * len(panels), 5.4), layout="constrained")
+    panes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, seen) in zip(panes, panels.items(), strict=True):
+        axes.imshow(seen.scores, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
+        axes.axhline(seen.rare - 0.5, color=TRUE, linewidth=2)
+        axes.set_xticks(range(len(seen.slots)), seen.slots, fontsize=8)
+        axes.set_yticks(range(len(seen.labels)), seen.labels, fontsize=8)
+        axes.set_title(title, **TEXT)
+        axes.set(xlabel="slot, by what it holds" if seen.slots[0] != "1" else "slot", ylabel="example, by its class")
+    shades = ScalarMappable(Normalize(0, 1), SHADES)
+    figure.colorbar(shades, ax=panes, label="attention", shrink=0.6)
+    return figure
+
+
+__all__ = ["Attended", "accuracies", "attention", "gradient_norms"]

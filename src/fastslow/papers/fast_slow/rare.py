@@ -28,7 +28,7 @@ from ...models.conv import ConvConfig
 from ...models.network import NetworkConfig
 from ...optim.config import AdamConfig
 from ...optim.schedules import ConstantConfig
-from ...plotting.rare import accuracies, gradient_norms
+from ...plotting.rare import accuracies, attention, gradient_norms
 from ...plotting.style import save
 from ...results.figures import read_curve
 from ...results.measure import measure, one_number, series_of
@@ -39,9 +39,11 @@ from ...training.config import TrainingConfig
 from ...training.metrics import read_metrics
 from ..base import Budget, Experiment, Watch
 from ..rows import Row, is_result_of, run_row, trained_before
+from .rare_attention import attended
 
 NAME = "fast-slow/rare-digits"
 LITERAL, BASELINE, PLAIN = "NMN + SG, as printed", "NMN, baseline", "plain network"
+THRESHOLD = "NMN, written by a threshold"
 BEST, WITHOUT = "NMN + SG, ten held examples", "NMN, ten held examples"
 READ_OUT: dict[Readout, str] = {
     "gated": "plain network, unsure answers by ten held examples",
@@ -50,6 +52,8 @@ READ_OUT: dict[Readout, str] = {
 SYNTHETIC = FeedbackConfig("both", alpha=0.1, predictor="lstm", regression=1.0)
 HELD = OnlineConfig(slots=10, steps=10, warp=1.0)
 DRAWN = (LITERAL, BASELINE, PLAIN, BEST, WITHOUT)
+ATTENDING = (LITERAL, BASELINE, THRESHOLD, BEST)
+"""Whose attention over slots is drawn."""
 BLOCKS = 10_000 // BLOCK
 """Blocks of MNIST's test part."""
 LARGEST = 20
@@ -82,7 +86,7 @@ def rows(budget: Budget) -> list[Row]:
     return [
         Row(LITERAL, "printed-sg", config_of(budget, NMNConfig(), OnlineConfig(SYNTHETIC))),
         Row(BASELINE, "printed", config_of(budget, NMNConfig(), OnlineConfig())),
-        Row("NMN, written by a threshold", "threshold", config_of(budget, threshold, OnlineConfig())),
+        Row(THRESHOLD, "threshold", config_of(budget, threshold, OnlineConfig())),
         Row(PLAIN, "plain", config_of(budget, FeedForwardConfig(64), OnlineConfig(slots=10, replay=False))),
         Row(BEST, "held-sg", config_of(budget, memory, replace(HELD, feedback=SYNTHETIC))),
         Row(WITHOUT, "held", config_of(budget, memory, HELD)),
@@ -148,7 +152,7 @@ def gradient_rows(folder: Path, row: Row, found: list[ResultRow]) -> list[Result
 
 
 def draw(out: Path, budget: Budget) -> None:
-    """Figure 6, the gradients at the output controller; Figure 7, accuracy on unseen images of both groups."""
+    """Figure 6, the gradients at the output controller; Figure 7, accuracy on unseen images; attention over slots."""
     planned = {row.name: row for row in rows(budget)}
     every = planned[BASELINE].config.task.every
     norms = {}
@@ -165,6 +169,8 @@ def draw(out: Path, budget: Budget) -> None:
         for group in map(str, GROUPS.labels)
     }
     save(accuracies(panels, every), out / "figures" / "accuracy.png")
+    seen = {name: attended(trained_before(out / planned[name].folder)) for name in ATTENDING if name in planned}
+    save(attention(seen), out / "figures" / "attention.png")
 
 
 EXPERIMENT = Experiment(

@@ -148,7 +148,7 @@ LEARNERS = {
     ),
     "online": Row(OnlineConfig(), nmn(), STREAMS, streams),
     "online-plain": Row(OnlineConfig(), FEED_FORWARD, STREAMS, streams),
-    "online-held": Row(OnlineConfig(BOTH, slots=4, steps=2, warp=0.5), nmn("write", "key-value"), STREAMS, streams),
+    "online-held": Row(OnlineConfig(BOTH, slots=4, warp=0.5), nmn("write", "key-value"), STREAMS, streams),
     "online-paths": Row(
         OnlineConfig(), PathPredictorConfig(4), replace(TRACKS, episode="sequence").spec, sequences_of_paths
     ),

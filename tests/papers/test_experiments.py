@@ -98,6 +98,7 @@ def test_the_analysis_changes_one_setting_of_a_row() -> None:
             assert replace(learner.feedback, **{field: getattr(base.feedback, field)}) == base.feedback
 
 
+@pytest.mark.slow
 def test_the_analysis_measures_gradients_and_times(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = [row for row in analysis.rows("smoke") if row.name in analysis.DRAWN[:1]]
     flat = lambda config: replace(config, model=SMALL.model, training=replace(SMALL.training, seeds=2))

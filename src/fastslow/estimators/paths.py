@@ -19,7 +19,8 @@ from .._checks import Described, bad
 from ..configs.config import Config
 from ..learners.base import LearnerState, Stepwise
 from ..tasks.base import Examples
-from ..tasks.tracks import TracksConfig
+from ..tasks.coordinates import Coordinates
+from ..tasks.paths import Path as PathTarget
 from ..zoo.saved import Saved
 from .engine import find_model, in_chunks, on_host
 
@@ -92,12 +93,12 @@ def _near(
     return (positions - start).astype(np.float32), start
 
 
-def _model_of_paths(model: str | Path) -> tuple[Saved, TracksConfig]:
+def _model_of_paths(model: str | Path) -> tuple[Saved, Any]:
     """The trained model, and its task."""
     saved = find_model(model)
-    task = saved.config.task
-    fits = isinstance(task, TracksConfig) and task.episode == "few-shot" and isinstance(saved.learner, Stepwise)
-    if not isinstance(task, TracksConfig) or not fits or task.origin == "scene":
+    task: Any = saved.config.task
+    fits = isinstance(task.spec.target, PathTarget) and task.spec.episode == "few-shot"
+    if not fits or not isinstance(saved.learner, Stepwise) or task.coordinates.origin == "scene":
         expected = (
             "a model of paths that takes inner steps, trained on few-shot episodes with origin velocity or position"
         )
@@ -128,8 +129,8 @@ class _Engine:
     """Compiled functions of one configuration, shared by all estimators that use it."""
 
     def __init__(self, config: Config) -> None:
-        task, learner = cast(TracksConfig, config.task), cast(Any, config.build())
-        coordinates = task.coordinates
+        task, learner = cast(Any, config.task), cast(Any, config.build())
+        coordinates: Coordinates = task.coordinates
         some = Examples(jnp.zeros((1, task.observed, 2)), jnp.zeros((1, task.target.size)))
 
         def untouched(state: LearnerState) -> PyTree:

@@ -39,7 +39,7 @@ def test_every_motion_is_there_at_the_speeds_of_walking_and_cycling() -> None:
         assert 0.5 < np.quantile(found, 0.05) < 1.5
         assert 4.0 < np.quantile(found, 0.95) < 8.0
     for positions in paths().values():
-        assert len(positions) > COUNT / len(MOTIONS) / 2
+        assert len(positions) > COUNT / 16
         assert positions.shape[1:] == (POINTS, 2)
 
 

@@ -13,6 +13,8 @@ from .._checks import check_integer
 from .tracks import RATE, Track, Tracks
 
 MOTIONS = ("moving", "starting", "stopping", "turning left", "turning right")
+COMMON = (4.0, 1.0, 1.0, 1.0, 1.0)
+"""How common each motion is, as a Dirichlet distribution of a scene's shares."""
 IN_SCENE = 40
 """Paths of a scene."""
 MOST = 1_000_000
@@ -30,9 +32,9 @@ STEPS = (0.8, 1.1)
 """Sways a second."""
 ANGLE = (np.pi / 6, np.pi / 1.6)
 """Radians of a turn."""
-WANDER, UNEVEN, CORRELATED = (0.02, 0.25), (0.02, 0.25), 1.0
+WANDER, UNEVEN, CORRELATED = (0.02, 0.2), (0.02, 0.2), 1.0
 """Standard deviations of a scene's headings, rad, and speeds, as a share; seconds over which they are alike."""
-JITTER = (0.0, 0.04)
+JITTER = (0.0, 0.06)
 """Metres by which a scene's measured positions are off."""
 
 
@@ -59,7 +61,7 @@ def generated_tracks(
     scenes = int(scene[-1]) + 1
     by_scene = lambda values: values[scene]
     kind = (rng.random(count) < by_scene(rng.uniform(-0.5, 1.5, scenes))).astype(np.int64)
-    shares = np.cumsum(rng.dirichlet(np.ones(len(MOTIONS)), scenes), axis=1)
+    shares = np.cumsum(rng.dirichlet(COMMON, scenes), axis=1)
     motion = np.minimum(np.sum(rng.random(count)[:, None] > by_scene(shares), axis=1), len(MOTIONS) - 1)
     seconds = np.arange(points) / rate
     spread = [by_scene(rng.uniform(*limits, scenes))[:, None] for limits in (WANDER, UNEVEN, JITTER)]

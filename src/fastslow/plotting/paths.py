@@ -29,13 +29,15 @@ def errors(panels: Mapping[str, Mapping[str, Curve]], unit: str, over: str, refe
     figure = Figure(figsize=(5 * len(panels), 4.2), layout="constrained")
     panes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, curves) in zip(panes, panels.items(), strict=True):
-        for number, (name, curve) in enumerate(curves.items()):
+        fixed = [name for name in curves if name in references]
+        learned = [name for name in curves if name not in references]
+        for name, curve in curves.items():
             mean, low, high = (of(curve.values, axis=1) for of in (np.mean, np.min, np.max))
-            if name in references:
-                dashes = (0, (2 + 2 * number, 2))
+            if name in fixed:
+                dashes = (0, (2 + 2 * fixed.index(name), 2))
                 axes.plot(curve.steps, mean, color=DARK, linewidth=1, linestyle=dashes, label=name)
                 continue
-            color = COLORS[number % len(COLORS)]
+            color = COLORS[learned.index(name) % len(COLORS)]  # as in the figure of paths
             marker = "o" if len(mean) < FEW else ""
             axes.plot(curve.steps, mean, color=color, linewidth=1.5, marker=marker, markersize=3, label=name)
             axes.fill_between(curve.steps, low, high, color=color, alpha=0.12, linewidth=0)

@@ -52,6 +52,20 @@ def test_a_new_result_makes_tables_stale(tree: Path) -> None:
     assert check(tree) == ["README.md: table:main", "docs/b.md: table:main"]
 
 
+def test_a_table_may_show_some_metrics_alone(tree: Path) -> None:
+    other = replace(ROW, metric="loss", unit="nats", value=1.25, ci95=(1.2, 1.3), chance=None)
+    write_rows(tree / "results" / "main" / "1.json", [ROW, other])
+    marked = "<!-- table:main; loss -->\n<!-- end:main -->\n"
+    (tree / "README.md").write_text(marked)
+    assert "README.md: table:main; loss" in check(tree)
+    render(tree)
+    assert check(tree) == []
+    assert (tree / "README.md").read_text() == marked.replace("\n", f"\n{table([other])}\n", 1)
+    (tree / "README.md").write_text(marked.replace("loss", "loss, speed"))
+    with pytest.raises(UserError, match="table:main; loss, speed: got 'speed', expected metrics that the experiment"):
+        render(tree)
+
+
 def test_order_is_that_of_file_names_then_of_rows(tree: Path) -> None:
     (tree / "results" / "main" / "1.json").unlink()
     write_rows(tree / "results" / "main" / "10.json", [replace(ROW, row="b"), replace(ROW, row="a")])

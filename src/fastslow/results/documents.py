@@ -1,10 +1,10 @@
 """Tables and figures of the documents, rendered from the result files.
 
 A document marks a table's place with two comments, `table:NAME` before it and `end:NAME` after it; NAME is a folder
-under `results/`. `file:NAME` marks the place of a file of the repository, shown as code. What lies between the comments
-belongs to this module, and so does a number in a sentence that has a comment right behind it,
-`value:FILE; ROW; METRIC`. FILE lies under `results/`, and is named without its `.json`; METRIC is a metric's name, and
-where it stands on an axis also that, as in `accuracy, instance 2`.
+under `results/`. `table:NAME; METRIC, METRIC` shows these metrics alone. `file:NAME` marks the place of a file of the
+repository, shown as code. What lies between the comments belongs to this module, and so does a number in a sentence
+that has a comment right behind it, `value:FILE; ROW; METRIC`. FILE lies under `results/`, and is named without its
+`.json`; METRIC is a metric's name, and where it stands on an axis also that, as in `accuracy, instance 2`.
 """
 
 import os
@@ -19,7 +19,7 @@ from ..training.files import replace_text
 from .row import ResultRow, read_rows
 from .tables import digits, table
 
-_MARKER = re.compile(r"^<!-- (table|file|end):([A-Za-z0-9_./-]+) -->[ \t]*$", re.MULTILINE)
+_MARKER = re.compile(r"^<!-- (table|file|end):([A-Za-z0-9_./-]+)(?:; ([^;\n]+))? -->[ \t]*$", re.MULTILINE)
 _NAMED = "<!-- value:"
 _VALUE = re.compile(r"(?<![-\d.])(-?\d+(?:\.\d+)?)<!-- value:([^;\n]+); ([^;\n]+); ([^;\n]+) -->")
 
@@ -137,17 +137,25 @@ def _text(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Region:
-    """What lies between two markers. Attributes: `kind`, table or file; `name`; `start` and `end` in the text."""
+    """What lies between two markers.
+
+    Attributes:
+        kind: table or file.
+        name: of the experiment, or of the file.
+        metrics: those that a table shows; empty for all.
+        start, end: in the text.
+    """
 
     kind: str
     name: str
+    metrics: tuple[str, ...]
     start: int
     end: int
 
     @property
     def title(self) -> str:
         """As the first marker has it."""
-        return f"{self.kind}:{self.name}"
+        return "; ".join([f"{self.kind}:{self.name}", *([", ".join(self.metrics)] if self.metrics else [])])
 
 
 def _regions(document: Path, text: str) -> list[Region]:
@@ -159,7 +167,8 @@ def _regions(document: Path, text: str) -> list[Region]:
         if closing is None or pair != [f"{opening[1]}:{opening[2]}", f"end:{opening[2]}"] or opening[1] == "end":
             expected = "table:NAME or file:NAME, followed by end:NAME with the same name"
             raise bad(document.name, got=" ".join(pair), expected=expected)
-        regions.append(Region(opening[1], opening[2], opening.end(), closing.start()))
+        metrics = tuple(opening[3].split(", ")) if opening[3] else ()
+        regions.append(Region(opening[1], opening[2], metrics, opening.end(), closing.start()))
     return regions
 
 
@@ -185,6 +194,9 @@ def _body(results: Results, region: Region) -> str:
     if region.kind == "file":
         return f"\n```python no-run\n{_text(results.folder.parent / name)}```\n"
     rows = results.experiment(name)
+    if unknown := [metric for metric in region.metrics if rows and metric not in {row.metric for row in rows}]:
+        raise bad(region.title, got=unknown[0], expected="metrics that the experiment's results have")
+    rows = [row for row in rows if not region.metrics or row.metric in region.metrics]
     return f"\n{table(rows) if rows else f'No results yet: `fastslow reproduce {name}` measures them.'}\n"
 
 

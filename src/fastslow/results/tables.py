@@ -30,6 +30,7 @@ HEADS: Mapping[str, Head] = {
     "instance": Head(ordinal, "by instance: the 1st instance of a class is its first example in an episode"),
     "seen": Head("after {}".format, "by how many values were seen before"),
     "setting": Head(str, "by setting"),
+    "steps": Head(lambda steps: f"after {steps} step{'' if steps == 1 else 's'}", "by how many steps were taken"),
     "part": Head(str, "by part of the last examples"),
 }
 """Axes whose labels read better in other words than `NAME LABEL`."""

@@ -15,7 +15,7 @@ def test_what_learns_nothing_is_dashed_and_others_keep_their_colour() -> None:
     assert lines[NAMES[0]].get_linestyle() != "-"
     assert [lines[name].get_linestyle() for name in NAMES[1:]] == ["-", "-"]
     straight = np.stack([np.arange(4.0), np.zeros(4)], axis=1)
-    user = Drawn(straight, straight + 4, {name: straight + 4 for name in NAMES[1:]})
+    user = Drawn(straight, straight + 4, dict.fromkeys(NAMES[1:], straight + 4))
     figure = paths([[user, user], [user, user]], "m", ("cyclists", "pedestrians"))
     assert len(figure.axes) == 4
     assert [figure.axes[i].get_title() for i in (0, 2)] == ["cyclists", "pedestrians"]

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from tests.sentences import refused
 
-from fastslow.datasets.generated_tracks import ANGLE, IN_SCENE, JITTER, MOTIONS, generated_tracks
+from fastslow.datasets.generated_tracks import (
+    ANGLE,
+    DRIFT,
+    FAST,
+    IN_SCENE,
+    JITTER,
+    MOTIONS,
+    generated_tracks,
+)
 
 COUNT, POINTS, RATE = 4000, 105, 25.0
 
@@ -57,8 +65,9 @@ def test_they_start_stop_and_turn() -> None:
 def test_no_path_jumps() -> None:
     everyone = np.concatenate(list(paths().values()))
     longest = np.linalg.norm(np.diff(everyone, axis=1), axis=2).max()
-    # no step of twelve metres a second and an error at both ends is longer, six standard deviations away
-    assert longest < 12 / RATE + 6 * np.sqrt(2) * JITTER[1]
+    # no step of twelve metres a second and errors at both ends is longer, six standard deviations away
+    slow = 1 - np.exp(-1 / RATE / FAST)
+    assert longest < 12 / RATE + 6 * np.sqrt(2 * (JITTER[1] ** 2 + slow * DRIFT[1] ** 2))
 
 
 def test_paths_follow_from_the_seed_and_come_in_scenes() -> None:

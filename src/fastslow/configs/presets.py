@@ -28,6 +28,7 @@ from ..tasks.gaussian_process import GaussianProcessConfig
 from ..tasks.glyphs import GlyphsConfig
 from ..tasks.omniglot import OmniglotConfig
 from ..tasks.omniglot_stream import OmniglotStreamConfig
+from ..tasks.tracks import TracksConfig
 from ..training.config import TrainingConfig
 from .config import Config
 
@@ -133,6 +134,25 @@ CHARACTERS = replace(
 )
 """One network for characters of any kind, few or many classes. Validation classes are Omniglot's as they were drawn."""
 
+PATHS = Config(
+    TracksConfig(
+        source="sind",
+        learned="pedestrian",
+        shots=10,
+        queries=10,
+        training=19,
+        generated=20_000,
+        groups="scene",
+        scale=5.0,
+    ),
+    NetworkConfig(FlattenConfig(), NMNConfig(64, SoftSlotsConfig(slots=10))),
+    FineTuneConfig(FeedbackConfig("true"), steps=3, rate=0.5),
+    training=TrainingConfig(
+        steps=8_000, batch=8, log_every=200, validate_every=400, validation_episodes=100, checkpoint_every=1_000
+    ),
+)
+"""SinD's pedestrians at hand are few: nineteen are trained with, twenty choose, and twenty are for tests."""
+
 SMOKE = Config(
     task=GlyphsConfig(queries=1),
     model=NetworkConfig(
@@ -148,6 +168,9 @@ PRESETS = {
         CHARACTERS,
         "Omniglot and generated characters, changed in stroke, blur, contrast and shape; any number of classes",
         "30 minutes",
+    ),
+    "paths": Preset(
+        PATHS, "where road users go next, from generated paths and a few of SinD, ten paths to learn from", "4 minutes"
     ),
     "omniglot-5way-1shot": Preset(
         omniglot(5, 1, batch=8, queries=3, steps=12000), "Omniglot, 5 classes, 1 example each", "40 minutes"

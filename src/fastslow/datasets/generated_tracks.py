@@ -34,8 +34,9 @@ ANGLE = (np.pi / 6, np.pi / 1.6)
 """Radians of a turn."""
 WANDER, UNEVEN, CORRELATED = (0.02, 0.2), (0.02, 0.2), 1.0
 """Standard deviations of a scene's headings, rad, and speeds, as a share; seconds over which they are alike."""
-JITTER = (0.0, 0.06)
-"""Metres by which a scene's measured positions are off."""
+JITTER, DRIFT, FAST = (0.0, 0.02), (0.0, 0.1), 0.4
+"""Metres by which a scene's measured positions are off: each by itself, and slowly; seconds over which the latter are
+alike."""
 
 
 def generated_tracks(
@@ -64,7 +65,7 @@ def generated_tracks(
     shares = np.cumsum(rng.dirichlet(COMMON, scenes), axis=1)
     motion = np.minimum(np.sum(rng.random(count)[:, None] > by_scene(shares), axis=1), len(MOTIONS) - 1)
     seconds = np.arange(points) / rate
-    spread = [by_scene(rng.uniform(*limits, scenes))[:, None] for limits in (WANDER, UNEVEN, JITTER)]
+    spread = [by_scene(rng.uniform(*limits, scenes))[:, None] for limits in (WANDER, UNEVEN, JITTER, DRIFT)]
     places = _paths(rng, kind, motion, seconds, *spread)
     return Tracks(
         "generated",
@@ -83,6 +84,7 @@ def _paths(
     wander: Float[np.ndarray, "paths 1"],
     uneven: Float[np.ndarray, "paths 1"],
     jitter: Float[np.ndarray, "paths 1"],
+    drift: Float[np.ndarray, "paths 1"],
 ) -> Float[np.ndarray, "paths points 2"]:
     """Positions of road users: the integral of their velocity, their sway, and errors of measurement."""
     count, step = len(kind), seconds[1]
@@ -100,7 +102,8 @@ def _paths(
     aside = np.stack([-ahead[..., 1], ahead[..., 0]], axis=2)
     sway = share * one(0, SWAY[kind]) * np.sin(2 * np.pi * (one(*STEPS) * seconds + one(0, 1)))
     places = np.cumsum(speed[..., None] * ahead * step, axis=1) + sway[..., None] * aside
-    return places + jitter[..., None] * rng.normal(size=places.shape)
+    off = np.stack([_slow(rng, count, seconds, FAST) for _ in range(2)], axis=2)
+    return places + drift[..., None] * off + jitter[..., None] * rng.normal(size=places.shape)
 
 
 def _rise(
@@ -112,10 +115,10 @@ def _rise(
 
 
 def _slow(
-    rng: np.random.Generator, count: int, seconds: Float[np.ndarray, " points"]
+    rng: np.random.Generator, count: int, seconds: Float[np.ndarray, " points"], alike: float = CORRELATED
 ) -> Float[np.ndarray, "paths points"]:
-    """Random walks that are drawn back to zero: variance 1, correlated over `CORRELATED` seconds."""
-    keep = np.exp(-seconds[1] / CORRELATED)
+    """Random walks that are drawn back to zero: variance 1, correlated over some seconds."""
+    keep = np.exp(-seconds[1] / alike)
     found = rng.normal(size=(count, len(seconds)))
     for i in range(1, len(seconds)):
         found[:, i] = keep * found[:, i - 1] + np.sqrt(1 - keep**2) * found[:, i]

@@ -20,9 +20,9 @@ from fastslow.configs.config import Config
 from fastslow.configs.json import to_json
 from fastslow.configs.presets import PRESETS
 from fastslow.estimators.readouts import head_classes
-from fastslow.metrics import ACCURACY
 from fastslow.results.row import ResultRow, read_rows
 from fastslow.results.tables import table
+from fastslow.tasks.paths import Path as PathTarget
 from fastslow.training.fingerprint import SCHEME
 from fastslow.training.folder import read_json
 from fastslow.training.metrics import read_metrics
@@ -34,6 +34,10 @@ NORMALISES = {
     "support": "statistics of the support set; no answer depends on the other queries (not transductive)",
     "episode": "statistics of support and queries together, so answers depend on the other queries (transductive)",
 }
+CLASSES = (
+    "trained on the split's training classes, chosen on its validation classes, measured on its test classes, none of "
+    "which took part in training or choice"
+)
 USE = (
     "Meant for research on few-shot learning, and for single handwritten characters or drawings as simple: dark "
     "strokes on light paper or the reverse, one in the middle of each image. Photographs, words, and drawings in "
@@ -49,6 +53,9 @@ OMNIGLOT = (
 LICENCES = {
     "omniglot": OMNIGLOT,
     "omniglot-stream": OMNIGLOT,
+    "tracks": "Trained on paths that fastslow generates, and on paths of the SinD data set (Xu et al. 2022, "
+    "https://github.com/SOTIF-AVLab/SinD), which is under CC0 1.0. No path is part of this release. The parameters are "
+    "under the licence of fastslow, MIT.",
     "glyphs": "Trained on characters that fastslow generates. The parameters are under the licence of fastslow, MIT.",
 }
 
@@ -59,12 +66,15 @@ def matching(saved: Saved, rows: list[ResultRow]) -> tuple[int, list[ResultRow]]
     Raises:
         UserError: where no row is about exactly one seed's parameters of this run.
     """
+    metrics = [metric.name for metric in saved.config.task.spec.metrics]
     for index, digest in enumerate(saved.digests):
-        found = [row for row in rows if row.params_digest["values"] == [digest] and row.metric == ACCURACY.name]
+        found = [row for row in rows if row.params_digest["values"] == [digest] and row.metric in metrics]
         if found:
             return index, found
     got = sorted({digest[:12] for row in rows for digest in row.params_digest["values"]})
-    expected = f"accuracies of one seed's best parameters of the run ({', '.join(d[:12] for d in saved.digests)})"
+    expected = (
+        f"{' or '.join(metrics)} of one seed's best parameters of the run ({', '.join(d[:12] for d in saved.digests)})"
+    )
     raise bad("result", got=", ".join(got) or "no rows", expected=expected, hint="evaluate the run first")
 
 
@@ -112,11 +122,11 @@ def card(
         note: what the files cannot say.
     """
     config, row = saved.config, rows[0]
-    words = WORDS[config.task.spec.episode](name, config)
+    spec = config.task.spec
+    words = path_words(name, config) if isinstance(spec.target, PathTarget) else WORDS[spec.episode](name, config)
     facts = {
         "data": f"{row.data['name']}, split {row.data['split']}; {row.data['scheme']} {row.data['digest']}",
-        "classes": "trained on the split's training classes, chosen on its validation classes, measured on its test "
-        "classes, none of which took part in training or choice",
+        **({} if spec.chance is None else {"classes": CLASSES}),
         **words.facts,
         "trained by": command(config),
         "seed": f"{saved.seeds[index]} (of {config.training.seeds} trained)",
@@ -140,7 +150,7 @@ def card(
 
 ## Use and limits
 
-{fill(USE.format(limits=words.limits), 120)}
+{fill(words.use, 120)}
 
 ## Licence
 
@@ -150,11 +160,11 @@ def card(
 
 @dataclass(frozen=True)
 class Words:
-    """What a card says of a kind of model. Attributes: `what` it is, `facts` of its training, `limits` of its use."""
+    """What a card says of a kind of model. Attributes: `what` it is, `facts` of its training, its `use` and limits."""
 
     what: str
     facts: dict[str, str]
-    limits: str
+    use: str
 
 
 def few_shot_words(name: str, config: Config) -> Words:
@@ -178,7 +188,7 @@ def few_shot_words(name: str, config: Config) -> Words:
             "learner": ", ".join(stated(config.learner.facts)),
             "normalisation": NORMALISES[learner.statistics],
         },
-        limits=f"Images are brought to 28×28 grey levels, so fine detail is lost. {limit}",
+        use=USE.format(limits=f"Images are brought to 28×28 grey levels, so fine detail is lost. {limit}"),
     )
 
 
@@ -230,7 +240,31 @@ def stream_words(name: str, config: Config) -> Words:
                 [cell.kind, f"{controller.kind} controller of {controller.hidden} units", heads, *chosen]
             ),
         },
-        limits=f"Images are brought to 20×20 grey levels, so fine detail is lost. {more[task.labels]}",
+        use=USE.format(limits=f"Images are brought to 20×20 grey levels, so fine detail is lost. {more[task.labels]}"),
+    )
+
+
+def path_words(name: str, config: Config) -> Words:
+    """Of a model that was trained on paths of road users."""
+    task: Any = config.task
+    seconds = [f"{frames / task.rate:g} seconds" for frames in (task.observed, task.predicted)]
+    learned = f"{task.training} of its {task.learned}s" + (
+        f" and {task.generated:,} generated paths" if task.generated else ""
+    )
+    return Words(
+        what=f"A neural memory network that predicts the next {seconds[1]} of a road user's path from {seconds[0]}, "
+        f'as it is or adapted\nto some paths. Load it with `fastslow.load("{name}")`, or use it as\n'
+        f'`fastslow.estimators.PathPredictor("{name}")`.',
+        facts={
+            "task": f"{task.observed} positions at {task.rate:g} a second are shown and {task.predicted} predicted, in "
+            f"{task.unit}; episodes of {task.shots} paths to learn from and {task.queries} to predict",
+            "trained on": learned,
+            "learner": ", ".join(stated(config.learner.facts)),
+        },
+        use="Meant for research on the prediction of paths. Whether it is ahead of constant velocity depends on the "
+        "place, as the table in the README shows: compare both on your own data before you use it. "
+        "It knows nothing of the place, of other road users, or of what people intend. Let no vehicle and no decision "
+        "about a person depend on it.",
     )
 
 

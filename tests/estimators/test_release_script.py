@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from scripts.release import card, command, matching
+from tests.estimators.test_paths import model
 
 from fastslow._checks import UserError
 from fastslow.configs.json import to_json
@@ -66,8 +67,27 @@ def test_a_result_of_other_parameters_is_refused(saved: Saved, row: ResultRow) -
     assert matching(saved, [row]) == (0, [row])
     others = {"scheme": SCHEME, "values": ["f" * 64]}
     for other in (replace(row, params_digest=others), replace(row, metric="loss")):
-        with pytest.raises(UserError, match=r"result: got .* expected accuracies of one seed's best parameters"):
+        with pytest.raises(UserError, match=r"result: got .* expected accuracy of one seed's best parameters"):
             matching(saved, [other])
+
+
+def test_the_card_of_a_network_of_paths_tells_what_it_was_shown(row: ResultRow) -> None:
+    paths = load(model()[0])
+    mine = {"scheme": SCHEME, "values": list(paths.digests)}
+    error = replace(row, metric="MSE", unit="m²", value=0.125, ci95=(0.12, 0.13), chance=None, params_digest=mine)
+    assert matching(paths, [replace(error, metric="accuracy"), error]) == (0, [error])
+    paths = replace(paths, config=replace(paths.config, task=find_preset("paths").config.task))
+    text = " ".join(card(paths, "tiny", 0, [error], {"step": 20, "seconds": 60.0}, "a processor, 2 devices").split())
+    for fact in (
+        "predicts the next 2 seconds of a road user's path from 2 seconds",
+        'PathPredictor("tiny")',
+        "50 positions at 25 a second are shown and 50 predicted, in m; episodes of 10 paths",
+        "| trained on | 19 of its pedestrians and 20,000 generated paths |",
+        "0.125 ± 0.005",
+        "CC0 1.0",
+    ):
+        assert fact in text
+    assert "classes" not in text
 
 
 def test_the_command_names_the_preset_and_what_differs() -> None:

@@ -1,11 +1,11 @@
 """Measures `PathPredictor` on road users that its training never saw, beside constant velocity.
 
-    python scripts/check_paths.py [MODEL] [--draws 20] [--data FOLDER] [--out FILE]
+    python scripts/check_paths.py MODEL [--draws 20] [--data FOLDER] [--out FILE]
 
 In each draw ten paths of a kind are given to `fit`, and up to two hundred others are predicted: without `fit`, after
 it, and by the mean velocity of the last ten observed positions. Paths are the first windows of tracks whose first and
-last positions lie at least a metre apart. Of SinD, on which the released model was trained, those are taken that were
-held out for its tests, and half of them are predicted.
+last positions lie at least a metre apart. Of SinD, on which the preset `paths` trains, those are taken that were held
+out for its tests, and half of them are predicted.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from fastslow.datasets.own_tracks import Columns
 from fastslow.datasets.sources import Source, load_tracks
 from fastslow.datasets.tracks import Tracks
 from fastslow.estimators import PathPredictor
-from fastslow.metrics import Metric
 from fastslow.results.measure import episodes_row
 from fastslow.results.row import ResultRow, write_rows
 from fastslow.results.tables import table
@@ -101,19 +100,18 @@ def rows(saved: Saved, model: str, draws: int, folder: str | None) -> list[Resul
         found = measure(model, windows, task.observed, draws)
         data = {"name": tracks.name, "split": kind, "digest": tracks.sha256, "scheme": "tracks-sha256"}
         for name, each in found.items():
-            for metric, unit in (("MSE", "m²"), ("ADE", "m"), ("FDE", "m")):
-                given = (saved.config, saved.seeds[:1], saved.digests[:1], np.array(each[metric]))
+            for metric in task.target.metrics:
+                given = (saved.config, saved.seeds[:1], saved.digests[:1], np.array(each[metric.name]))
                 fields = {"experiment": EXPERIMENT, "row": f"{kind}: {name}", "chance": None, "data": data}
                 facts = {"model": None if name == CONSTANT else saved.name}
-                of = Metric(metric, unit, larger_is_better=False)
                 seconds = time.perf_counter() - start
-                results.append(episodes_row(*given, of, facts=facts, seconds=seconds, **fields))
+                results.append(episodes_row(*given, metric, facts=facts, seconds=seconds, **fields))
     return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model", nargs="?", default="paths")
+    parser.add_argument("model")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--data")
     parser.add_argument("--out", type=Path, default=Path("results") / EXPERIMENT / "released.json")

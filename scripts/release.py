@@ -262,7 +262,7 @@ def path_words(name: str, config: Config) -> Words:
             "learner": ", ".join(stated(config.learner.facts)),
         },
         use="Meant for research on the prediction of paths. Whether it is ahead of constant velocity depends on the "
-        "place, as the table in the README shows: compare both on your own data before you use it. "
+        "place, as the table shows: compare both on your own data before you use it. "
         "It knows nothing of the place, of other road users, or of what people intend. Let no vehicle and no decision "
         "about a person depend on it.",
     )

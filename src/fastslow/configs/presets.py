@@ -148,7 +148,7 @@ PATHS = Config(
     NetworkConfig(FlattenConfig(), NMNConfig(64, SoftSlotsConfig(slots=10))),
     FineTuneConfig(FeedbackConfig("true"), steps=3, rate=0.5),
     training=TrainingConfig(
-        steps=8_000, batch=8, log_every=200, validate_every=400, validation_episodes=100, checkpoint_every=1_000
+        steps=2_000, batch=8, log_every=100, validate_every=200, validation_episodes=100, checkpoint_every=1_000
     ),
 )
 """SinD's pedestrians at hand are few: nineteen are trained with, twenty choose, and twenty are for tests."""
@@ -170,7 +170,7 @@ PRESETS = {
         "30 minutes",
     ),
     "paths": Preset(
-        PATHS, "where road users go next, from generated paths and a few of SinD, ten paths to learn from", "4 minutes"
+        PATHS, "where road users go next, from generated paths and a few of SinD, ten paths to learn from", "2 minutes"
     ),
     "omniglot-5way-1shot": Preset(
         omniglot(5, 1, batch=8, queries=3, steps=12000), "Omniglot, 5 classes, 1 example each", "40 minutes"

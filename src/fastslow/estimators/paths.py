@@ -28,12 +28,12 @@ from .engine import find_model, in_chunks, on_host
 class PathPredictor(BaseEstimator):
     """Predicts the next positions of road users from those that were observed.
 
-    The released model `paths` takes two seconds at 25 positions a second, in metres, and predicts the next two. Where a
-    path lies and which way it heads does not matter. Without `fit` it answers as it was trained to; `fit` adapts it to
+    A model of the preset `paths` takes two seconds at 25 positions a second, in metres, and predicts the next two. Where
+    a path lies and which way it heads does not matter. Without `fit` it answers as it was trained to; `fit` adapts it to
     whole paths of the place at hand.
 
     Args:
-        model: name of a released model, or path of a run folder or of a release's folder.
+        model: path of a run folder, such as that of `fastslow train paths`, or of a release's folder.
 
     Attributes:
         model_digest_: digest of the parameters that were adapted.
@@ -41,7 +41,7 @@ class PathPredictor(BaseEstimator):
         config_: the model's configuration.
     """
 
-    def __init__(self, model: str | Path = "paths"):
+    def __init__(self, model: str | Path):
         self.model = model
 
     def fit(self, X: Any, y: None = None) -> "PathPredictor":
@@ -102,7 +102,7 @@ def _model_of_paths(model: str | Path) -> tuple[Saved, Any]:
         expected = (
             "a model of paths that takes inner steps, trained on few-shot episodes with origin velocity or position"
         )
-        raise bad("model", got=str(model), expected=expected, hint="use model='paths'")
+        raise bad("model", got=str(model), expected=expected, hint="train one by `fastslow train paths`")
     return saved, task
 
 

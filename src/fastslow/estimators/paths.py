@@ -28,9 +28,9 @@ from .engine import find_model, in_chunks, on_host
 class PathPredictor(BaseEstimator):
     """Predicts the next positions of road users from those that were observed.
 
-    A model of the preset `paths` takes two seconds at 25 positions a second, in metres, and predicts the next two. Where
-    a path lies and which way it heads does not matter. Without `fit` it answers as it was trained to; `fit` adapts it to
-    whole paths of the place at hand.
+    A model of the preset `paths` takes two seconds at 25 positions a second, in metres, and predicts the next two.
+    Where a path lies and which way it heads does not matter. Without `fit` it answers as it was trained to; `fit`
+    adapts it to whole paths of the place at hand.
 
     Args:
         model: path of a run folder, such as that of `fastslow train paths`, or of a release's folder.

@@ -248,7 +248,7 @@ def path_words(name: str, config: Config) -> Words:
     """Of a model that was trained on paths of road users."""
     task: Any = config.task
     seconds = [f"{frames / task.rate:g} seconds" for frames in (task.observed, task.predicted)]
-    learned = f"{task.training} of its {task.learned}s" + (
+    learned = f"at most {task.training} of its {task.learned}s" + (
         f" and {task.generated:,} generated paths" if task.generated else ""
     )
     return Words(

@@ -132,5 +132,5 @@ def test_too_short_paths_are_nothing_to_learn_from() -> None:
 def test_models_of_images_and_of_paths_are_told_apart() -> None:
     with refused("model: got 'characters', expected a model of paths"):
         PathPredictor("characters").predict(np.zeros((1, OBSERVED, 2)))
-    with refused("expected a model that names classes; use PathPredictor"):
+    with refused("expected a model that names classes"):
         FewShotClassifier(model()[0]).fit(np.zeros((2, 28, 28)), [0, 1])

@@ -81,8 +81,8 @@ def test_the_card_of_a_network_of_paths_tells_what_it_was_shown(row: ResultRow) 
     for fact in (
         "predicts the next 2 seconds of a road user's path from 2 seconds",
         'PathPredictor("tiny")',
-        "50 positions at 25 a second are shown and 50 predicted, in m; episodes of 10 paths",
-        "| trained on | 19 of its pedestrians and 20,000 generated paths |",
+        "50 positions at 25 a second are shown and 50 predicted, in m; episodes of 5 paths",
+        "| trained on | at most 19 of its pedestrians and 20,000 generated paths |",
         "0.125 ± 0.005",
         "CC0 1.0",
     ):

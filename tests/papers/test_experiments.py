@@ -81,7 +81,10 @@ def test_table_1_compares_networks_on_the_same_episodes() -> None:
 
 def test_the_analysis_changes_one_setting_of_a_row() -> None:
     rows = {row.name: row.config for row in analysis.rows("laptop")}
-    assert set(analysis.TIMED) <= set(rows)
+    assert {*analysis.TIMED, *analysis.DRAWN} <= set(rows)
+    assert {row.name for row in analysis.rows("smoke")} >= {*analysis.TIMED, *analysis.DRAWN, *analysis.SMOKE_ROWS}
+    streamed = rows[analysis.STREAMED].learner
+    assert replace(streamed, support_order="independent", query_memory="initial") == rows[analysis.BOTH].learner
     for name, config in rows.items():
         of, _, setting = name.partition(": ")
         learner, base = config.learner, rows[of].learner
@@ -89,7 +92,7 @@ def test_the_analysis_changes_one_setting_of_a_row() -> None:
         assert learner.gradients
         changed = {"inner": "steps", "predictors": "feedback", "α": "feedback"}.get(setting.split(" ")[0])
         if changed is None:
-            assert learner == base
+            assert learner == base or name.endswith("streamed")
             continue
         assert getattr(learner, changed) != getattr(base, changed)
         assert replace(learner, **{changed: getattr(base, changed)}) == base

@@ -31,3 +31,10 @@ def test_a_controller_on_which_nothing_depends_says_so() -> None:
     noted = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     assert [bool(texts) for texts in noted] == [False, True, False, True]
     assert [len(axes.lines) for axes in figure.axes] == [7, 1, 7, 1]
+
+
+def test_a_row_without_a_true_gradient_leaves_those_beside_it() -> None:
+    nothing, some = (curve(0.0, 0.0), curve(1.0, 1.0), curve(0.0, 0.0)), (curve(2.0), curve(1.0), curve(0.5))
+    above, _ = over_training({"both": {"write": nothing}, "streamed": {"write": some}}).axes
+    assert not above.texts
+    assert [line.get_label() for line in above.lines if line.get_linewidth() == 2] == ["streamed"]

@@ -91,10 +91,10 @@ def test_what_is_predicted_is_placed_where_the_path_is(origin: str, turned: bool
 
 
 def test_a_road_user_who_stands_is_not_turned() -> None:
-    still = jnp.full((1, OBSERVED + PREDICTED, 2), 3.0)
-    past, labels = CONFIG.coordinates.observed_and_next(still)
-    assert not past.any()
-    assert not labels.any()
+    still = jnp.broadcast_to(jnp.array([3.0, 1.0]), (1, OBSERVED + PREDICTED, 2))
+    past, labels = replace(CONFIG, origin="scene").coordinates.observed_and_next(still)
+    np.testing.assert_array_equal(past, still[:, :OBSERVED])
+    np.testing.assert_array_equal(labels.reshape(1, PREDICTED, 2), still[:, OBSERVED:])
 
 
 def numbered(config: TracksConfig, groups: list[int]):
@@ -186,9 +186,8 @@ def test_generated_paths_are_trained_with_and_nothing_else(tmp_path: Path) -> No
     plain, splits = (replace(config, generated=count).build() for count in (0, 90))
     for part in ("validation", "test"):
         ours, theirs = getattr(splits, part), getattr(plain, part)
-        # positions are counted from the middle of all paths for training
-        offset = np.asarray(ours.windows - theirs.windows)
-        np.testing.assert_allclose(offset, np.broadcast_to(offset[:1, :1], offset.shape), atol=1e-4)
+        np.testing.assert_array_equal(ours.windows, theirs.windows)
+    assert splits.data["split"] == "bike, walker, 90 generated"
     made = generated_tracks(90, points=OBSERVED + PREDICTED, rate=5.0).tracks
     shapes = np.stack([track.positions - track.positions[0] for track in made])
     found = set()
@@ -209,7 +208,7 @@ def test_generated_paths_are_trained_with_and_nothing_else(tmp_path: Path) -> No
         ({"generated": -1}, {}, "generated: got -1"),
         ({}, {"cyclists": 6}, "training: got 6 tracks of bike in mine, expected at least 7: 4 for training and an"),
         ({}, {"pedestrians": 2}, "tested: got 2 tracks of walker in mine, expected at least 3, those of an episode"),
-        ({"training": 2, "groups": "motion"}, {}, "groups: got at most 2 tracks of one motion class"),
+        ({"training": 2, "groups": "motion"}, {}, "groups: got at most 2 tracks in a group for training"),
         ({"tested": "bus"}, {}, "agent: got 'bus', expected one that mine has: bike, walker"),
         ({"origin": "scene"}, {}, "scale: got 1.0, expected at least"),
         ({}, {"frames": 15}, "data: got 8 tracks of at most 15 positions at 5 Hz, expected tracks of at least 16"),

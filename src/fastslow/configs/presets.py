@@ -138,8 +138,8 @@ PATHS = Config(
     TracksConfig(
         source="sind",
         learned="pedestrian",
-        shots=10,
-        queries=10,
+        shots=5,
+        queries=5,
         training=19,
         generated=20_000,
         groups="scene",
@@ -151,7 +151,7 @@ PATHS = Config(
         steps=2_000, batch=8, log_every=100, validate_every=200, validation_episodes=100, checkpoint_every=1_000
     ),
 )
-"""SinD's pedestrians at hand are few: nineteen are trained with, twenty choose, and twenty are for tests."""
+"""SinD has few pedestrians at hand: of nineteen those of the larger scene are trained with; others choose and test."""
 
 SMOKE = Config(
     task=GlyphsConfig(queries=1),
@@ -170,7 +170,7 @@ PRESETS = {
         "30 minutes",
     ),
     "paths": Preset(
-        PATHS, "where road users go next, from generated paths and a few of SinD, ten paths to learn from", "2 minutes"
+        PATHS, "where road users go next, from generated paths and a few of SinD, five paths to learn from", "2 minutes"
     ),
     "omniglot-5way-1shot": Preset(
         omniglot(5, 1, batch=8, queries=3, steps=12000), "Omniglot, 5 classes, 1 example each", "40 minutes"

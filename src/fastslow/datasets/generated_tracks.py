@@ -21,7 +21,7 @@ MOST = 1_000_000
 """Most paths."""
 
 SPEED, SPREAD, LEAST = np.array([1.4, 4.5]), np.array([0.3, 1.3]), np.array([0.6, 1.5])
-"""m/s on foot and by bicycle: mean, standard deviation, and the least there is."""
+"""m/s on foot and by bicycle: mean, standard deviation, and minimum."""
 RAMP = np.array([[0.6, 1.8], [1.5, 4.0]])
 """Seconds from standing to that speed, or the reverse."""
 TURN = np.array([[0.6, 2.5], [1.0, 3.0]])
@@ -33,10 +33,10 @@ STEPS = (0.8, 1.1)
 ANGLE = (np.pi / 6, np.pi / 1.6)
 """Radians of a turn."""
 WANDER, UNEVEN, CORRELATED = (0.02, 0.2), (0.02, 0.2), 1.0
-"""Standard deviations of a scene's headings, rad, and speeds, as a share; seconds over which they are alike."""
+"""Standard deviations of a scene's headings, rad, and speeds, as a share; correlation time of both in seconds."""
 JITTER, DRIFT, FAST = (0.0, 0.02), (0.0, 0.1), 0.4
-"""Metres by which a scene's measured positions are off: each by itself, and slowly; seconds over which the latter are
-alike."""
+"""Metres by which a scene's measured positions are off: each by itself, and slowly; correlation time of the latter in
+seconds."""
 
 
 def generated_tracks(

@@ -178,7 +178,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         saved = find_model(self.model)
         spec = saved.config.task.spec
         if spec.chance is None:
-            raise bad("model", got=str(self.model), expected="a model that names classes", hint="use PathPredictor")
+            raise bad("model", got=str(self.model), expected="a model that names classes")
         if spec.episode != "few-shot" or not isinstance(saved.learner, Adaptable):
             expected = "a model trained on few-shot episodes, not on streams"
             raise bad("model", got=str(self.model), expected=expected, hint="use OnlineOneShot")

@@ -151,7 +151,7 @@ def state_for_tests(
 
 
 def attention(network: Network, carried: Carried, episode: SequenceEpisode) -> Float[Array, "time slots"]:
-    """Attention over the slots of the first stream's memory as a batch passes it: where each example reads and writes.
+    """Attention over the slots of the first stream's memory as a batch passes it: where each example reads.
 
     Args:
         network: reads the memory; its cell has controllers.

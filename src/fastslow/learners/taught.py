@@ -142,7 +142,7 @@ def gradient_name(kind: Kind, controller: str) -> str:
 
 
 def surprise_of(met: ControllerGradients, mask: Bool[Array, "rows time"]) -> Figure:
-    """The size that surprises: mean norm over all controllers of the synthetic gradient, the true one without it."""
+    """The mean norm over all controllers of the synthetic gradient, or else the true one; see the learner `online`."""
     size = jax.tree.leaves(met.true if met.synthetic is None else met.synthetic)
     return _mean(jnp.sqrt(sum(rows**2 for rows in size)), mask)
 

@@ -27,14 +27,15 @@ def over_training(rows: Mapping[str, Met]) -> Figure:
     for column, controller in enumerate(controllers):
         above, below = panes[:, column]
         _prepared(above, below, f"{controller} controller")
-        for (name, met), color in zip(rows.items(), LINES, strict=False):
-            true, synthetic, agreement = met[controller]
-            if not np.nan_to_num(true.values).any():
-                for axes in (above, below):
-                    _note(axes)
-                break
-            draw(above, Curve(true.steps, synthetic.values / true.values), color, name, marker="o")
-            draw(below, agreement, color, name, marker="o")
+        met = {name: each[controller] for name, each in rows.items()}
+        if not any(np.nan_to_num(true.values).any() for true, _, _ in met.values()):
+            for axes in (above, below):
+                _note(axes)
+        for (name, (true, synthetic, agreement)), color in zip(met.items(), LINES[: len(met)], strict=True):
+            there = np.nan_to_num(true.values) > 0
+            ratio = np.divide(synthetic.values, true.values, out=np.full_like(true.values, np.nan), where=there)
+            draw(above, Curve(true.steps, ratio), color, name, marker="o")
+            draw(below, Curve(true.steps, np.where(there, agreement.values, np.nan)), color, name, marker="o")
     panes[0, 0].set_ylabel("norm of the synthetic gradient\nover that of the true one", **TEXT)
     panes[1, 0].set_ylabel("cosine between them", **TEXT)
     handles, names = panes[0, 0].get_legend_handles_labels()

@@ -74,16 +74,20 @@ class Attended:
         labels: what each example is.
         rare: how many of them, the first ones, are of a rare batch.
         slots: what each slot holds, or its number.
+        holds: whether it is the former.
     """
 
     scores: Float[np.ndarray, "examples slots"]
     labels: Sequence[str]
     rare: int
     slots: Sequence[str]
+    holds: bool
 
 
 def attention(panels: Mapping[str, Attended]) -> Figure:
-    """Where the examples of a rare batch and of the frequent one after it read and write (fast-slow Figure 1a).
+    """Where the examples of a rare batch and of the frequent one after it read (fast-slow Figure 1a).
+
+    A memory that is overwritten by attention (eq. 7) is written there, too.
 
     Args:
         panels: by network; a line parts the two batches.
@@ -96,7 +100,7 @@ def attention(panels: Mapping[str, Attended]) -> Figure:
         axes.set_xticks(range(len(seen.slots)), seen.slots, fontsize=8)
         axes.set_yticks(range(len(seen.labels)), seen.labels, fontsize=8)
         axes.set_title(title, **TEXT)
-        axes.set(xlabel="slot, by what it holds" if seen.slots[0] != "1" else "slot", ylabel="example, by its class")
+        axes.set(xlabel="slot, by the class it holds" if seen.holds else "slot", ylabel="example, by its class")
     shades = ScalarMappable(Normalize(0, 1), SHADES)
     figure.colorbar(shades, ax=panes, label="attention", shrink=0.6)
     return figure

@@ -67,12 +67,12 @@ class Coordinates:
         return _turned(found, None if turn is None else jnp.swapaxes(turn, 1, 2))
 
     def _goes_on(self, past: Float[Array, "tracks observed 2"]) -> Float[Array, "tracks predicted 2"]:
-        """How far constant velocity leads."""
+        """The displacement at constant velocity."""
         steps = jnp.arange(1, self.predicted + 1, dtype=past.dtype)
         return (past[:, -1] - past[:, -1 - LAST])[:, None] / LAST * steps[None, :, None]
 
     def _turn(self, past: Float[Array, "tracks observed 2"]) -> Float[Array, "tracks 2 2"] | None:
-        """By what positions are multiplied, so that the mean velocity of the last ten frames points along x."""
+        """The rotation matrix that turns the mean velocity of the last ten frames along x."""
         if not self.turned:
             return None
         x, y = (past[:, -1] - past[:, -1 - LAST]).T

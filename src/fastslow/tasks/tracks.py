@@ -115,15 +115,18 @@ class TracksConfig(AbstractTaskConfig):
         self._check()
         tracks = load_tracks(self.source, self.data, columns=self.columns, unit=self.unit)
         names = motions_of(tracks)
-        train, validation, test = self._parts(tracks)
+        parts = self._parts(tracks)
+        middle = parts[0].middle(self.scale if self.origin == "scene" else float("inf"))
+        train, validation, test = (part.counted_from(middle) for part in parts)
+        split = f"{self.learned}, {self.tested}"
         if self.generated:
+            split += f", {self.generated:,} generated"
             points = self.observed + self.predicted
             made = self._moving(generated_tracks(self.generated, self.learned, points=points, rate=self.rate).tracks)
             train = Windows(np.concatenate([train.positions, made.positions]), (*train.tracks, *made.tracks))
             names = tuple(dict.fromkeys((*names, *MOTIONS)))
-        middle = train.middle(self.scale if self.origin == "scene" else float("inf"))
         build = lambda part, groups: tracks_task(
-            self, part.positions - middle, groups, np.array([names.index(m) for m in part.motions], np.int32), names
+            self, part.positions, groups, np.array([names.index(m) for m in part.motions], np.int32), names
         )
         grouped = {"motion": train.motions, "scene": train.scenes, "any": ["any"] * len(train.tracks)}[self.groups]
         any_of = lambda part: np.zeros(len(part.tracks), np.int32)
@@ -132,7 +135,7 @@ class TracksConfig(AbstractTaskConfig):
             build(validation, any_of(validation)),
             build(test, any_of(test)),
             tracks.name,
-            f"{self.learned}, {self.tested}",
+            split,
             tracks.sha256,
             "tracks-sha256",
         )
@@ -242,7 +245,7 @@ def tracks_task(
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     fitting = [each for each in members if len(each) >= enough]
     if not fitting:
-        got = Described(f"at most {max(map(len, members))} tracks of one motion class")
+        got = Described(f"at most {max(map(len, members))} tracks in a group for training")
         raise bad("groups", got=got, expected=f"at least {enough}, those of an episode", hint="use --task.groups any")
     longest = max(map(len, fitting))
     padded = np.stack([np.pad(each, (0, longest - len(each)), mode="edge") for each in fitting])

@@ -12,7 +12,7 @@ from ..datasets.tracks import Track, Tracks, apart, windows_of
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """The first positions of some tracks. Attributes: `positions` `[tracks frames 2]`; `tracks`, whose they are."""
+    """The first positions of some tracks. Attributes: `positions` `[tracks frames 2]`; `tracks`, the track of each."""
 
     positions: Float[np.ndarray, "tracks frames 2"]
     tracks: tuple[Track, ...]
@@ -39,6 +39,10 @@ class Windows:
             expected = f"at least {found:.4g}, the side of the box around the tracks, where the origin is scene"
             raise bad("scale", got=side, expected=expected)
         return (low + high) / 2
+
+    def counted_from(self, origin: Float[np.ndarray, " 2"]) -> "Windows":
+        """The same windows, counted from another origin."""
+        return Windows(self.positions - origin, self.tracks)
 
     def of(self, places: Int[np.ndarray, " some"]) -> "Windows":
         """Some of them."""

@@ -1,11 +1,12 @@
 """What synthetic gradients are, and what each of their settings is worth: the network of `fast-slow/regimes`.
 
 Norms of true and synthetic gradients at each controller and the cosine between them, measured on validation classes
-while the network is trained; then, at equal updates, the predictors one by one, in pairs and all, α, reach, and the
-number of inner steps; then the time of an update in each regime, in turn in one process.
+while the network is trained; then, at equal updates, the predictors one by one and together, α, reach, and the number
+of inner steps; then the time of an update in each regime, in turn in one process.
 
 In this network every item starts from the initial memory and a query is read from it, so that nothing depends on what
-is written: the true gradient at the write controller is zero.
+is written: the true gradient at the write controller is zero, and so is the effect of its predictor. A network whose
+support set is streamed through the memory has rows of its own, with its three predictors one by one and in pairs.
 """
 
 import statistics
@@ -34,10 +35,13 @@ from .regimes import network, with_regime
 
 NAME = "fast-slow/analysis"
 CONTROLLERS = ("input", "output", "write")
+PREDICTED = ("input", "output")
+"""What the loss depends on; both together are the row that names none."""
 TRUE, BOTH, META = "true", "both, local", "meta"
-DRAWN = (BOTH, "both, through", "synthetic, local", META)
-TIMED = (TRUE, *DRAWN)
-SMOKE_ROWS = (f"{META}: predictors input and output", f"{META}: α 50", f"{META}: inner steps 1")
+STREAMED = f"{BOTH}, streamed"
+TAUGHT = (BOTH, "both, through", "synthetic, local", META)
+DRAWN, TIMED = (*TAUGHT, STREAMED), (TRUE, *TAUGHT)
+SMOKE_ROWS = (f"{META}: predictors input", f"{META}: α 50", f"{META}: inner steps 1")
 ROUNDS, UPDATES = 5, 10
 """Of the timing: in each round every regime makes so many updates."""
 
@@ -57,10 +61,13 @@ def rows(budget: Budget) -> list[Row]:
         "synthetic, through": with_regime(base, "synthetic", "through"),
         META: base,
     }
-    found = dict(regimes)
+    streamed = {name: streaming(regimes[name.partition(", streamed")[0]]) for name in (f"{TRUE}, streamed", STREAMED)}
+    found = {**regimes, **streamed}
+    for some in (*combinations(CONTROLLERS, 1), *combinations(CONTROLLERS, 2)):
+        found[f"{STREAMED}: predictors {' and '.join(some)}"] = with_feedback(streamed[STREAMED], only=some)
     for name in (BOTH, META):
-        for some in (*combinations(CONTROLLERS, 1), *combinations(CONTROLLERS, 2)):
-            found[f"{name}: predictors {' and '.join(some)}"] = with_feedback(regimes[name], only=some)
+        for controller in PREDICTED:
+            found[f"{name}: predictors {controller}"] = with_feedback(regimes[name], only=(controller,))
         for alpha in (0.1, 10.0) if name == BOTH else (0.5, 50.0):
             found[f"{name}: α {alpha:g}"] = with_feedback(regimes[name], alpha=alpha)
     for name in (TRUE, BOTH, META):
@@ -68,8 +75,13 @@ def rows(budget: Budget) -> list[Row]:
             learner = replace(regimes[name].learner, steps=steps)
             found[f"{name}: inner steps {steps}"] = replace(regimes[name], learner=learner)
     if budget == "smoke":  # one of each kind
-        found = {name: config for name, config in found.items() if name in regimes or name.startswith(SMOKE_ROWS)}
+        found = {name: config for name, config in found.items() if name in (*regimes, STREAMED, *SMOKE_ROWS)}
     return [Row(name, folder_of(name), config) for name, config in found.items()]
+
+
+def streaming(config: Config) -> Config:
+    """The same training with support sets that are streamed through the memory, from which queries are read."""
+    return replace(config, learner=replace(config.learner, support_order="stream", query_memory="post-support"))
 
 
 def with_feedback(config: Config, **changes: Any) -> Config:
@@ -92,7 +104,7 @@ def run(out: Path, budget: Budget, *, resume: bool, watch: Watch) -> list[Result
     first = {row.row: row for row in reversed(results)}
     results += [each for name in DRAWN for each in gradient_rows(first[name], met[name])]
     times = update_times({row.name: row.config for row in planned if row.name in TIMED})
-    return results + [one_number(first[name], "time of an update", "ms", found) for name, found in times.items()]
+    return results + [time_row(first[name], found) for name, found in times.items()]
 
 
 def gradients_met(metrics: Path) -> Met:
@@ -107,12 +119,20 @@ def gradient_rows(row: ResultRow, met: Met) -> list[ResultRow]:
     """At the end of training, at each controller: the cosine, and the synthetic gradient's norm over the true one's."""
     found = []
     for name, (true, synthetic, agreement) in met.items():
-        if not true.values[-1].any():  # nothing depends on this controller
+        last = true.values[-1]
+        known = np.nan_to_num(last) > 0  # a seed that diverged has none, and nothing depends on some controllers
+        if known.sum() < 2:
             continue
-        ratio = synthetic.values[-1] / true.values[-1]
-        for metric, values in (("cosine", agreement.values[-1]), ("ratio of norms", ratio)):
+        ratio = synthetic.values[-1, known] / last[known]
+        for metric, values in (("cosine", agreement.values[-1, known]), ("ratio of norms", ratio)):
             found.append(replace(one_number(row, metric, "1", values), axis={"controller": name}))
     return found
+
+
+def time_row(row: ResultRow, found: np.ndarray) -> ResultRow:
+    """The time of an update of one seed, from the medians of some rounds."""
+    timed = one_number(row, "time of an update", "ms", found)
+    return replace(timed, seeds=row.seeds[:1], episodes=len(found) * UPDATES)
 
 
 def update_times(configs: Mapping[str, Config]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Where a network trained on rare digits reads and writes, at a rare batch and at the frequent one after it."""
+"""Where a network trained on rare digits reads, at a rare batch and at the frequent one after it."""
 
 from typing import Any
 
@@ -17,7 +17,10 @@ SHOWN = 10
 
 
 def attended(trained: Trained) -> Attended:
-    """Attention of the first seed's network, which has just made the update before a rare batch."""
+    """Attention of the first seed's network, which has just made the update before a rare batch.
+
+    Weights stay as they are while the two batches pass.
+    """
     state, task = one_seed(trained.states, 0), trained.tasks.train
     step = trained.config.training.steps
     batches = [batch_of(task, jnp.asarray(number, jnp.int32)) for number in (step, step + 1)]
@@ -26,17 +29,18 @@ def attended(trained: Trained) -> Attended:
     cut = lambda episode, most: jax.tree.map(lambda leaf: leaf[:most], episode)
     episode = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), cut(rare, count), cut(batches[1], SHOWN))
     network, carried = state.params.network, state.model_state
-    scores = jax.jit(lambda network, carried, episode: attention(network, carried, episode))(network, carried, episode)
+    scores = jax.jit(attention)(network, carried, episode)
     slots = [str(number + 1) for number in range(scores.shape[1])]
-    if carried.held is not None:
+    if carried.held is not None:  # they are written in their order, each into the slot that no one has used yet
         held = np.asarray(carried.held.targets[0])
-        slots = [str(row.argmax()) if row.any() else "–" for row in held]
+        filled = [str(row.argmax()) for row in held if row.any()]
+        slots = filled + ["–"] * (len(slots) - len(filled))
     labels = [str(label) for label in np.asarray(episode.targets).argmax(axis=1)]
-    return Attended(np.asarray(scores), labels, count, slots)
+    return Attended(np.asarray(scores), labels, count, slots, carried.held is not None)
 
 
 def batch_of(task: Any, step: Any) -> SequenceEpisode:
-    """The batch of an update of the first seed's stream."""
+    """A batch such as an update meets."""
     episodes = draw(task, jax.random.key(0), step, jnp.arange(1))
     return jax.tree.map(lambda leaf: leaf[0], episodes)
 

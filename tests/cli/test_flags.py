@@ -35,6 +35,7 @@ def test_every_preset_builds_a_learner(name):
         "maml-plus-plus-20way-5shot": 20,
         "gaussian-process": 2,
         "smoke-stream": 2,
+        "paths": 100,
         "omniglot-stream": 25,
         "omniglot-20way-1shot": 20,
         "omniglot-20way-5shot": 20,

@@ -88,6 +88,7 @@ def test_rows_of_a_table_differ_in_what_is_compared_alone() -> None:
     assert first == next(row for row in table1.rows("laptop") if row.name == "LSTM")
 
 
+@pytest.mark.slow
 def test_figure_5_from_end_to_end_and_again(tmp_path: Path) -> None:
     seen = []
     run = lambda resume: figure5.run(tmp_path, "smoke", resume=resume, watch=lambda name, _: seen.append(name))

@@ -26,6 +26,7 @@ def test_rows_differ_in_predictors_and_alpha_alone() -> None:
     assert first.training.seeds == 5
 
 
+@pytest.mark.slow
 def test_both_kinds_are_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "ROWS", {"none": PairConfig(FeedbackConfig("true"), "separate")})
     monkeypatch.setattr(sharing, "MEMORY", replace(sharing.MEMORY, embed=FlattenConfig()))

@@ -35,7 +35,7 @@ CONFIG = fs.Config(
 )
 
 
-@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("persistent", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_it_trains_and_resumes(persistent: bool, tmp_path: Path) -> None:
     config = replace(CONFIG, learner=fs.SupervisedConfig(persistent=persistent))
     trained = trained_and_resumed(config, tmp_path)

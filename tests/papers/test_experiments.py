@@ -116,6 +116,8 @@ def test_the_analysis_measures_gradients_and_times(trained, tmp_path: Path, monk
         *((metric, name) for metric in ("cosine", "ratio of norms") for name in ("input", "output")),
     }
     assert found["time of an update", None] > 0
+    timed = next(row for row in rows if row.metric == "time of an update")
+    assert (timed.seeds, timed.episodes) == ((0,), analysis.ROUNDS)
     lines = read_metrics(tmp_path / kept[0].folder / "metrics.jsonl")
     last = [line for line in lines if "validation_agreement_gradient_input" in line][-1]
     assert found["cosine", "input"] == pytest.approx(np.mean(last["validation_agreement_gradient_input"]))

@@ -132,7 +132,8 @@ def gradient_rows(row: ResultRow, met: Met) -> list[ResultRow]:
 def time_row(row: ResultRow, found: np.ndarray) -> ResultRow:
     """The time of an update of one seed, from the medians of some rounds."""
     timed = one_number(row, "time of an update", "ms", found)
-    return replace(timed, seeds=row.seeds[:1], episodes=len(found) * UPDATES)
+    digest = {**row.params_digest, "values": list(row.params_digest["values"])[:1]}
+    return replace(timed, seeds=row.seeds[:1], episodes=len(found) * UPDATES, params_digest=digest)
 
 
 def update_times(configs: Mapping[str, Config]) -> dict[str, np.ndarray]:

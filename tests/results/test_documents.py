@@ -62,7 +62,9 @@ def test_a_table_may_show_some_metrics_alone(tree: Path) -> None:
     assert check(tree) == []
     assert (tree / "README.md").read_text() == marked.replace("\n", f"\n{table([other])}\n", 1)
     (tree / "README.md").write_text(marked.replace("loss", "loss, speed"))
-    with pytest.raises(UserError, match="table:main; loss, speed: got 'speed', expected metrics that the experiment"):
+    with pytest.raises(
+        UserError, match="table:main; loss, speed: got 'speed', expected metrics that are measured: accuracy, loss"
+    ):
         render(tree)
 
 
@@ -160,6 +162,8 @@ def test_a_torn_result_file_is_refused_and_no_document_changes(tree: Path) -> No
         "<!-- table:main -->\n",
         "<!-- end:main -->\n",
         "<!-- table:main -->\n<!-- end:other -->\n",
+        "<!-- table:main -->\n<!-- end:main; accuracy -->\n",
+        "<!-- file:README.md; accuracy -->\n<!-- end:README.md -->\n",
         "<!-- table:main -->\n<!-- table:main -->\n<!-- end:main -->\n<!-- end:main -->\n",
     ],
 )

@@ -164,8 +164,9 @@ def _regions(document: Path, text: str) -> list[Region]:
     regions = []
     for opening, closing in zip(markers[::2], [*markers[1::2], None], strict=False):
         pair = [f"{marker[1]}:{marker[2]}" for marker in (opening, closing) if marker]
-        if closing is None or pair != [f"{opening[1]}:{opening[2]}", f"end:{opening[2]}"] or opening[1] == "end":
-            expected = "table:NAME or file:NAME, followed by end:NAME with the same name"
+        named = pair == [f"{opening[1]}:{opening[2]}", f"end:{opening[2]}"] and opening[1] != "end"
+        if closing is None or not named or closing[3] or (opening[3] and opening[1] != "table"):
+            expected = "table:NAME, table:NAME; METRIC or file:NAME, followed by end:NAME with the same name"
             raise bad(document.name, got=" ".join(pair), expected=expected)
         metrics = tuple(opening[3].split(", ")) if opening[3] else ()
         regions.append(Region(opening[1], opening[2], metrics, opening.end(), closing.start()))
@@ -194,8 +195,9 @@ def _body(results: Results, region: Region) -> str:
     if region.kind == "file":
         return f"\n```python no-run\n{_text(results.folder.parent / name)}```\n"
     rows = results.experiment(name)
-    if unknown := [metric for metric in region.metrics if rows and metric not in {row.metric for row in rows}]:
-        raise bad(region.title, got=unknown[0], expected="metrics that the experiment's results have")
+    measured = list(dict.fromkeys(row.metric for row in rows))
+    if unknown := [metric for metric in region.metrics if rows and metric not in measured]:
+        raise bad(region.title, got=unknown[0], expected=f"metrics that are measured: {', '.join(measured)}")
     rows = [row for row in rows if not region.metrics or row.metric in region.metrics]
     return f"\n{table(rows) if rows else f'No results yet: `fastslow reproduce {name}` measures them.'}\n"
 

@@ -1,4 +1,4 @@
-"""Measures `PathPredictor` on road users that its training never saw, beside constant velocity.
+"""Measures `PathPredictor` with a model of the preset `paths` on road users elsewhere, beside constant velocity.
 
     python scripts/check_paths.py MODEL [--draws 20] [--data FOLDER] [--out FILE]
 
@@ -12,13 +12,14 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from fastslow._checks import UserError
+from fastslow._checks import UserError, bad, check_integer
 from fastslow.datasets.own_tracks import Columns
 from fastslow.datasets.sources import Source, load_tracks
 from fastslow.datasets.tracks import Tracks
@@ -75,10 +76,10 @@ def measure(model: str, windows: Windows, observed: int, draws: int) -> dict[str
     return found
 
 
-def held_out(task: TracksConfig) -> tuple[Windows, Tracks]:
+def held_out(task: TracksConfig, folder: str | None) -> tuple[Windows, Tracks]:
     """SinD's windows for tests, counted from the middle of those for training, and the data set."""
-    test: Any = task.build().test
-    return np.asarray(test.windows, np.float64), load_tracks("sind", task.data, columns=Columns(), unit="m")
+    test: Any = replace(task, data=folder).build().test
+    return np.asarray(test.windows, np.float64), load_tracks("sind", folder, columns=Columns(), unit="m")
 
 
 def data_sets(task: TracksConfig, folder: str | None) -> dict[str, tuple[Windows, Tracks]]:
@@ -88,12 +89,15 @@ def data_sets(task: TracksConfig, folder: str | None) -> dict[str, tuple[Windows
         tracks = load_tracks(source, folder, columns=Columns(), unit="m")
         kept = moving(tracks.of_agent(agent), task.observed + task.predicted, task.rate, task.least)
         found[name] = (kept.positions, tracks)
-    return {**found, SIND: held_out(task)}
+    return {**found, SIND: held_out(task, folder)}
 
 
 def rows(saved: Saved, model: str, draws: int, folder: str | None) -> list[ResultRow]:
     """A result row for each kind of road user, way and error; a draw counts as an episode."""
     task: Any = saved.config.task
+    if getattr(task, "source", None) != "sind":  # of another data set it would have seen what it is measured on
+        raise bad("model", got=saved.name, expected="a model of paths that was trained on SinD, by the preset paths")
+    check_integer("draws", draws, least=2)
     results = []
     for kind, (windows, tracks) in data_sets(task, folder).items():
         start = time.perf_counter()

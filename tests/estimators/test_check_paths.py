@@ -1,9 +1,12 @@
 """How the released model of paths is measured."""
 
 import numpy as np
-from scripts.check_paths import AFTER, CONSTANT, FITTED, UNFITTED, constant_velocity, errors, measure
+from scripts.check_paths import AFTER, CONSTANT, FITTED, UNFITTED, constant_velocity, errors, measure, rows
 from tests.estimators.test_paths import model
+from tests.sentences import refused
 from tests.tasks.test_tracks import OBSERVED, PREDICTED, windows
+
+from fastslow.zoo.saved import load
 
 
 def test_errors_are_their_twins() -> None:
@@ -35,3 +38,9 @@ def test_each_draw_predicts_other_paths_than_it_learns_from() -> None:
         for metric, value in expected.items():
             assert found[CONSTANT][metric][draw] == value
     assert found[AFTER]["MSE"] != found[UNFITTED]["MSE"]
+
+
+def test_a_model_of_something_else_is_refused() -> None:
+    for name in ("characters", model()[0]):
+        with refused("expected a model of paths that was trained on SinD"):
+            rows(load(name), name, 2, None)

@@ -1,7 +1,8 @@
 """Paths of road users: the first frames are observed, the next ones are to be predicted (fast-slow section 5.2).
 
-Training and validation have one kind of road user, tests another one. A path is the first window of a track that is
-long enough. Windows whose first and last positions lie near each other are left out, as their road users stand.
+Training and validation have one kind of road user; tests have another one, or other tracks of the same kind. A path is
+the first window of a track that is long enough. Windows whose first and last positions lie near each other are left
+out, as their road users stand.
 
 Settled: MAML's tasks, and those of all that learn from few-shot episodes, are ten tracks of one motion class, because
 the data at hand have no recordings; tests draw from all motion classes.

@@ -37,8 +37,6 @@ from .trajectories import MEMORY, SYNTHETIC
 
 NAME = "fast-slow/sharing"
 VRU = TracksInTurnConfig()
-SHOWN = 3
-"""Road users of each kind that are drawn."""
 ROWS = {
     "shared predictors": PairConfig(SYNTHETIC, "shared"),
     "separate predictors": PairConfig(SYNTHETIC, "separate"),
@@ -108,7 +106,7 @@ def predicted(trained: Mapping[str, Trained]) -> list[list[Drawn]]:
             state = jax.tree.map(lambda leaf, n=network: leaf[n], one_seed(done.states, 0))
             answering[name] = (StepCurve(pair.one, test.config.target, 0, Axis("motion", test.names)), state)
         few = replace(test, config=replace(test.config, episode="few-shot"))
-        found.append(users(answering, few)[:SHOWN])
+        found.append(users(answering, few))
     return found
 
 
